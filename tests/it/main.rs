@@ -1,0 +1,13 @@
+//! Everything that is tested from outside the library: one crate, so that the machinery in `support` is built once.
+
+#[path = "../../examples/embedded/mod.rs"]
+mod embedded;
+#[path = "../../examples/local/sdk.rs"]
+mod sdk;
+mod support;
+
+mod binary;
+mod dynamodb_command;
+mod embedded_dynamodb;
+mod local;
+mod proxy;
