@@ -50,8 +50,16 @@ pub(crate) struct Exit {
 impl Lambda {
     /// Starts the function with Lambda's own variables and these, and no others.
     pub(crate) async fn start(environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::start_program(Command::new(env!("CARGO_BIN_EXE_lambda-session")), environment).await
+    }
+
+    /// Starts another program as the function.
+    pub(crate) async fn start_program(
+        mut program: Command,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         let api = RuntimeApi::start().await;
-        let mut function = Command::new(env!("CARGO_BIN_EXE_lambda-session"))
+        let mut function = program
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
             .envs(LAMBDA_SETS)
