@@ -1,1 +1,38 @@
-fn main() {}
+//! The Lambda function: configuration, store, warm-up, run.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda_session::config::Config;
+use lambda_session::session::DynamoDbStore;
+use lambda_session::{app, log};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lambda-session cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Error> {
+    let config = Config::from_env(|name| std::env::var_os(name))?;
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return Err(
+            "AWS_LAMBDA_RUNTIME_API is not set: this program is started by AWS Lambda. \
+                    To run it on this machine, use `cargo local`."
+                .into(),
+        );
+    }
+    log::start(&config);
+    let sdk = aws_config::load_from_env().await;
+    let store = DynamoDbStore::new(&sdk, &config.table_name, config.dynamodb_endpoint.as_deref());
+    // Init's CPU is free and fast; the first visitor's is neither.
+    store.warm_up().await;
+    lambda_http::run(app::service(&config, Arc::new(store))?).await
+}

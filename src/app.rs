@@ -1,0 +1,203 @@
+//! The three paths: a request and its session in, a response out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt as _, Response};
+use maud::Markup;
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::config::Config;
+use crate::form::{self, FormError};
+use crate::session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store, ValueError};
+use crate::{guard, log, pages};
+
+/// The session variable that says who is logged in.
+const USERNAME: &str = "username";
+
+/// The whole application over a store: what `main` gives to Lambda and `cargo local` serves on a port.
+///
+/// # Errors
+///
+/// [`BuildError`] if the configuration's timeouts are zero, which [`Config::from_env`] does not allow.
+pub fn service(
+    config: &Config,
+    store: Arc<dyn Store>,
+) -> Result<
+    impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>,
+    BuildError,
+> {
+    let secure = config.secure;
+    let sessions = SessionLayer::builder(store, config.keys.clone())
+        .timeouts(config.timeouts)
+        .secure(secure)
+        .build()?;
+    let routed = sessions.layer(service_fn(move |request| respond(request, secure)));
+    Ok(service_fn(move |request: Request| {
+        let start = Instant::now();
+        let method = request.method().clone();
+        let route = Route::of(&request);
+        let response = routed.clone().oneshot(request);
+        async move {
+            let mut response = finished(response.await?, &method, secure);
+            log::request(route.name(), &method, &mut response, start.elapsed());
+            Ok(response)
+        }
+    }))
+}
+
+/// The pages there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Home,
+    Login,
+    Logout,
+    Unknown,
+}
+
+impl Route {
+    /// By the path as it was sent: `lambda_http` normalizes the one in the URI, so that `/../login` would be ours.
+    fn of(request: &Request) -> Self {
+        match request.raw_http_path() {
+            "/" => Self::Home,
+            "/login" => Self::Login,
+            "/logout" => Self::Logout,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Home => "/",
+            Self::Login => "/login",
+            Self::Logout => "/logout",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+async fn respond(request: Request, secure: bool) -> Result<Response<Body>, Infallible> {
+    let response = match (Route::of(&request), request.method()) {
+        (Route::Home, &Method::GET | &Method::HEAD) => home(&request).await,
+        (Route::Login, &Method::GET | &Method::HEAD) => Ok(page(StatusCode::OK, pages::login(None))),
+        (Route::Login, &Method::POST) => login(&request, secure).await,
+        (Route::Logout, &Method::GET) => logout(&request, secure),
+        (Route::Home, _) => Ok(not_allowed("GET, HEAD")),
+        (Route::Login, _) => Ok(not_allowed("GET, HEAD, POST")),
+        (Route::Logout, _) => Ok(not_allowed("GET")),
+        (Route::Unknown, _) => Ok(problem(StatusCode::NOT_FOUND)),
+    };
+    Ok(response.unwrap_or_else(failed))
+}
+
+/// `if 'username' in session: …`
+async fn home(request: &Request) -> Result<Response<Body>, SessionError> {
+    let session = LazySession::of(request)?.load().await?;
+    Ok(page(StatusCode::OK, pages::home(username(&session).as_deref())))
+}
+
+/// `session['username'] = request.form['username']`
+async fn login(request: &Request, secure: bool) -> Result<Response<Body>, SessionError> {
+    if guard::same_origin(request.headers(), secure).is_err() {
+        return Ok(log::event(
+            log::Event::Refused,
+            page(StatusCode::FORBIDDEN, pages::refused_login()),
+        ));
+    }
+    let name = match form::username(request.headers(), request.body().as_ref()) {
+        Ok(name) => name,
+        Err(error) => {
+            let shown = match &error {
+                FormError::Field { message, typed } => pages::login(Some((message, typed))),
+                _ => pages::problem(error.status()),
+            };
+            return Ok(page(error.status(), shown));
+        }
+    };
+    let session = LazySession::of(request)?.load().await?;
+    Ok(match log_in(&session, &name) {
+        Ok(()) => log::event(log::Event::Login, redirect_home()),
+        Err(error) => {
+            tracing::error!(%error, "a username does not fit the session");
+            problem(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    })
+}
+
+/// Under another name the variables are another person's.
+fn log_in(session: &Session, name: &str) -> Result<(), ValueError> {
+    if username(session).is_none_or(|current| current != name) {
+        session.clear();
+    }
+    session.renew();
+    session.insert(USERNAME, name)
+}
+
+/// `session.pop('username', None)`, and with it the session.
+fn logout(request: &Request, secure: bool) -> Result<Response<Body>, SessionError> {
+    if let Err(refusal) = guard::same_origin(request.headers(), secure) {
+        let shown = page(StatusCode::FORBIDDEN, pages::refused_logout(refusal));
+        return Ok(log::event(log::Event::Refused, shown));
+    }
+    LazySession::of(request)?.end();
+    Ok(log::event(log::Event::Logout, redirect_home()))
+}
+
+/// Whoever put something else than text there is not logged in by it.
+fn username(session: &Session) -> Option<String> {
+    session.get(USERNAME).ok().flatten()
+}
+
+fn page(status: StatusCode, content: Markup) -> Response<Body> {
+    let mut response = Response::new(Body::from(content.into_string()));
+    *response.status_mut() = status;
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    response
+}
+
+fn problem(status: StatusCode) -> Response<Body> {
+    page(status, pages::problem(status))
+}
+
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED);
+    let methods = HeaderValue::from_static(methods);
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
+}
+
+/// 303, so that the browser follows with a GET (RFC 9110, section 15.4.4).
+fn redirect_home() -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let home = HeaderValue::from_static("/");
+    response.headers_mut().insert(header::LOCATION, home);
+    response
+}
+
+fn failed(error: SessionError) -> Response<Body> {
+    let mut response = problem(error.status());
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let seconds = HeaderValue::from_static("5");
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// What every answer has in common: our own page for a session that could not be saved, the headers, and no body
+/// for HEAD.
+fn finished(mut response: Response<Body>, method: &Method, secure: bool) -> Response<Body> {
+    if let Some(error) = response.extensions_mut().remove::<SessionError>() {
+        let extensions = std::mem::take(response.extensions_mut());
+        response = failed(error);
+        *response.extensions_mut() = extensions;
+    }
+    guard::set_headers(&mut response, secure);
+    if method == Method::HEAD {
+        *response.body_mut() = Body::Empty;
+    }
+    response
+}

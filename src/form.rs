@@ -1,0 +1,271 @@
+//! The login form's body: bytes from anyone, to a name that can be shown.
+
+use http::{HeaderMap, StatusCode, header};
+use percent_encoding::percent_decode;
+use unicode_general_category::{GeneralCategory, get_general_category};
+
+/// Most bytes a form may have.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Most characters a username may have.
+pub const MAX_USERNAME_CHARS: usize = 64;
+
+const FIELD: &str = "username";
+
+/// Why a form was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormError {
+    /// 413: the body is too large.
+    TooLarge,
+    /// 415: the body is not a plain urlencoded form.
+    WrongType,
+    /// 400: the field is wrong; what to say about it, and what was typed.
+    Field {
+        /// What to say.
+        message: &'static str,
+        /// What was typed, as far as it is text.
+        typed: String,
+    },
+}
+
+impl FormError {
+    /// The status that says so.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Field { .. } => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// The username in a login form, trimmed.
+///
+/// # Errors
+///
+/// [`FormError`] if the body is over 4 KiB, not `application/x-www-form-urlencoded`, or has not exactly one field
+/// `username` with 1 to 64 visible characters.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header};
+/// use lambda_session::form::username;
+///
+/// let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+/// let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form)]);
+/// assert_eq!(username(&headers, b"username=+Jos%C3%A9+").unwrap(), "José");
+/// ```
+pub fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormError> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(FormError::TooLarge);
+    }
+    if !is_form(headers) {
+        return Err(FormError::WrongType);
+    }
+    let typed = only_value(body).map_err(|message| FormError::Field {
+        message,
+        typed: String::new(),
+    })?;
+    match check(typed.trim()) {
+        Ok(name) => Ok(name.to_owned()),
+        Err(message) => Err(FormError::Field { message, typed }),
+    }
+}
+
+/// WHATWG URL Standard, section 5: the one encoding a plain form has, which is always UTF-8 here.
+fn is_form(headers: &HeaderMap) -> bool {
+    let one = |name| match headers.get_all(name).iter().collect::<Vec<_>>()[..] {
+        [value] => value.to_str().ok(),
+        _ => None,
+    };
+    let encoded = match headers.get(header::CONTENT_ENCODING) {
+        None => false,
+        Some(encoding) => !encoding.as_bytes().eq_ignore_ascii_case(b"identity"),
+    };
+    let Some(content_type) = one(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let utf_8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    !encoded && utf_8 && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn only_value(body: &[u8]) -> Result<String, &'static str> {
+    const BROKEN: &str = "The form arrived damaged. Please try again.";
+    let mut found = None;
+    for pair in body.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
+            Some(equals) => (&pair[..equals], &pair[equals + 1..]),
+            None => (pair, &[][..]),
+        };
+        if decode(name).ok_or(BROKEN)? != FIELD {
+            continue;
+        }
+        if found.replace(decode(value).ok_or(BROKEN)?).is_some() {
+            return Err("The form has more than one username.");
+        }
+    }
+    found.ok_or("Please enter a username.")
+}
+
+/// Strict where the usual decoders guess: a broken escape or invalid UTF-8 is an error.
+fn decode(text: &[u8]) -> Option<String> {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        match rest.get(at + 1..at + 3) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => rest = &rest[at + 3..],
+            _ => return None,
+        }
+    }
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|&byte| if byte == b'+' { b' ' } else { byte })
+        .collect();
+    percent_decode(&spaced).decode_utf8().ok().map(Into::into)
+}
+
+fn check(name: &str) -> Result<&str, &'static str> {
+    let length = name.chars().count();
+    if name.chars().any(is_invisible) {
+        Err("The username has characters that cannot be seen. Please leave them out.")
+    } else if length == 0 {
+        Err("Please enter a username.")
+    } else if length > MAX_USERNAME_CHARS {
+        Err("The username is longer than 64 characters.")
+    } else {
+        Ok(name)
+    }
+}
+
+/// Characters that are not seen, or change how others are seen: two names that look alike would differ, or a name
+/// would look like nothing.
+fn is_invisible(c: char) -> bool {
+    // Letters and symbols by category, blanks by their looks.
+    const BLANKS: [char; 6] = ['\u{34f}', '\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+    let unseen = matches!(
+        get_general_category(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned
+    );
+    unseen || BLANKS.contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn parse(content_type: &str, body: &str) -> Result<String, FormError> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap())]);
+        username(&headers, body.as_bytes())
+    }
+
+    #[track_caller]
+    fn assert_field(body: &str, message: &str, typed: &str) {
+        match parse(FORM, body) {
+            Err(FormError::Field {
+                message: said,
+                typed: kept,
+            }) => {
+                assert!(said.contains(message), "{body:?}: {said:?}");
+                assert_eq!(kept, typed, "{body:?}");
+            }
+            other => panic!("{body:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_is_decoded_and_trimmed() {
+        for (body, name) in [
+            ("username=admin", "admin"),
+            ("&username=admin&&other=1", "admin"),
+            ("user%6Eame=a+b%26c", "a b&c"),
+            ("username=%E3%80%80%C3%9Cn%C3%AF+", "Ünï"),
+            ("username==", "="),
+            ("username=%F0%9F%A6%80", "🦀"),
+        ] {
+            assert_eq!(parse(FORM, body).as_deref(), Ok(name), "{body}");
+        }
+        let longest = "x".repeat(MAX_USERNAME_CHARS);
+        assert_eq!(parse(FORM, &format!("username=++{longest}++")), Ok(longest));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_and_what_was_typed_is_kept() {
+        for body in ["", "other=1", "Username=x", "username", "username="] {
+            assert_field(body, "enter a username", "");
+        }
+        assert_field("username=+%E3%80%80", "enter a username", " \u{3000}");
+        assert_field("username=a&username=a", "more than one", "");
+        let long = "é".repeat(MAX_USERNAME_CHARS + 1);
+        assert_field(&format!("username={long}"), "longer than 64", &long);
+        for (escape, c) in [
+            ("%00", '\0'),
+            ("%0A", '\n'),
+            ("%7F", '\u{7f}'),
+            ("%C2%AD", '\u{ad}'),
+            ("%E2%80%8B", '\u{200b}'),
+            ("%E2%80%AE", '\u{202e}'),
+            ("%EF%BB%BF", '\u{feff}'),
+            ("%E3%85%A4", '\u{3164}'),
+            ("%E2%80%A8", '\u{2028}'),
+        ] {
+            assert_field(&format!("username=a{escape}b"), "cannot be seen", &format!("a{c}b"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_form_is_refused() {
+        for body in [
+            "username=%",
+            "username=%4",
+            "username=%zz",
+            "username=%FF",
+            "%=1&username=x",
+        ] {
+            assert_field(body, "damaged", "");
+        }
+    }
+
+    #[test]
+    fn another_content_type_is_refused() {
+        for ok in [FORM, "Application/X-WWW-Form-Urlencoded; charset=\"UTF-8\""] {
+            assert!(parse(ok, "username=x").is_ok(), "{ok}");
+        }
+        for wrong in [
+            "",
+            "application/json",
+            "multipart/form-data; boundary=x",
+            "text/plain",
+            "application/x-www-form-urlencoded, text/plain",
+            "application/x-www-form-urlencoded; charset=utf-16",
+        ] {
+            assert_eq!(parse(wrong, "username=x"), Err(FormError::WrongType), "{wrong}");
+        }
+        assert_eq!(username(&HeaderMap::new(), b"username=x"), Err(FormError::WrongType));
+        let gzipped = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, HeaderValue::from_static(FORM)),
+            (header::CONTENT_ENCODING, HeaderValue::from_static("gzip")),
+        ]);
+        assert_eq!(username(&gzipped, b"username=x"), Err(FormError::WrongType));
+    }
+
+    #[test]
+    fn a_body_over_4_kib_is_refused_before_it_is_looked_at() {
+        let body = format!("username=x&{}", "a".repeat(MAX_BODY_BYTES));
+        assert_eq!(parse("image/png", &body), Err(FormError::TooLarge));
+        assert!(parse(FORM, &format!("username=x&{}", "a".repeat(MAX_BODY_BYTES - 11))).is_ok());
+    }
+}

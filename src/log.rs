@@ -1,0 +1,96 @@
+//! The log: JSON where Lambda asks for it, one line a request, and nothing that came from outside.
+
+use std::time::Duration;
+
+use http::{Method, Response};
+use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
+use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
+use lambda_http::tracing::subscriber::{fmt, registry};
+
+use crate::config::Config;
+use crate::session::LazySession;
+
+/// Starts logging to standard output, where Lambda collects it.
+///
+/// Our own events at the configured level; the libraries' only from warnings up, because below they show requests,
+/// and with them cookies and credentials.
+pub fn start(config: &Config) {
+    let ours = LevelFilter::from_level(config.log_level);
+    let filter = Targets::new()
+        .with_default(ours.min(LevelFilter::WARN))
+        .with_target(env!("CARGO_CRATE_NAME"), ours);
+    let lines = fmt::layer().with_target(false).with_ansi(false);
+    let registry = registry().with(filter);
+    // An error means that a program around us logs already.
+    let _ = if config.log_json {
+        registry.with(lines.json().flatten_event(true)).try_init()
+    } else {
+        registry.with(lines).try_init()
+    };
+}
+
+/// What a request did that a person watching would want to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody logged in.
+    Login,
+    /// Somebody logged out.
+    Logout,
+    /// Another site's request to log in or out was refused.
+    Refused,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Notes on a response what it is, for its line. A response that is replaced because the session could not be saved
+/// loses the note: what failed did not happen.
+#[must_use]
+pub fn event<B>(event: Event, mut response: Response<B>) -> Response<B> {
+    response.extensions_mut().insert(event);
+    response
+}
+
+/// Writes a request's line.
+pub fn request<B>(route: &'static str, method: &Method, response: &mut Response<B>, duration: Duration) {
+    let event = response.extensions_mut().remove().map_or("request", Event::name);
+    let calls = response
+        .extensions_mut()
+        .remove::<LazySession>()
+        .map_or(0, |session| session.store_calls());
+    tracing::info!(
+        event,
+        route,
+        method = standard(method),
+        status = response.status().as_u16(),
+        store_calls = calls,
+        duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        "answered"
+    );
+}
+
+/// Clients may send any token as a method; only the known ones are worth a name.
+fn standard(method: &Method) -> &str {
+    const KNOWN: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ];
+    if KNOWN.contains(method) {
+        method.as_str()
+    } else {
+        "other"
+    }
+}

@@ -1,0 +1,165 @@
+//! The pages, in HTML. The visible texts of the start page and the form are those of the tutorial this follows.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+use crate::form::MAX_USERNAME_CHARS;
+use crate::guard::Refusal;
+
+const STYLE: &str = include_str!("pages.css");
+
+/// Our one style sheet by its hash, forms to ourselves, and nothing else (CSP Level 3; OWASP CSP Cheat Sheet).
+static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("base64 and the fixed text are visible ASCII")
+});
+
+/// The value of the `Content-Security-Policy` header.
+#[must_use]
+pub fn content_security_policy() -> HeaderValue {
+    CONTENT_SECURITY_POLICY.clone()
+}
+
+/// The start page.
+#[must_use]
+pub fn home(username: Option<&str>) -> Markup {
+    match username {
+        Some(username) => page(
+            "Home",
+            &html! {
+                p { "Logged in as " (username) }
+                p { a href="/logout" { b { "click here to log out" } } }
+            },
+        ),
+        None => page(
+            "Home",
+            &html! {
+                p { "You are not logged in" }
+                p { (log_in_link()) }
+            },
+        ),
+    }
+}
+
+/// The login form; after a mistake with what is wrong and what was typed.
+#[must_use]
+pub fn login(mistake: Option<(&str, &str)>) -> Markup {
+    let (message, typed) = mistake.unzip();
+    // HTML allows no control characters, escaped or not.
+    let typed = typed.map(|typed| typed.replace(char::is_control, ""));
+    page(
+        if message.is_some() { "Error: Login" } else { "Login" },
+        &html! {
+            form action="/login" method="post" {
+                p {
+                    label for="username" { "Username" }
+                    input #username name="username" type="text" value=[typed] required maxlength=(MAX_USERNAME_CHARS)
+                        autocomplete="username" autocapitalize="none" spellcheck="false" autofocus
+                        aria-invalid=[message.map(|_| "true")] aria-describedby=[message.map(|_| "mistake")];
+                }
+                @if let Some(message) = message {
+                    p #mistake .mistake role="alert" { (message) }
+                }
+                p { input type="submit" value="Login"; }
+            }
+        },
+    )
+}
+
+/// A page that says what went wrong and what to do next.
+#[must_use]
+pub fn problem(status: StatusCode) -> Markup {
+    let (title, advice) = match status {
+        StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => ("Method not allowed", "This page cannot be used that way."),
+        StatusCode::CONFLICT => (
+            "Session ended",
+            "Your session ended while this was being done, perhaps in another tab. Nothing was saved.",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => ("Form too large", "The form you sent is too large. Please send less."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "Form not understood",
+            "What you sent is not a plain form. Please use the login page.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "Please try again",
+            "Your session cannot be reached at the moment. It is not lost: please try again in a few seconds.",
+        ),
+        _ => ("Something went wrong", "That did not work. Please try again."),
+    };
+    page(
+        title,
+        &html! {
+            h1 { (title) }
+            p { (advice) }
+            p {
+                @if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) {
+                    (log_in_link())
+                } @else {
+                    a href="/" { b { "go to the start page" } }
+                }
+            }
+        },
+    )
+}
+
+/// A login or logout that another site asked for: the person can do it from here, if it is what they want.
+#[must_use]
+pub fn refused_login() -> Markup {
+    page(
+        "Not logged in from there",
+        &html! {
+            h1 { "Not logged in from there" }
+            p { "Another site tried to log you in. Nothing has changed. If you want to log in, do it here:" }
+            p { (log_in_link()) }
+        },
+    )
+}
+
+/// See [`refused_login`].
+#[must_use]
+pub fn refused_logout(refusal: Refusal) -> Markup {
+    let reason = match refusal {
+        Refusal::CrossOrigin => "Another site tried to log you out.",
+        Refusal::Prefetch => "Your browser opened this page ahead of time.",
+    };
+    page(
+        "Not logged out from there",
+        &html! {
+            h1 { "Not logged out from there" }
+            p { (reason) " Nothing has changed. If you want to log out, do it here:" }
+            p { a href="/logout" { b { "click here to log out" } } }
+        },
+    )
+}
+
+fn log_in_link() -> Markup {
+    html! { a href="/login" { b { "click here to log in" } } }
+}
+
+fn page(title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " – lambda-session" }
+                // Without it, every view would invoke the function again for /favicon.ico.
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (content) } }
+        }
+    }
+}

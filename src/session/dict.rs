@@ -1,0 +1,405 @@
+//! The session as its users see it: a dictionary that remembers what was done to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::value::{self, Data, Reason, TypeOf, Value, ValueError};
+
+/// A visitor's session: a dictionary of variables, kept on the server from login to logout.
+///
+/// Get it from [`LazySession::load`](super::LazySession::load), change it, and return from your handler: the layer
+/// saves what really changed. It is a handle; clones share one dictionary. No method waits, so nothing is locked
+/// across an `.await`.
+///
+/// | Flask | here |
+/// |---|---|
+/// | `session['username'] = 'admin'` | `session.insert("username", "admin")?` |
+/// | `'username' in session` | `session.contains_key("username")` |
+/// | `session['username']`, `session.get('username')` | `session.get::<String>("username")?` |
+/// | `session.pop('username', None)` | `session.pop::<String>("username")?` |
+/// | `del session['username']` | `session.remove("username")` |
+/// | `for name in session:` | `for name in session.keys()` |
+/// | `len(session)`, `not session` | `session.len()`, `session.is_empty()` |
+/// | `session.clear()` | `session.clear()` |
+///
+/// If another request changes *other* variables of the session at the same time, both changes are kept; if it
+/// changes the *same* variable, the later write wins.
+///
+/// ```
+/// use lambda_session::session::Session;
+///
+/// let session = Session::default();
+/// session.insert("username", "admin")?;
+/// assert!(session.contains_key("username"));
+/// assert_eq!(session.get::<String>("username")?.as_deref(), Some("admin"));
+/// assert_eq!(session.pop::<String>("username")?.as_deref(), Some("admin"));
+/// assert!(session.is_empty());
+/// # Ok::<(), lambda_session::session::ValueError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Session(Arc<Mutex<Edits>>);
+
+/// What a handler did to a session.
+#[derive(Clone, Default)]
+pub(crate) struct Edits {
+    /// The variables as they were loaded.
+    pub(crate) loaded: Data,
+    pub(crate) changes: Changes,
+    pub(crate) renewed: bool,
+    pub(crate) ended: bool,
+    /// Bytes of the variables as they are now; counted when first needed.
+    size: Option<usize>,
+}
+
+/// The writes to a session's variables, apart from what they were written to: they can be applied again to a
+/// newer state of the session.
+#[derive(Clone, Default)]
+pub(crate) struct Changes {
+    /// Forget all earlier variables first.
+    cleared: bool,
+    /// `None` removes.
+    writes: BTreeMap<String, Option<Value>>,
+}
+
+impl Changes {
+    /// The changes that turn any variables into `data`.
+    pub(crate) fn to(data: Data) -> Self {
+        Self {
+            cleared: true,
+            writes: data.into_iter().map(|(name, value)| (name, Some(value))).collect(),
+        }
+    }
+
+    /// `data` with these changes.
+    pub(crate) fn applied_to(&self, data: &Data) -> Data {
+        let mut result = if self.cleared { Data::new() } else { data.clone() };
+        for (name, write) in &self.writes {
+            match write {
+                Some(value) => result.insert(name.clone(), value.clone()),
+                None => result.remove(name),
+            };
+        }
+        result
+    }
+
+    /// The writes that make a difference to `data`, in the order of their names.
+    pub(crate) fn against<'a>(&'a self, data: &'a Data) -> Vec<(&'a str, Option<&'a Value>)> {
+        let cleared = data
+            .keys()
+            .filter(|name| self.cleared && !self.writes.contains_key(*name))
+            .map(|name| (name.as_str(), None));
+        let written = self.writes.iter().filter_map(|(name, write)| {
+            let changes = match (data.get(name), write) {
+                (Some(old), Some(new)) => !value::same(old, new),
+                (old, new) => old.is_some() != new.is_some(),
+            };
+            changes.then_some((name.as_str(), write.as_ref()))
+        });
+        cleared.chain(written).collect()
+    }
+}
+
+impl Edits {
+    fn get(&self, name: &str) -> Option<&Value> {
+        match self.changes.writes.get(name) {
+            Some(write) => write.as_ref(),
+            None if self.changes.cleared => None,
+            None => self.loaded.get(name),
+        }
+    }
+
+    fn write(&mut self, name: &str, write: Option<Value>) {
+        self.changes.writes.insert(name.to_owned(), write);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let unwritten = self
+            .loaded
+            .iter()
+            .filter(|(name, _)| !self.changes.cleared && !self.changes.writes.contains_key(*name));
+        let written = self.changes.writes.iter();
+        unwritten.chain(written.filter_map(|(name, write)| Some((name, write.as_ref()?))))
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Value> {
+        let old = self.get(name)?.clone();
+        if let Some(size) = &mut self.size {
+            *size -= value::data_size([(&name.to_owned(), &old)]);
+        }
+        self.write(name, None);
+        Some(old)
+    }
+
+    fn insert(&mut self, name: &str, value: Value) -> Result<(), Reason> {
+        if self.ended {
+            return Err(Reason::Ended);
+        }
+        if name.is_empty() {
+            return Err(Reason::EmptyName);
+        }
+        value::check(&value)?;
+        let name = name.to_owned();
+        let before = self.size.unwrap_or_else(|| value::data_size(self.iter()));
+        let replaced = self.get(&name).map_or(0, |old| value::data_size([(&name, old)]));
+        let after = before - replaced + value::data_size([(&name, &value)]);
+        self.size = Some(before);
+        if after > value::MAX_DATA_BYTES {
+            return Err(Reason::TooLarge(after));
+        }
+        self.size = Some(after);
+        self.changes.writes.insert(name, Some(value));
+        Ok(())
+    }
+}
+
+impl Session {
+    pub(crate) fn new(loaded: Data) -> Self {
+        Self(Arc::new(Mutex::new(Edits {
+            loaded,
+            ..Edits::default()
+        })))
+    }
+
+    fn edits(&self) -> MutexGuard<'_, Edits> {
+        // A panic between two edits leaves each of them whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was done, for the layer to save. The session is empty afterwards.
+    pub(crate) fn take(&self) -> Edits {
+        std::mem::take(&mut *self.edits())
+    }
+
+    /// The variable `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It is not a `T`.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("visits", 3)?;
+    /// assert_eq!(session.get::<u64>("visits")?, Some(3));
+    /// assert_eq!(session.get::<u64>("missing")?, None);
+    /// assert!(session.get::<bool>("visits").is_err());
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
+        let Some(value) = self.edits().get(name).cloned() else {
+            return Ok(None);
+        };
+        decode(name, value).map(Some)
+    }
+
+    /// Sets the variable `name`. Writing the value it already has is no change.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is changed and the error names the variable, if the name is empty, if the value cannot be stored
+    /// (not serializable, a number that is not finite or passes DynamoDB's 38 digits, an empty set, lists and maps
+    /// nested too deep), if the session would pass DynamoDB's 400 KB, or after [`end`](Self::end).
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("basket", vec!["tea", "milk"])?;
+    /// let error = session.insert("ratio", f64::NAN).unwrap_err();
+    /// assert_eq!(error.to_string(), "session variable \"ratio\": not a finite number");
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn insert<T: Serialize>(&self, name: &str, value: T) -> Result<(), ValueError> {
+        serde_dynamo::to_attribute_value(value)
+            .map_err(Reason::Serde)
+            .and_then(|value| self.edits().insert(name, value))
+            .map_err(|reason| ValueError::new(name, reason))
+    }
+
+    /// Takes the variable `name` out and gives it back undecoded. Removing what is not there is no change.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("theme", "dark")?;
+    /// assert!(session.remove("theme").is_some());
+    /// assert!(session.remove("theme").is_none());
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn remove(&self, name: &str) -> Option<Value> {
+        self.edits().remove(name)
+    }
+
+    /// Takes the variable `name` out: Flask's `session.pop(name, None)`.
+    ///
+    /// # Errors
+    ///
+    /// It is not a `T`; then it stays.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// assert!(session.pop::<u64>("username").is_err());
+    /// assert_eq!(session.pop::<String>("username")?.as_deref(), Some("admin"));
+    /// assert_eq!(session.pop::<String>("username")?, None);
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn pop<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
+        let mut edits = self.edits();
+        let Some(value) = edits.get(name).cloned() else {
+            return Ok(None);
+        };
+        let value = decode(name, value)?;
+        edits.remove(name);
+        Ok(Some(value))
+    }
+
+    /// Whether there is a variable `name`: Flask's `name in session`.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// assert!(!Session::default().contains_key("username"));
+    /// ```
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.edits().get(name).is_some()
+    }
+
+    /// The names of all variables, sorted.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("b", 1)?;
+    /// session.insert("a", 2)?;
+    /// assert_eq!(session.keys(), ["a", "b"]);
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.iter().map(|(name, _)| name).collect()
+    }
+
+    /// All variables as they are now, undecoded and sorted by name.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Session, Value};
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// for (name, value) in session.iter() {
+    ///     assert_eq!((name.as_str(), value), ("username", Value::S("admin".into())));
+    /// }
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    #[must_use = "iterating over a snapshot changes nothing"]
+    pub fn iter(&self) -> std::collections::btree_map::IntoIter<String, Value> {
+        let edits = self.edits();
+        let all: Data = edits
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        all.into_iter()
+    }
+
+    /// How many variables there are.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// assert_eq!(Session::default().len(), 0);
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.edits().iter().count()
+    }
+
+    /// Whether there are no variables.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// assert!(Session::default().is_empty());
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.edits().iter().next().is_none()
+    }
+
+    /// Takes all variables out. A session left empty ends with the request, as at a logout.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// session.clear();
+    /// assert!(session.is_empty());
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn clear(&self) {
+        let mut edits = self.edits();
+        edits.changes = Changes {
+            cleared: true,
+            writes: BTreeMap::new(),
+        };
+        edits.size = Some(0);
+    }
+
+    /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
+    /// of privilege, so that an ID planted or stolen before is worth nothing after ([OWASP], "Renew the Session ID
+    /// After Any Privilege Level Change").
+    ///
+    /// [OWASP]: https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#renew-the-session-id-after-any-privilege-level-change
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// # fn login(session: &Session) -> Result<(), lambda_session::session::ValueError> {
+    /// session.renew();
+    /// session.insert("username", "admin")
+    /// # }
+    /// # login(&Session::default()).unwrap();
+    /// ```
+    pub fn renew(&self) {
+        self.edits().renewed = true;
+    }
+
+    /// Ends the session: its variables are gone, its ID is dead on the server and the cookie is cleared.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// session.end();
+    /// assert!(session.is_empty());
+    /// assert!(session.insert("username", "admin").is_err());
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn end(&self) {
+        self.clear();
+        self.edits().ended = true;
+    }
+}
+
+fn decode<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, ValueError> {
+    serde_dynamo::from_attribute_value(value).map_err(|error| ValueError::new(name, Reason::Serde(error)))
+}
+
+impl IntoIterator for &Session {
+    type Item = (String, Value);
+    type IntoIter = std::collections::btree_map::IntoIter<String, Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Names and types only: the values are the visitor's.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let edits = self.edits();
+        f.debug_map()
+            .entries(edits.iter().map(|(name, value)| (name, TypeOf(value))))
+            .finish()
+    }
+}

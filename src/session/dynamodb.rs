@@ -1,0 +1,158 @@
+//! Sessions in DynamoDB. With `main`, the only place that names AWS types.
+
+mod client;
+mod expression;
+mod failure;
+mod item;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{Builder, Config, retry::RetryConfig};
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use self::expression::Expression;
+use self::failure::{Outcome as _, failed};
+use super::id::RecordKey;
+use super::record::{Moment, Record};
+use super::store::{Found, Slide, Store, StoreError, StoreFuture, Update, Written};
+
+pub use self::item::{PARTITION_KEY, TTL_ATTRIBUTE};
+
+/// A [`Store`] in one DynamoDB table, whose partition key is [`PARTITION_KEY`] (a string) and whose TTL attribute is
+/// [`TTL_ATTRIBUTE`].
+///
+/// | attribute | |
+/// |---|---|
+/// | `id` | base64url SHA-256 of the session ID |
+/// | `data` | the variables as native DynamoDB values |
+/// | `created_at`, `expires_at` | seconds since 1970 |
+/// | `revision` | counts changes of `data` |
+/// | `ended`, `replaced_by` | only on a tombstone |
+///
+/// Conditional writes only, no transactions: a plain write beside a transaction fails with
+/// `TransactionConflictException`, and two conditional writes in the right order suffice.
+#[derive(Clone, Debug)]
+pub struct DynamoDbStore {
+    client: Client,
+    table: String,
+}
+
+impl DynamoDbStore {
+    /// A store in `table`, over a client with the store's own timeouts and retries. `endpoint` is another DynamoDB
+    /// than the region's, for local runs.
+    ///
+    /// ```no_run
+    /// # async fn start() {
+    /// use lambda_session::session::DynamoDbStore;
+    ///
+    /// let sdk = aws_config::load_from_env().await;
+    /// let store = DynamoDbStore::new(&sdk, "sessions", None);
+    /// store.warm_up().await;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Self {
+        Self {
+            client: client::new(sdk, endpoint),
+            table: table.to_owned(),
+        }
+    }
+
+    /// Connects and signs once, so that the first visitor does not wait for it: a read of a key that cannot exist.
+    /// Never fails; what is wrong shows at the first real call.
+    pub async fn warm_up(&self) {
+        let nobody = RecordKey::from_stored("-".to_owned());
+        let read = self.get(&nobody).customize().config_override(once()).send();
+        if tokio::time::timeout(client::ATTEMPT_TIMEOUT, read).await.is_err() {
+            tracing::debug!("the warm-up read took too long");
+        }
+    }
+
+    fn get(&self, key: &RecordKey) -> GetItemFluentBuilder {
+        self.client
+            .get_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, text(key))
+            .consistent_read(true)
+    }
+
+    /// One conditional `UpdateItem`.
+    async fn write(
+        &self,
+        key: &RecordKey,
+        expression: Expression,
+        attempts: Option<Builder>,
+    ) -> Result<Written, StoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, text(key))
+            .update_expression(expression.update)
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(Some(expression.values))
+            .customize();
+        let request = match attempts {
+            Some(attempts) => request.config_override(attempts),
+            None => request,
+        };
+        request.send().await.written()
+    }
+}
+
+impl Store for DynamoDbStore {
+    fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Found> {
+        Box::pin(async move {
+            let output = self.get(key).send().await.map_err(failed)?;
+            Ok(output.item.map_or(Found::Gone, |item| item::read(item, at)))
+        })
+    }
+
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let request = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item::write(key, record)))
+                .condition_expression("attribute_not_exists(#id)")
+                .expression_attribute_names("#id", PARTITION_KEY);
+            // Refused: the key is taken, and only this session's own earlier attempt can have taken it.
+            let (Written::Done | Written::Refused) = request.send().await.written()?;
+            Ok(())
+        })
+    }
+
+    fn update<'a>(&'a self, key: &'a RecordKey, update: &'a Update<'a>, at: &'a Moment) -> StoreFuture<'a, Written> {
+        Box::pin(self.write(key, expression::update(update, at), None))
+    }
+
+    fn slide<'a>(&'a self, key: &'a RecordKey, slide: Slide, at: &'a Moment) -> StoreFuture<'a, Written> {
+        Box::pin(self.write(key, expression::slide(slide, at), Some(once())))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        revision: u64,
+        successor: &'a RecordKey,
+        at: &'a Moment,
+    ) -> StoreFuture<'a, Written> {
+        Box::pin(self.write(key, expression::replace(revision, successor, at), None))
+    }
+
+    fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, at: &'a Moment) -> StoreFuture<'a, Written> {
+        Box::pin(self.write(key, expression::end(revision, at), None))
+    }
+}
+
+/// One attempt instead of several.
+fn once() -> Builder {
+    Config::builder().retry_config(RetryConfig::disabled())
+}
+
+fn text(key: &RecordKey) -> AttributeValue {
+    AttributeValue::S(key.as_str().to_owned())
+}

@@ -1,0 +1,41 @@
+//! The SDK's client, configured for one visitor who waits.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
+
+/// DynamoDB answers in single-digit milliseconds; an attempt that took a second is lost, and the next one on a new
+/// connection is faster than waiting for it. Four attempts fit a request's deadline.
+pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
+const ATTEMPTS: u32 = 4;
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(400);
+
+pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
+    let mut config = Builder::from(sdk)
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        )
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(FIRST_BACKOFF)
+                .with_max_backoff(LONGEST_BACKOFF),
+        )
+        // Answers are small and whole attempts are timed; watching the stream costs time on every call.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    config.set_endpoint_url(
+        endpoint
+            .map(str::to_owned)
+            .or_else(|| sdk.endpoint_url().map(str::to_owned)),
+    );
+    Client::from_conf(config.build())
+}

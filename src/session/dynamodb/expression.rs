@@ -1,0 +1,137 @@
+//! The update expressions: each write with the condition under which it may happen.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::item::{
+    CREATED_AT, DATA, ENDED, PARTITION_KEY, REPLACED_BY, REVISION, TTL_ATTRIBUTE, number, to_attribute, to_map,
+};
+use crate::session::id::RecordKey;
+use crate::session::record::Moment;
+use crate::session::store::{Slide, Update};
+
+/// From so many changed variables on, `data` is written whole: an expression may have 4 KB and 300 operators.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
+const MAX_VARIABLES: usize = 100;
+
+/// Alive, as [`Store`](crate::session::Store) defines it. A record whose attributes are missing or of another type
+/// fails every comparison, so a malformed one is never written to.
+const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now AND #created_at > :oldest";
+
+/// An `UpdateItem`: what to set, and under which condition.
+pub(super) struct Expression {
+    pub(super) update: String,
+    pub(super) condition: String,
+    pub(super) names: HashMap<String, String>,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    /// Fixed attributes are named by `#` and their own name: some are reserved words.
+    fn new(update: impl Into<String>, condition: impl Into<String>, attributes: &[&str]) -> Self {
+        Self {
+            update: update.into(),
+            condition: condition.into(),
+            names: attributes
+                .iter()
+                .map(|name| (format!("#{name}"), (*name).to_owned()))
+                .collect(),
+            values: HashMap::new(),
+        }
+    }
+
+    fn value(mut self, name: &str, value: AttributeValue) -> Self {
+        self.values.insert(name.to_owned(), value);
+        self
+    }
+
+    fn alive(self, at: &Moment) -> Self {
+        self.value(":now", number(at.now))
+            .value(":oldest", number(at.oldest_creation()))
+    }
+
+    fn tombstone(self, at: &Moment) -> Self {
+        self.value(":true", AttributeValue::Bool(true))
+            .value(":empty", AttributeValue::M(HashMap::new()))
+            .value(":until", number(at.tombstone_expiry()))
+    }
+}
+
+pub(super) fn update(update: &Update<'_>, at: &Moment) -> Expression {
+    let read = update.read();
+    let mut expression = Expression::new(
+        "",
+        format!("{ALIVE} AND #revision = :read"),
+        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED],
+    )
+    .alive(at)
+    .value(":read", number(read.revision))
+    .value(":revision", number(read.revision.saturating_add(1)))
+    .value(":expires_at", number(at.expiry(read.created_at)));
+    let changes = update.changes();
+    let mut set = vec![
+        "#revision = :revision".to_owned(),
+        "#expires_at = :expires_at".to_owned(),
+    ];
+    let mut remove = Vec::new();
+    if changes.len() > MAX_VARIABLES {
+        set.push("#data = :data".to_owned());
+        expression.values.insert(":data".to_owned(), to_map(&update.data()));
+    } else {
+        for (n, (name, value)) in changes.into_iter().enumerate() {
+            expression.names.insert(format!("#v{n}"), name.to_owned());
+            match value {
+                Some(value) => {
+                    expression.values.insert(format!(":v{n}"), to_attribute(value));
+                    set.push(format!("#data.#v{n} = :v{n}"));
+                }
+                None => remove.push(format!("#data.#v{n}")),
+            }
+        }
+    }
+    expression.update = format!("SET {}", set.join(", "));
+    if !remove.is_empty() {
+        expression.update += " REMOVE ";
+        expression.update += &remove.join(", ");
+    }
+    expression
+}
+
+pub(super) fn slide(slide: Slide, at: &Moment) -> Expression {
+    Expression::new(
+        "SET #expires_at = :to",
+        format!("{ALIVE} AND #expires_at = :from"),
+        &[CREATED_AT, TTL_ATTRIBUTE, ENDED],
+    )
+    .alive(at)
+    .value(":from", number(slide.from))
+    .value(":to", number(slide.to))
+}
+
+pub(super) fn replace(revision: u64, successor: &RecordKey, at: &Moment) -> Expression {
+    Expression::new(
+        "SET #ended = :true, #data = :empty, #expires_at = :until, #replaced_by = :successor",
+        format!("({ALIVE} AND #revision = :read) OR #replaced_by = :successor"),
+        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REPLACED_BY],
+    )
+    .alive(at)
+    .tombstone(at)
+    .value(":read", number(revision))
+    .value(":successor", AttributeValue::S(successor.as_str().to_owned()))
+}
+
+pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
+    let set = "SET #ended = :true, #data = :empty, #expires_at = :until";
+    match revision {
+        None => Expression::new(
+            set,
+            "attribute_exists(#id)",
+            &[PARTITION_KEY, DATA, TTL_ATTRIBUTE, ENDED],
+        ),
+        Some(revision) => Expression::new(set, "#revision = :read", &[DATA, TTL_ATTRIBUTE, REVISION, ENDED])
+            .value(":read", number(revision)),
+    }
+    .tombstone(at)
+}

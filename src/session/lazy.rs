@@ -1,0 +1,180 @@
+//! A request's session before anybody has asked for it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::Request;
+use tokio::sync::OnceCell;
+
+use super::budget::Budget;
+use super::commit::decide;
+use super::dict::Session;
+use super::error::SessionError;
+use super::id::SessionId;
+use super::layer::Clock;
+use super::record::{Moment, Record, Timeouts};
+use super::save::{CookieAction, Live, Save};
+use super::store::Found;
+use super::value::Data;
+
+/// A request's session, not loaded yet. [`SessionLayer`](super::SessionLayer) puts it into the request's
+/// extensions; a request that never loads it costs no store call.
+///
+/// ```
+/// use http::{Request, Response};
+/// use lambda_session::session::{LazySession, SessionError};
+///
+/// async fn greet(request: Request<String>) -> Result<Response<String>, Box<dyn std::error::Error>> {
+///     let session = LazySession::of(&request)?.load().await?;
+///     let name: Option<String> = session.get("username")?;
+///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct LazySession(Arc<Inner>);
+
+struct Inner {
+    budget: Budget,
+    timeouts: Timeouts,
+    clock: Clock,
+    /// The ID in a cookie that verified.
+    presented: Option<SessionId>,
+    ended: AtomicBool,
+    loaded: OnceCell<Loaded>,
+}
+
+struct Loaded {
+    session: Session,
+    /// The live record without its variables, which are in `session`.
+    record: Option<Record>,
+}
+
+impl LazySession {
+    pub(crate) fn new(budget: Budget, timeouts: Timeouts, clock: Clock, presented: Option<SessionId>) -> Self {
+        Self(Arc::new(Inner {
+            budget,
+            timeouts,
+            clock,
+            presented,
+            ended: AtomicBool::new(false),
+            loaded: OnceCell::new(),
+        }))
+    }
+
+    /// The session of `request`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NoLayer`] if the request did not come through a `SessionLayer`.
+    pub fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
+        request.extensions().get().cloned().ok_or(SessionError::NoLayer)
+    }
+
+    /// Loads the session: one consistent read if the request has a cookie that verifies, none otherwise or when it
+    /// is loaded already. A visitor without a session gets an empty one, which is kept only if you put something
+    /// into it.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] if the store failed. Answer with the error's [`status`](SessionError::status).
+    pub async fn load(&self) -> Result<Session, SessionError> {
+        let loaded = self.0.loaded.get_or_try_init(|| self.0.load());
+        let loaded = loaded.await.inspect_err(SessionError::log)?;
+        Ok(loaded.session.clone())
+    }
+
+    /// Ends the session, as [`Session::end`] does, without the read.
+    pub fn end(&self) {
+        self.0.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// How many store calls the request has made.
+    #[must_use]
+    pub fn store_calls(&self) -> u32 {
+        self.0.budget.calls()
+    }
+
+    /// Saves what the handler did.
+    pub(crate) async fn save(&self) -> Result<CookieAction, SessionError> {
+        self.try_save().await.inspect_err(SessionError::log)
+    }
+
+    async fn try_save(&self) -> Result<CookieAction, SessionError> {
+        let at = &self.0.moment();
+        let save = Save {
+            store: &self.0.budget,
+            at,
+        };
+        if let (true, Some(id)) = (self.0.ended.load(Ordering::Relaxed), &self.0.presented) {
+            return save.end(&id.record_key()).await;
+        }
+        let Some(Loaded { session, record }) = self.0.loaded.get() else {
+            return Ok(CookieAction::Keep);
+        };
+        let edits = session.take();
+        let decision = decide(record.as_ref(), &edits, at);
+        let live = self.0.presented.as_ref().zip(record.as_ref()).map(|(id, record)| Live {
+            key: id.record_key(),
+            record: Record {
+                data: edits.loaded,
+                ..*record
+            },
+        });
+        save.carry_out(decision, live, &edits.changes).await
+    }
+}
+
+impl Inner {
+    fn moment(&self) -> Moment {
+        Moment {
+            now: (self.clock)(),
+            timeouts: self.timeouts,
+        }
+    }
+
+    async fn load(&self) -> Result<Loaded, SessionError> {
+        let record = match &self.presented {
+            Some(id) => self.find(id).await?,
+            None => None,
+        };
+        Ok(match record {
+            Some(record) => Loaded {
+                session: Session::new(record.data),
+                record: Some(Record {
+                    data: Data::new(),
+                    ..record
+                }),
+            },
+            None => Loaded {
+                session: Session::default(),
+                record: None,
+            },
+        })
+    }
+
+    async fn find(&self, id: &SessionId) -> Result<Option<Record>, SessionError> {
+        let key = id.record_key();
+        let at = self.moment();
+        Ok(match self.budget.call(|store| store.load(&key, &at)).await? {
+            Found::Live(record) => Some(record),
+            Found::Malformed(reason) => {
+                tracing::warn!(
+                    event = "malformed record",
+                    reason,
+                    "a session record is malformed and counts as none"
+                );
+                None
+            }
+            Found::Replaced(_) | Found::Gone => None,
+        })
+    }
+}
+
+impl fmt::Debug for LazySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LazySession")
+            .field("loaded", &self.0.loaded.initialized())
+            .finish_non_exhaustive()
+    }
+}
