@@ -4,7 +4,8 @@
 //!
 //! 1. [`SessionLayer`] reads the cookie and checks its signature: a [`SessionId`], or none (`cookie`, `id`).
 //! 2. The handler asks its [`LazySession`] for the session. Only now it is loaded: one [`Store`] call (`lazy`).
-//! 3. The handler reads and changes the [`Session`], a dictionary that remembers what was done to it (`dict`).
+//! 3. The handler reads and changes the [`Session`], a dictionary that remembers what was done to it (`dict`,
+//!    `edits`).
 //! 4. After the handler, a pure function decides what has to happen: nothing, slide the expiry, create, update,
 //!    replace or end (`commit`).
 //! 5. The decision is carried out against the store, over whatever other requests did meanwhile (`save`).
@@ -18,6 +19,7 @@ mod commit;
 mod cookie;
 mod dict;
 pub mod dynamodb;
+mod edits;
 mod error;
 mod id;
 mod layer;

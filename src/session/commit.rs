@@ -1,6 +1,6 @@
 //! What has to happen to a session when its request has been handled: the decision, and nothing else.
 
-use super::dict::Edits;
+use super::edits::Edits;
 use super::record::{Moment, Record};
 use super::store::Slide;
 

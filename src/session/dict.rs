@@ -1,13 +1,13 @@
 //! The session as its users see it: a dictionary that remembers what was done to it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{self, Data, Reason, TypeOf, Value, ValueError};
+use super::edits::Edits;
+use super::value::{Data, Reason, TypeOf, Value, ValueError};
 
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
@@ -43,125 +43,9 @@ use super::value::{self, Data, Reason, TypeOf, Value, ValueError};
 #[derive(Clone, Default)]
 pub struct Session(Arc<Mutex<Edits>>);
 
-/// What a handler did to a session.
-#[derive(Clone, Default)]
-pub(crate) struct Edits {
-    /// The variables as they were loaded.
-    pub(crate) loaded: Data,
-    pub(crate) changes: Changes,
-    pub(crate) renewed: bool,
-    pub(crate) ended: bool,
-    /// Bytes of the variables as they are now; counted when first needed.
-    size: Option<usize>,
-}
-
-/// The writes to a session's variables, apart from what they were written to: they can be applied again to a
-/// newer state of the session.
-#[derive(Clone, Default)]
-pub(crate) struct Changes {
-    /// Forget all earlier variables first.
-    cleared: bool,
-    /// `None` removes.
-    writes: BTreeMap<String, Option<Value>>,
-}
-
-impl Changes {
-    /// The changes that turn any variables into `data`.
-    pub(crate) fn to(data: Data) -> Self {
-        Self {
-            cleared: true,
-            writes: data.into_iter().map(|(name, value)| (name, Some(value))).collect(),
-        }
-    }
-
-    /// `data` with these changes.
-    pub(crate) fn applied_to(&self, data: &Data) -> Data {
-        let mut result = if self.cleared { Data::new() } else { data.clone() };
-        for (name, write) in &self.writes {
-            match write {
-                Some(value) => result.insert(name.clone(), value.clone()),
-                None => result.remove(name),
-            };
-        }
-        result
-    }
-
-    /// The writes that make a difference to `data`, in the order of their names.
-    pub(crate) fn against<'a>(&'a self, data: &'a Data) -> Vec<(&'a str, Option<&'a Value>)> {
-        let cleared = data
-            .keys()
-            .filter(|name| self.cleared && !self.writes.contains_key(*name))
-            .map(|name| (name.as_str(), None));
-        let written = self.writes.iter().filter_map(|(name, write)| {
-            let changes = match (data.get(name), write) {
-                (Some(old), Some(new)) => !value::same(old, new),
-                (old, new) => old.is_some() != new.is_some(),
-            };
-            changes.then_some((name.as_str(), write.as_ref()))
-        });
-        cleared.chain(written).collect()
-    }
-}
-
-impl Edits {
-    fn get(&self, name: &str) -> Option<&Value> {
-        match self.changes.writes.get(name) {
-            Some(write) => write.as_ref(),
-            None if self.changes.cleared => None,
-            None => self.loaded.get(name),
-        }
-    }
-
-    fn write(&mut self, name: &str, write: Option<Value>) {
-        self.changes.writes.insert(name.to_owned(), write);
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
-        let unwritten = self
-            .loaded
-            .iter()
-            .filter(|(name, _)| !self.changes.cleared && !self.changes.writes.contains_key(*name));
-        let written = self.changes.writes.iter();
-        unwritten.chain(written.filter_map(|(name, write)| Some((name, write.as_ref()?))))
-    }
-
-    fn remove(&mut self, name: &str) -> Option<Value> {
-        let old = self.get(name)?.clone();
-        if let Some(size) = &mut self.size {
-            *size -= value::data_size([(&name.to_owned(), &old)]);
-        }
-        self.write(name, None);
-        Some(old)
-    }
-
-    fn insert(&mut self, name: &str, value: Value) -> Result<(), Reason> {
-        if self.ended {
-            return Err(Reason::Ended);
-        }
-        if name.is_empty() {
-            return Err(Reason::EmptyName);
-        }
-        value::check(&value)?;
-        let name = name.to_owned();
-        let before = self.size.unwrap_or_else(|| value::data_size(self.iter()));
-        let replaced = self.get(&name).map_or(0, |old| value::data_size([(&name, old)]));
-        let after = before - replaced + value::data_size([(&name, &value)]);
-        self.size = Some(before);
-        if after > value::MAX_DATA_BYTES {
-            return Err(Reason::TooLarge(after));
-        }
-        self.size = Some(after);
-        self.changes.writes.insert(name, Some(value));
-        Ok(())
-    }
-}
-
 impl Session {
     pub(crate) fn new(loaded: Data) -> Self {
-        Self(Arc::new(Mutex::new(Edits {
-            loaded,
-            ..Edits::default()
-        })))
+        Self(Arc::new(Mutex::new(Edits::of(loaded))))
     }
 
     fn edits(&self) -> MutexGuard<'_, Edits> {
@@ -338,12 +222,7 @@ impl Session {
     /// # Ok::<(), lambda_session::session::ValueError>(())
     /// ```
     pub fn clear(&self) {
-        let mut edits = self.edits();
-        edits.changes = Changes {
-            cleared: true,
-            writes: BTreeMap::new(),
-        };
-        edits.size = Some(0);
+        self.edits().clear();
     }
 
     /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
@@ -376,8 +255,9 @@ impl Session {
     /// # Ok::<(), lambda_session::session::ValueError>(())
     /// ```
     pub fn end(&self) {
-        self.clear();
-        self.edits().ended = true;
+        let mut edits = self.edits();
+        edits.clear();
+        edits.ended = true;
     }
 }
 

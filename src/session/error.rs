@@ -2,14 +2,13 @@
 
 use std::error::Error;
 
-use http::StatusCode;
+use http::{HeaderValue, Response, StatusCode, header};
 
 use super::store::{StoreError, StoreErrorKind};
 
 /// Why a request's session could not be loaded or saved.
 ///
-/// The layer answers with its [`status`](Self::status) and puts the error into the response's extensions, where a
-/// middleware around the layer finds it to render a page of its own.
+/// Answer with [`into_response`](Self::into_response), as the layer does.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -42,6 +41,33 @@ impl SessionError {
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Random(_) | Self::NoLayer => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// The answer to the visitor: a short text with the [`status`](Self::status), `Retry-After` where trying again
+    /// helps (RFC 9110, section 10.2.3), and the error itself in the extensions, where a middleware finds it that
+    /// has a page for it.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use lambda_session::session::SessionError;
+    ///
+    /// let response: Response<String> = SessionError::Gone.into_response();
+    /// assert_eq!(response.status(), 409);
+    /// assert_eq!(response.body(), "the session ended meanwhile; nothing was saved\n");
+    /// ```
+    #[must_use]
+    pub fn into_response<B: From<String>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(format!("{self}\n")));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, text);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response.extensions_mut().insert(self);
+        response
     }
 
     /// One event, with the causes that the visitor is not shown.

@@ -13,7 +13,6 @@ use tower::{Layer, Service};
 
 use super::budget::Budget;
 use super::cookie::{Keys, SessionCookie};
-use super::error::SessionError;
 use super::lazy::LazySession;
 use super::record::Timeouts;
 use super::save::CookieAction;
@@ -25,8 +24,8 @@ pub type Clock = fn() -> u64;
 /// Gives every request a [`LazySession`] and saves what the handler did with it.
 ///
 /// It wraps any `Service<http::Request<_>>`: `lambda_http`'s handlers and axum routers alike. If the session cannot
-/// be saved, the handler's response is replaced by a short text with the error's
-/// [`status`](SessionError::status) and the [`SessionError`] in its extensions. If the handler itself fails,
+/// be saved, the handler's response is replaced by
+/// [`SessionError::into_response`]. If the handler itself fails,
 /// nothing is saved.
 ///
 /// ```
@@ -227,7 +226,7 @@ where
                 Ok(CookieAction::Keep) => {}
                 Ok(CookieAction::Issue(id)) => set_cookie(&mut response, cookie.issue(&id)),
                 Ok(CookieAction::Clear) => set_cookie(&mut response, cookie.clear()),
-                Err(error) => response = failed(error),
+                Err(error) => response = error.into_response(),
             }
             response.extensions_mut().insert(session);
             Ok(response)
@@ -240,20 +239,4 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, value);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-fn failed<B: From<String>>(error: SessionError) -> Response<B> {
-    let mut response = Response::new(B::from(format!("{error}\n")));
-    *response.status_mut() = error.status();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if error.status() == http::StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    }
-    response.extensions_mut().insert(error);
-    response
 }

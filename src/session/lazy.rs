@@ -25,10 +25,16 @@ use super::value::Data;
 /// use http::{Request, Response};
 /// use lambda_session::session::{LazySession, SessionError};
 ///
-/// async fn greet(request: Request<String>) -> Result<Response<String>, Box<dyn std::error::Error>> {
-///     let session = LazySession::of(&request)?.load().await?;
-///     let name: Option<String> = session.get("username")?;
-///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
+/// async fn greet(request: Request<String>) -> Response<String> {
+///     match name(&request).await {
+///         Ok(name) => Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))),
+///         Err(error) => error.into_response(),
+///     }
+/// }
+///
+/// async fn name(request: &Request<String>) -> Result<Option<String>, SessionError> {
+///     let session = LazySession::of(request)?.load().await?;
+///     Ok(session.get("username").unwrap_or_default())
 /// }
 /// ```
 #[derive(Clone)]
@@ -77,7 +83,7 @@ impl LazySession {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Store`] if the store failed. Answer with the error's [`status`](SessionError::status).
+    /// [`SessionError::Store`] if the store failed. Answer with [`SessionError::into_response`].
     pub async fn load(&self) -> Result<Session, SessionError> {
         let loaded = self.0.loaded.get_or_try_init(|| self.0.load());
         let loaded = loaded.await.inspect_err(SessionError::log)?;

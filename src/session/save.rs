@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::commit::Decision;
-use super::dict::Changes;
+use super::edits::Changes;
 use super::error::SessionError;
 use super::id::{RecordKey, SessionId};
 use super::record::{Moment, Record};

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::{fmt, result};
 
-use super::dict::Changes;
+use super::edits::Changes;
 use super::id::RecordKey;
 use super::record::{Moment, Record};
 use super::value::Data;

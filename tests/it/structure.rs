@@ -56,6 +56,7 @@ fn the_pure_modules_touch_no_clock_environment_or_network() {
         "session/commit.rs",
         "session/cookie.rs",
         "session/dict.rs",
+        "session/edits.rs",
         "session/record.rs",
         "session/value.rs",
     ];
