@@ -1,0 +1,120 @@
+//! The compiled function, from outside, as Lambda runs it.
+
+use serde_json::{Value, json};
+
+use crate::support::event::Event;
+use crate::support::lambda::{Answer, InvocationError, Lambda};
+use crate::support::{SECRET_KEY, dynamodb, endpoint, environment};
+
+async fn function(endpoint: &str) -> Lambda {
+    let secret = ("SECRET_KEY".to_owned(), SECRET_KEY.to_owned());
+    Lambda::start(environment(endpoint).into_iter().chain([secret])).await
+}
+
+async fn visit(lambda: &Lambda, event: Event) -> Answer {
+    let event: Value = event.into_value();
+    lambda.invoke(event).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
+    let dynamodb = dynamodb().await;
+    let mut lambda = function(&endpoint(&dynamodb)).await;
+
+    let start = visit(&lambda, Event::get("/")).await;
+    assert_eq!(start.status, 200);
+    assert!(start.body.contains("You are not logged in"), "{}", start.body);
+    assert!(start.cookies.is_empty(), "{start:?}");
+
+    let form = visit(&lambda, Event::get("/login")).await;
+    assert_eq!(form.status, 200);
+    assert!(form.body.contains("name=\"username\""), "{}", form.body);
+
+    let login = visit(&lambda, Event::post_form("/login", &[("username", "admin")])).await;
+    assert_eq!((login.status, login.headers["location"].as_str()), (303, "/"));
+    let cookie = login.cookie();
+    assert!(cookie.starts_with("__Host-session="), "{cookie}");
+
+    let inside = visit(&lambda, Event::get("/").cookie(&cookie)).await;
+    assert!(inside.body.contains("Logged in as admin"), "{}", inside.body);
+    assert!(inside.cookies.is_empty(), "{inside:?}");
+
+    let logout = visit(&lambda, Event::get("/logout").cookie(&cookie)).await;
+    assert_eq!((logout.status, logout.headers["location"].as_str()), (303, "/"));
+    assert_eq!(logout.cookie(), "__Host-session=");
+
+    let replayed = visit(&lambda, Event::get("/").cookie(&cookie)).await;
+    assert_eq!(replayed.status, 200);
+    assert!(replayed.body.contains("You are not logged in"), "{}", replayed.body);
+
+    let logged = lambda.kill().await;
+    let (id, mac) = cookie
+        .trim_start_matches("__Host-session=")
+        .split_once('.')
+        .expect("an ID and a MAC");
+    for secret in [SECRET_KEY, id, mac] {
+        assert!(
+            !format!("{logged:?}").contains(secret),
+            "a secret in the log: {logged:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_session_outlives_the_sandbox_it_began_in() {
+    let dynamodb = dynamodb().await;
+    let mut first = function(&endpoint(&dynamodb)).await;
+    let cookie = visit(&first, Event::post_form("/login", &[("username", "admin")]))
+        .await
+        .cookie();
+    first.kill().await;
+
+    let second = function(&endpoint(&dynamodb)).await;
+    let page = visit(&second, Event::get("/").cookie(&cookie)).await;
+    assert!(page.body.contains("Logged in as admin"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn without_a_secret_key_it_says_so_and_serves_nothing() {
+    for secret in [
+        None,
+        Some(""),
+        Some("too short"),
+        Some("{{resolve:secretsmanager:arn}}"),
+    ] {
+        let secret = secret.map(|value| ("SECRET_KEY".to_owned(), value.to_owned()));
+        let mut lambda = Lambda::start(environment("http://127.0.0.1:9").into_iter().chain(secret.clone())).await;
+        let exit = lambda.exit().await;
+        assert!(!exit.status.success(), "{secret:?}: {exit:?}");
+        assert!(
+            format!("{}{}", exit.stdout, exit.stderr).contains("SECRET_KEY"),
+            "{secret:?}: {exit:?}"
+        );
+        assert_eq!(lambda.polls(), 0, "{secret:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_sandbox_carries_on_when_it_is_thawed() {
+    let dynamodb = dynamodb().await;
+    let lambda = function(&endpoint(&dynamodb)).await;
+    let cookie = visit(&lambda, Event::post_form("/login", &[("username", "admin")]))
+        .await
+        .cookie();
+    lambda.freeze();
+    lambda.thaw();
+    let page = visit(&lambda, Event::get("/").cookie(&cookie)).await;
+    assert!(page.body.contains("Logged in as admin"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_request_is_reported_and_the_next_one_served() {
+    let dynamodb = dynamodb().await;
+    let lambda = function(&endpoint(&dynamodb)).await;
+    let reported = lambda.invoke(json!({ "no": "request" })).await.expect_err("an error");
+    assert!(
+        matches!(&reported, InvocationError::Reported(error) if error["errorMessage"].is_string()),
+        "{reported:?}"
+    );
+    assert_eq!(visit(&lambda, Event::get("/")).await.status, 200);
+}

@@ -1,0 +1,69 @@
+//! What stands in for the world around the function: Lambda, DynamoDB, the network between them, and a visitor.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::embedded::{Embedded, table};
+
+pub(crate) mod event;
+pub(crate) mod lambda;
+pub(crate) mod proxy;
+mod runtime;
+
+/// Longer than anything here takes. It turns a test that would hang into one that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An empty DynamoDB of the test's own, with the sessions table. It ends with the value.
+pub(crate) async fn dynamodb() -> Embedded {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    Embedded::start([listener], table::NAME, None).expect("an embedded DynamoDB")
+}
+
+/// Where that DynamoDB listens.
+pub(crate) fn endpoint(dynamodb: &Embedded) -> String {
+    dynamodb.endpoints().next().expect("one listener")
+}
+
+/// The variables the template gives the function, but for the secret key.
+pub(crate) fn environment(endpoint: &str) -> Vec<(String, String)> {
+    [("TABLE_NAME", table::NAME), ("DYNAMODB_ENDPOINT", endpoint)]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into()
+}
+
+/// A key the function accepts.
+pub(crate) const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";
+
+/// One of the commands in `examples`, which `cargo test` builds beside the tests.
+#[track_caller]
+pub(crate) fn example(name: &str, arguments: &[&str]) -> tokio::process::Command {
+    let test = std::env::current_exe().expect("this test's own path");
+    let build: PathBuf = test.ancestors().nth(2).expect("a build directory").to_owned();
+    let example = build
+        .join("examples")
+        .join(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        example.exists(),
+        "{} is missing: `cargo build --examples` makes it",
+        example.display()
+    );
+    let mut command = tokio::process::Command::new(example);
+    command.args(arguments).kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Sends a process a signal, by its name without `SIG`.
+#[track_caller]
+pub(crate) fn signal(process: u32, name: &str) {
+    let kill = format!("kill -{name} {process}");
+    let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+    assert!(sent.success(), "{kill}: {sent}");
+}

@@ -1,0 +1,272 @@
+//! A proxy in front of DynamoDB that records every call and can spoil it.
+//!
+//! What a call meets is decided when it arrives: by the first fault planned for its operation (`once`, `hold`,
+//! `deliver_late`), else by the standing `rule`, else it passes. A call that is forwarded reaches DynamoDB even when the
+//! client has gone: a network does not take a request back.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+mod connections;
+mod fault;
+
+use connections::Connections;
+pub(crate) use connections::Ending;
+pub(crate) use fault::{Fault, Gate};
+
+/// A call as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// As in `GetItem`.
+    pub(crate) operation: String,
+    pub(crate) request: Value,
+    /// The SDK's name for the operation, the same for all its attempts.
+    pub(crate) invocation: String,
+    /// The SDK's number of the attempt, from 1.
+    pub(crate) attempt: u32,
+    /// How many calls of this operation have arrived, this one included.
+    pub(crate) nth: usize,
+    /// The connection it came on, numbered from 0.
+    pub(crate) connection: usize,
+    pub(crate) arrived: Instant,
+    /// The HTTP status that DynamoDB answered, once it has.
+    pub(crate) status: Option<u16>,
+}
+
+/// A running proxy. It ends with the value.
+pub(crate) struct Proxy {
+    shared: Arc<Shared>,
+    connections: Connections,
+}
+
+struct Shared {
+    upstream: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Call>,
+    planned: Vec<(&'static str, Fault)>,
+    rule: Option<Rule>,
+}
+
+type Rule = Box<dyn FnMut(&Call) -> Fault + Send>;
+
+impl Proxy {
+    /// Listens on a port of its own, in front of this endpoint.
+    pub(crate) fn start(upstream: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .retry_canceled_requests(false)
+            .build_http();
+        let upstream = upstream.to_owned();
+        let shared = Arc::new(Shared {
+            upstream,
+            client,
+            state: Mutex::default(),
+        });
+        let connections = Connections::listen(Arc::clone(&shared));
+        Self { shared, connections }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        let address: SocketAddr = self.connections.address();
+        format!("http://{address}")
+    }
+
+    /// Every call so far, in the order of arrival.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.shared.state().calls.clone()
+    }
+
+    /// The operations of those calls: what a call budget is about.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        self.shared
+            .state()
+            .calls
+            .iter()
+            .map(|call| call.operation.clone())
+            .collect()
+    }
+
+    /// Spoils the next call of this operation that nothing else was planned for.
+    pub(crate) fn once(&self, operation: &'static str, fault: Fault) {
+        self.shared.state().planned.push((operation, fault));
+    }
+
+    /// Holds the next call of this operation until its gate is released.
+    pub(crate) fn hold(&self, operation: &'static str) -> Gate {
+        let gate = Gate::new();
+        self.once(operation, Fault::Hold(gate.clone()));
+        gate
+    }
+
+    /// Breaks the connection of the next call of this operation, and delivers it when its gate is released.
+    pub(crate) fn deliver_late(&self, operation: &'static str) -> Gate {
+        let gate = Gate::new();
+        self.once(operation, Fault::DeliverLate(gate.clone()));
+        gate
+    }
+
+    /// Decides about every call that nothing was planned for, from now on.
+    pub(crate) fn rule(&self, rule: impl FnMut(&Call) -> Fault + Send + 'static) {
+        self.shared.state().rule = Some(Box::new(rule));
+    }
+
+    /// Ends the rule and forgets what was planned.
+    pub(crate) fn pass_everything(&self) {
+        let mut state = self.shared.state();
+        state.rule = None;
+        state.planned.clear();
+    }
+
+    /// Closes the connections on which no call is running, and returns when they are closed.
+    pub(crate) async fn close_idle(&self, ending: Ending) {
+        self.connections.close_idle(ending).await;
+    }
+
+    /// From now on a new connection is refused, as if DynamoDB were not there. Idle ones close.
+    pub(crate) async fn refuse(&mut self) {
+        self.connections.refuse().await;
+    }
+
+    /// Takes new connections again, on the same port.
+    pub(crate) fn resume(&mut self) {
+        self.connections.resume(Arc::clone(&self.shared));
+    }
+}
+
+/// No answer: the connection is to be closed.
+#[derive(Debug)]
+struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("closed on purpose")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call, from its arrival to the answer.
+    async fn handle(
+        self: Arc<Self>,
+        connection: usize,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Closed> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+        let (index, fault) = self.record(connection, &parts.headers, &body);
+        let headers = parts.headers;
+        match fault {
+            Fault::Pass => self.forward(index, headers, body, None).await,
+            Fault::Hold(gate) => self.forward(index, headers, body, Some(gate)).await,
+            Fault::DeliverLate(gate) => {
+                drop(tokio::spawn(self.forward(index, headers, body, Some(gate))));
+                Err(Closed)
+            }
+            Fault::DropCall => Err(Closed),
+            Fault::DropReply => {
+                self.forward(index, headers, body, None).await?;
+                Err(Closed)
+            }
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                self.forward(index, headers, body, None).await
+            }
+            Fault::Error(status, name) => Ok(error(status, name)),
+            Fault::Garbage => Ok(Response::new("<html>not DynamoDB".into())),
+            Fault::Hang => std::future::pending().await,
+        }
+    }
+
+    fn record(&self, connection: usize, headers: &HeaderMap, body: &[u8]) -> (usize, Fault) {
+        let header = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        let operation = header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
+        // As in `attempt=1; max=3`.
+        let attempt = header("amz-sdk-request")
+            .split("; ")
+            .find_map(|part| part.strip_prefix("attempt="));
+        let mut state = self.state();
+        let call = Call {
+            nth: 1 + state.calls.iter().filter(|call| call.operation == operation).count(),
+            operation,
+            request: serde_json::from_slice(body).unwrap_or_default(),
+            invocation: header("amz-sdk-invocation-id").to_owned(),
+            attempt: attempt.and_then(|number| number.parse().ok()).unwrap_or_default(),
+            connection,
+            arrived: Instant::now(),
+            status: None,
+        };
+        let fault = match state
+            .planned
+            .iter()
+            .position(|(operation, _)| *operation == call.operation)
+        {
+            Some(first) => state.planned.remove(first).1,
+            None => state.rule.as_mut().map_or(Fault::Pass, |rule| rule(&call)),
+        };
+        state.calls.push(call);
+        (state.calls.len() - 1, fault)
+    }
+
+    /// Sends the call on, in a task of its own: once it is under way, the client's going away does not stop it.
+    async fn forward(
+        self: Arc<Self>,
+        index: usize,
+        headers: HeaderMap,
+        body: Bytes,
+        gate: Option<Gate>,
+    ) -> Result<Response<Full<Bytes>>, Closed> {
+        let forwarded = tokio::spawn(async move {
+            if let Some(gate) = &gate {
+                gate.pass().await;
+            }
+            let mut request = Request::post(&self.upstream)
+                .body(Full::new(body))
+                .map_err(|_| Closed)?;
+            *request.headers_mut() = headers;
+            let answer = self.client.request(request).await.map_err(|_| Closed)?;
+            let (mut parts, body) = answer.into_parts();
+            let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+            parts.headers.remove(http::header::CONNECTION);
+            self.state().calls[index].status = Some(parts.status.as_u16());
+            if let Some(gate) = &gate {
+                gate.deliver();
+            }
+            Ok(Response::from_parts(parts, Full::new(body)))
+        });
+        forwarded.await.map_err(|_| Closed)?
+    }
+}
+
+fn error(status: u16, name: &str) -> Response<Full<Bytes>> {
+    let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "injected" });
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amzn-requestid", "INJECTED")
+        .body(Full::from(body.to_string()))
+        .expect("a valid answer")
+}
