@@ -64,13 +64,16 @@
 //! - [`session`]: the library. Start at its front page: it follows one request through its modules.
 //! - [`app`]: the demo's three paths on it, with [`form`] and [`pages`]; [`guard`] for what every request must pass
 //!   and every answer carries.
-//! - [`config`]: the environment. [`log`]: the log.
+//! - [`config`]: the environment. [`log`]: the log, with the metrics in it. [`init`]: what Lambda is told when the start
+//!   fails.
 //! - `main`: the wiring. `examples/local.rs`: the same application on a port of this machine.
 
 pub mod app;
 pub mod config;
 pub mod form;
 pub mod guard;
+pub mod init;
 pub mod log;
+mod metrics;
 pub mod pages;
 pub mod session;

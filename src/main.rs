@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use lambda_session::config::Config;
 use lambda_session::session::DynamoDbStore;
-use lambda_session::{app, log};
+use lambda_session::{app, init, log};
+
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -14,7 +16,14 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lambda-session cannot start: {error}");
+            let message = format!("lambda-session cannot start: {error}");
+            eprintln!("{message}");
+            // `sam local` loses the last words of a process that ends at once, so Lambda is told, too.
+            if let Ok(api) = std::env::var(RUNTIME_API)
+                && let Err(error) = init::report(&api, &message)
+            {
+                eprintln!("and Lambda could not be told: {error}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -22,7 +31,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+    if std::env::var_os(RUNTIME_API).is_none() {
         return Err(
             "AWS_LAMBDA_RUNTIME_API is not set: this program is started by AWS Lambda. \
                     To run it on this machine, use `cargo local`."
