@@ -138,10 +138,7 @@ impl Edits {
         if self.ended {
             return Err(Reason::Ended);
         }
-        if name.is_empty() {
-            return Err(Reason::EmptyName);
-        }
-        value::check(&value)?;
+        value::check(name, &value)?;
         let name = name.to_owned();
         let before = self.size.unwrap_or_else(|| value::data_size(self.iter()));
         let replaced = self.get(&name).map_or(0, |old| value::data_size([(&name, old)]));
@@ -200,9 +197,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Nothing is changed and the error names the variable, if the name is empty, if the value cannot be stored
-    /// (not serializable, a number that is not finite or passes DynamoDB's 38 digits, an empty set, lists and maps
-    /// nested too deep), if the session would pass DynamoDB's 400 KB, or after [`end`](Self::end).
+    /// Nothing is changed and the error names the variable, if the name is empty or longer than 65,535 bytes, if the
+    /// value cannot be stored (not serializable, a number that is not finite or passes DynamoDB's 38 digits, an empty
+    /// set, lists and maps nested too deep), if the session would pass DynamoDB's 400 KB, or after [`end`](Self::end).
     ///
     /// ```
     /// # use lambda_session::session::Session;
