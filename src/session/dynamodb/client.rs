@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 
@@ -29,6 +29,13 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
                 .with_max_attempts(ATTEMPTS)
                 .with_initial_backoff(FIRST_BACKOFF)
                 .with_max_backoff(LONGEST_BACKOFF),
+        )
+        // The SDK's own quota of retries would be used up by a long outage and fill up again by one per success: for
+        // hundreds of requests after it, one lost attempt would be an error. The attempts are bounded anyway.
+        .retry_partition(
+            RetryPartition::custom("session store")
+                .token_bucket(TokenBucket::unlimited())
+                .build(),
         )
         // Answers are small and whole attempts are timed; watching the stream costs time on every call.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
