@@ -7,6 +7,7 @@ mod sdk;
 mod support;
 
 mod binary;
+mod contract;
 mod dynamodb_command;
 mod embedded_dynamodb;
 mod local;

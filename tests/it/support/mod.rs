@@ -10,6 +10,8 @@ use crate::embedded::{Embedded, table};
 
 pub(crate) mod event;
 pub(crate) mod lambda;
+pub(crate) mod memory;
+pub(crate) mod own_table;
 pub(crate) mod proxy;
 mod runtime;
 
