@@ -10,5 +10,6 @@ mod binary;
 mod contract;
 mod dynamodb_command;
 mod embedded_dynamodb;
+mod faults;
 mod local;
 mod proxy;

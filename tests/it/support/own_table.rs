@@ -23,6 +23,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) struct Table {
     pub(crate) store: DynamoDbStore,
     client: Client,
+    endpoint: String,
     name: String,
     _dynamodb: Option<Embedded>,
 }
@@ -42,6 +43,7 @@ impl Table {
         Self {
             store: DynamoDbStore::new(&sdk, table::NAME, Some(&endpoint)),
             client: client(&sdk, Some(&endpoint)),
+            endpoint,
             name: table::NAME.to_owned(),
             _dynamodb: Some(dynamodb),
         }
@@ -71,9 +73,14 @@ impl Table {
         Self {
             store: DynamoDbStore::new(&sdk, &name, Some(endpoint)),
             client,
+            endpoint: endpoint.to_owned(),
             name,
             _dynamodb: None,
         }
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// What the table holds under this key.
