@@ -165,9 +165,6 @@ def the_metrics_are_what_the_code_writes():
             if namespace == "lambda-session":
                 shown.add(name)
     writers = [text for text in map(Path.read_text, SOURCE.rglob("*.rs")) if "CloudWatchMetrics" in text]
-    if not writers:
-        print("    src/ writes no metrics yet")
-        return
     code = "\n".join(text.split("#[cfg(test)]")[0] for text in writers)
     written = set(re.findall(r'"([A-Z][a-z]+(?:[A-Z][a-z]+)*)"', code))
     # The format's own words, the units and the dimension.

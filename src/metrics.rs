@@ -56,7 +56,8 @@ pub(crate) struct Metrics {
 pub(crate) struct Directive {
     /// Milliseconds since 1970.
     timestamp: u64,
-    cloud_watch_metrics: [Definition; 1],
+    #[serde(rename = "CloudWatchMetrics")]
+    definitions: [Definition; 1],
 }
 
 #[derive(Serialize)]
@@ -79,7 +80,7 @@ impl Directive {
         let count = |name| Metric { name, unit: "Count" };
         Self {
             timestamp,
-            cloud_watch_metrics: [Definition {
+            definitions: [Definition {
                 namespace: NAMESPACE,
                 dimensions: [["FunctionName"]],
                 metrics: [

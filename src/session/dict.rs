@@ -84,9 +84,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Nothing is changed and the error names the variable, if the name is empty, if the value cannot be stored
-    /// (not serializable, a number that is not finite or passes DynamoDB's 38 digits, an empty set, lists and maps
-    /// nested too deep), if the session would pass DynamoDB's 400 KB, or after [`end`](Self::end).
+    /// Nothing is changed and the error names the variable, if the name is empty or longer than 65,535 bytes, if the
+    /// value cannot be stored (not serializable, a number that is not finite or passes DynamoDB's 38 digits, an empty
+    /// set, lists and maps nested too deep), if the session would pass DynamoDB's 400 KB, or after [`end`](Self::end).
     ///
     /// ```
     /// # use lambda_session::session::Session;

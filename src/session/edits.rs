@@ -105,10 +105,7 @@ impl Edits {
         if self.ended {
             return Err(Reason::Ended);
         }
-        if name.is_empty() {
-            return Err(Reason::EmptyName);
-        }
-        value::check(&value)?;
+        value::check(name, &value)?;
         let name = name.to_owned();
         let before = self.size.unwrap_or_else(|| value::data_size(self.iter()));
         let replaced = self.get(&name).map_or(0, |old| value::data_size([(&name, old)]));

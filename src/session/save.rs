@@ -17,6 +17,9 @@ use super::value::Data;
 /// A slide may delay a view by no more than this.
 const SLIDE_LIMIT: Duration = Duration::from_millis(300);
 
+/// Far more logins than can replace one another during one request. Only a table edited by hand has more, or a circle.
+const MOST_LOGINS: usize = 8;
+
 /// What the response has to tell the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CookieAction {
@@ -99,7 +102,7 @@ impl Save<'_> {
         changes: &Changes,
     ) -> Result<CookieAction, SessionError> {
         loop {
-            let update = Update { read: &record, changes };
+            let update = Update::new(&record, changes.against(&record.data));
             // Nothing left to change: our own attempt landed, and only its answer was lost.
             if update.changes().is_empty() {
                 return Ok(CookieAction::Keep);
@@ -131,7 +134,9 @@ impl Save<'_> {
             }
             record = match self.load(key).await? {
                 Found::Live(newer) => newer,
-                _ => return Ok(CookieAction::Clear),
+                // The variables live on under another ID, which this request does not know.
+                Found::Replaced(_) => return Err(SessionError::Gone),
+                Found::Gone | Found::Malformed(_) => return Ok(CookieAction::Clear),
             };
         }
     }
@@ -149,13 +154,14 @@ impl Save<'_> {
             }
             // Somebody was faster: the new session must have what they wrote, under what this request wrote.
             let (latest, old_lives) = self.follow(old).await?;
-            if let Some(latest) = &latest
-                && old_lives
-            {
-                revision = latest.revision;
+            let data = changes.applied_to(latest.as_ref().map_or(&Data::new(), |latest| &latest.data));
+            match latest {
+                Some(latest) if old_lives && data.is_empty() => return self.end_if_empty(old, latest, changes).await,
+                _ if data.is_empty() => return Err(SessionError::Gone),
+                Some(latest) if old_lives => revision = latest.revision,
+                _ => {}
             }
-            let data = latest.map(|latest| latest.data).unwrap_or_default();
-            self.rewrite(&new_key, &mut new, changes.applied_to(&data)).await?;
+            self.rewrite(&new_key, &mut new, data).await?;
             if !old_lives {
                 return Ok(CookieAction::Issue(id));
             }
@@ -166,24 +172,20 @@ impl Save<'_> {
     /// the session itself.
     async fn follow(&self, key: &RecordKey) -> Result<(Option<Record>, bool), SessionError> {
         let mut key = key.clone();
-        let mut original = true;
-        loop {
+        for logins in 0..=MOST_LOGINS {
             match self.load(&key).await? {
-                Found::Live(record) => return Ok((Some(record), original)),
+                Found::Live(record) => return Ok((Some(record), logins == 0)),
                 Found::Replaced(successor) => key = successor,
-                Found::Gone | Found::Malformed(_) => return Ok((None, false)),
+                Found::Gone | Found::Malformed(_) => break,
             }
-            original = false;
         }
+        Ok((None, false))
     }
 
     /// Brings a record whose ID nobody knows yet up to date.
     async fn rewrite(&self, key: &RecordKey, record: &mut Record, data: Data) -> Result<(), SessionError> {
         let changes = Changes::to(data);
-        let update = Update {
-            read: record,
-            changes: &changes,
-        };
+        let update = Update::new(record, changes.against(&record.data));
         if update.changes().is_empty() {
             return Ok(());
         }

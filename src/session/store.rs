@@ -6,10 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::{fmt, result};
 
-use super::edits::Changes;
 use super::id::RecordKey;
 use super::record::{Moment, Record};
-use super::value::Data;
+use super::value::{Data, Value};
 
 /// What a [`Store`]'s methods return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = result::Result<T, StoreError>> + Send + 'a>>;
@@ -52,8 +51,8 @@ pub trait Store: Send + Sync + 'static {
         at: &'a Moment,
     ) -> StoreFuture<'a, Written>;
 
-    /// Turns the record into a tombstone, if it exists and, where a revision is given, still has that one. A record
-    /// that has ended already is ended again.
+    /// Turns the record into a tombstone, if it exists and, where a revision is given, still has that one and was
+    /// not replaced by a login. A record that has ended already is ended again.
     fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, at: &'a Moment) -> StoreFuture<'a, Written>;
 }
 
@@ -82,13 +81,21 @@ pub enum Written {
 
 /// A change of a session's variables.
 pub struct Update<'a> {
-    /// The record as it was read; the update holds only while its revision stands.
-    pub(crate) read: &'a Record,
-    pub(crate) changes: &'a Changes,
+    read: &'a Record,
+    changes: Vec<(&'a str, Option<&'a Value>)>,
 }
 
 impl<'a> Update<'a> {
-    /// The record as it was read.
+    /// A change of `read`, as the layer makes it: the variables that differ, with their new values, and `None` for
+    /// those that go.
+    pub fn new(read: &'a Record, changes: impl IntoIterator<Item = (&'a str, Option<&'a Value>)>) -> Self {
+        Self {
+            read,
+            changes: changes.into_iter().collect(),
+        }
+    }
+
+    /// The record as it was read; the update holds only while its revision stands.
     #[must_use]
     pub fn read(&self) -> &'a Record {
         self.read
@@ -96,14 +103,21 @@ impl<'a> Update<'a> {
 
     /// The variables that change, with their new values; `None` for those that go.
     #[must_use]
-    pub fn changes(&self) -> Vec<(&'a str, Option<&'a super::Value>)> {
-        self.changes.against(&self.read.data)
+    pub fn changes(&self) -> &[(&'a str, Option<&'a Value>)] {
+        &self.changes
     }
 
     /// All variables as they will be.
     #[must_use]
     pub fn data(&self) -> Data {
-        self.changes.applied_to(&self.read.data)
+        let mut data = self.read.data.clone();
+        for (name, value) in &self.changes {
+            match value {
+                Some(value) => data.insert((*name).to_owned(), (*value).clone()),
+                None => data.remove(*name),
+            };
+        }
+        data
     }
 }
 

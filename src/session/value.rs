@@ -1,7 +1,8 @@
 //! What a session variable may hold: DynamoDB's own types, and its limits on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 
 use thiserror::Error;
 
@@ -17,8 +18,12 @@ pub type Data = BTreeMap<String, Value>;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-items>
 pub const MAX_DATA_BYTES: usize = 400 * 1024 - 1024;
 
-/// Most lists and maps a variable may nest: DynamoDB's 32, less the map that holds all variables.
-pub const MAX_DEPTH: usize = 31;
+/// Most lists and maps a variable may nest: DynamoDB's 32 levels, less the map that holds all variables and the
+/// innermost value.
+pub const MAX_DEPTH: usize = 30;
+
+/// Most bytes of a variable's name: DynamoDB's limit on an attribute's.
+const MAX_NAME_BYTES: usize = 65_535;
 
 /// Most significant digits of a number.
 const MAX_DIGITS: usize = 38;
@@ -48,8 +53,10 @@ impl ValueError {
 
 #[derive(Debug, Error)]
 pub(crate) enum Reason {
-    #[error("the name is empty")]
+    #[error("an empty name, which DynamoDB cannot hold")]
     EmptyName,
+    #[error("a name of more than {MAX_NAME_BYTES} bytes, DynamoDB's limit")]
+    NameTooLong,
     #[error("the session has ended, nothing can be stored in it")]
     Ended,
     #[error("{0}")]
@@ -60,35 +67,56 @@ pub(crate) enum Reason {
     NumberTooLarge,
     #[error("lists and maps nested more than {MAX_DEPTH} deep, DynamoDB's limit")]
     TooDeep,
-    #[error("an empty set, which DynamoDB cannot hold")]
-    EmptySet,
+    #[error("an empty set, or one that holds a value twice, which DynamoDB cannot hold")]
+    NotASet,
     #[error("the session would take {0} bytes, more than the {MAX_DATA_BYTES} that fit a DynamoDB item (400 KB)")]
     TooLarge(usize),
 }
 
 /// Refuses what DynamoDB would refuse, before anything is sent.
-pub(crate) fn check(value: &Value) -> Result<(), Reason> {
+pub(crate) fn check(name: &str, value: &Value) -> Result<(), Reason> {
+    check_name(name)?;
     check_nested(value, MAX_DEPTH)
+}
+
+fn check_name(name: &str) -> Result<(), Reason> {
+    match name.len() {
+        0 => Err(Reason::EmptyName),
+        1..=MAX_NAME_BYTES => Ok(()),
+        _ => Err(Reason::NameTooLong),
+    }
 }
 
 fn check_nested(value: &Value, depth_left: usize) -> Result<(), Reason> {
     let inner = || depth_left.checked_sub(1).ok_or(Reason::TooDeep);
     match value {
         Value::N(text) => check_number(text),
-        Value::Ns(texts) if !texts.is_empty() => texts.iter().try_for_each(|text| check_number(text)),
         Value::L(values) => {
             let left = inner()?;
             values.iter().try_for_each(|value| check_nested(value, left))
         }
         Value::M(values) => {
             let left = inner()?;
-            values.values().try_for_each(|value| check_nested(value, left))
+            values.iter().try_for_each(|(name, value)| {
+                check_name(name)?;
+                check_nested(value, left)
+            })
         }
-        Value::Ss(set) if set.is_empty() => Err(Reason::EmptySet),
-        Value::Bs(set) if set.is_empty() => Err(Reason::EmptySet),
-        Value::Ns(_) => Err(Reason::EmptySet),
+        Value::Ss(set) => check_set(set.len(), &members(set)),
+        Value::Bs(set) => check_set(set.len(), &members(set)),
+        Value::Ns(set) => {
+            set.iter().try_for_each(|text| check_number(text))?;
+            check_set(set.len(), &numbers(set))
+        }
         _ => Ok(()),
     }
+}
+
+fn check_set<T>(len: usize, members: &HashSet<T>) -> Result<(), Reason> {
+    if len == 0 || members.len() < len {
+        return Err(Reason::NotASet);
+    }
+    Ok(())
 }
 
 fn check_number(text: &str) -> Result<(), Reason> {
@@ -109,9 +137,9 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
         (Value::M(a), Value::M(b)) => {
             a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
         }
-        (Value::Ss(a), Value::Ss(b)) => same_set(a, b, |a, b| a == b),
-        (Value::Bs(a), Value::Bs(b)) => same_set(a, b, |a, b| a == b),
-        (Value::Ns(a), Value::Ns(b)) => same_set(a, b, |a, b| same_number(a, b)),
+        (Value::Ss(a), Value::Ss(b)) => members(a) == members(b),
+        (Value::Bs(a), Value::Bs(b)) => members(a) == members(b),
+        (Value::Ns(a), Value::Ns(b)) => numbers(a) == numbers(b),
         _ => a == b,
     }
 }
@@ -120,12 +148,16 @@ fn same_number(a: &str, b: &str) -> bool {
     a == b || Decimal::parse(a).is_some_and(|number| Some(number) == Decimal::parse(b))
 }
 
-fn same_set<T>(a: &[T], b: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
-    a.len() == b.len() && a.iter().all(|a| b.iter().any(|b| same(a, b)))
+fn members<T: Eq + Hash>(set: &[T]) -> HashSet<&T> {
+    set.iter().collect()
+}
+
+fn numbers(set: &[String]) -> HashSet<Option<Decimal>> {
+    set.iter().map(|text| Decimal::parse(text)).collect()
 }
 
 /// A decimal number in one spelling: no leading or trailing zeros, and the power of ten of its first digit.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Decimal {
     negative: bool,
     digits: Vec<u8>,
@@ -249,7 +281,7 @@ mod tests {
             "1E-130",
             &format!("{digits_38}00"),
         ] {
-            assert!(check(&number(text)).is_ok(), "{text}");
+            assert!(check("x", &number(text)).is_ok(), "{text}");
         }
         for text in [
             "NaN",
@@ -265,14 +297,14 @@ mod tests {
             "1e-131",
             "1e99999999999",
         ] {
-            assert!(check(&number(text)).is_err(), "{text}");
+            assert!(check("x", &number(text)).is_err(), "{text}");
         }
     }
 
     #[test]
     fn nesting_is_bounded() {
-        assert!(check(&nested(MAX_DEPTH)).is_ok());
-        assert!(matches!(check(&nested(MAX_DEPTH + 1)), Err(Reason::TooDeep)));
+        assert!(check("x", &nested(MAX_DEPTH)).is_ok());
+        assert!(matches!(check("x", &nested(MAX_DEPTH + 1)), Err(Reason::TooDeep)));
     }
 
     #[test]
@@ -280,6 +312,8 @@ mod tests {
         let set = |texts: &[&str]| Value::Ns(texts.iter().map(ToString::to_string).collect());
         assert!(same(&set(&["1", "2"]), &set(&["2.0", "1"])));
         assert!(!same(&set(&["1", "2"]), &set(&["1", "3"])));
-        assert!(matches!(check(&set(&[])), Err(Reason::EmptySet)));
+        assert!(check("x", &set(&["1", "2"])).is_ok());
+        assert!(matches!(check("x", &set(&[])), Err(Reason::NotASet)));
+        assert!(matches!(check("x", &set(&["1", "2", "1.0"])), Err(Reason::NotASet)));
     }
 }

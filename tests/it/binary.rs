@@ -90,6 +90,9 @@ async fn without_a_secret_key_it_says_so_and_serves_nothing() {
             format!("{}{}", exit.stdout, exit.stderr).contains("SECRET_KEY"),
             "{secret:?}: {exit:?}"
         );
+        let told = lambda.init_error().expect("a report to Lambda");
+        let told = told["errorMessage"].as_str().expect("a message");
+        assert!(told.contains("SECRET_KEY"), "{secret:?}: {told}");
         assert_eq!(lambda.polls(), 0, "{secret:?}");
     }
 }

@@ -7,10 +7,12 @@ mod sdk;
 mod support;
 
 mod binary;
+mod contract;
 mod dynamodb_command;
 mod embedded_dynamodb;
 mod events;
 mod examples;
+mod faults;
 mod local;
 mod proxy;
 mod structure;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
+use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 
@@ -30,6 +31,14 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
                 .with_initial_backoff(FIRST_BACKOFF)
                 .with_max_backoff(LONGEST_BACKOFF),
         )
+        .retry_classifier(Garbled)
+        // The SDK's own quota of retries would be used up by a long outage and fill up again by one per success: for
+        // hundreds of requests after it, one lost attempt would be an error. The attempts are bounded anyway.
+        .retry_partition(
+            RetryPartition::custom("session store")
+                .token_bucket(TokenBucket::unlimited())
+                .build(),
+        )
         // Answers are small and whole attempts are timed; watching the stream costs time on every call.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(
@@ -38,4 +47,27 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
             .or_else(|| sdk.endpoint_url().map(str::to_owned)),
     );
     Client::from_conf(config.build())
+}
+
+/// Retries an answer that reports success and cannot be read: whatever sent it, it is as lost as none at all. The SDK
+/// would give up.
+#[derive(Debug)]
+struct Garbled;
+
+impl ClassifyRetry for Garbled {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let failed = matches!(context.output_or_error(), Some(Err(_)));
+        let success = context
+            .response()
+            .is_some_and(|response| response.status().is_success());
+        if failed && success {
+            RetryAction::transient_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "garbled answers"
+    }
 }

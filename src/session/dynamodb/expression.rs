@@ -16,9 +16,13 @@ use crate::session::store::{Slide, Update};
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
 const MAX_VARIABLES: usize = 100;
 
-/// Alive, as [`Store`](crate::session::Store) defines it. A record whose attributes are missing or of another type
-/// fails every comparison, so a malformed one is never written to.
-const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now AND #created_at > :oldest";
+/// Alive, as [`Store`](crate::session::Store) defines it. A missing time or one of another type fails the comparison,
+/// and the other two attributes are asked for their type, so a malformed record is never written to.
+const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now AND #created_at > :oldest \
+                     AND attribute_type(#data, :map) AND attribute_type(#revision, :number)";
+
+/// The attributes that [`ALIVE`] names.
+const ALIVE_ATTRIBUTES: [&str; 5] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED];
 
 /// An `UpdateItem`: what to set, and under which condition.
 pub(super) struct Expression {
@@ -50,6 +54,8 @@ impl Expression {
     fn alive(self, at: &Moment) -> Self {
         self.value(":now", number(at.now))
             .value(":oldest", number(at.oldest_creation()))
+            .value(":map", AttributeValue::S("M".to_owned()))
+            .value(":number", AttributeValue::S("N".to_owned()))
     }
 
     fn tombstone(self, at: &Moment) -> Self {
@@ -61,15 +67,11 @@ impl Expression {
 
 pub(super) fn update(update: &Update<'_>, at: &Moment) -> Expression {
     let read = update.read();
-    let mut expression = Expression::new(
-        "",
-        format!("{ALIVE} AND #revision = :read"),
-        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED],
-    )
-    .alive(at)
-    .value(":read", number(read.revision))
-    .value(":revision", number(read.revision.saturating_add(1)))
-    .value(":expires_at", number(at.expiry(read.created_at)));
+    let mut expression = Expression::new("", format!("{ALIVE} AND #revision = :read"), &ALIVE_ATTRIBUTES)
+        .alive(at)
+        .value(":read", number(read.revision))
+        .value(":revision", number(read.revision.saturating_add(1)))
+        .value(":expires_at", number(at.expiry(read.created_at)));
     let changes = update.changes();
     let mut set = vec![
         "#revision = :revision".to_owned(),
@@ -80,8 +82,8 @@ pub(super) fn update(update: &Update<'_>, at: &Moment) -> Expression {
         set.push("#data = :data".to_owned());
         expression.values.insert(":data".to_owned(), to_map(&update.data()));
     } else {
-        for (n, (name, value)) in changes.into_iter().enumerate() {
-            expression.names.insert(format!("#v{n}"), name.to_owned());
+        for (n, (name, value)) in changes.iter().enumerate() {
+            expression.names.insert(format!("#v{n}"), (*name).to_owned());
             match value {
                 Some(value) => {
                     expression.values.insert(format!(":v{n}"), to_attribute(value));
@@ -103,7 +105,7 @@ pub(super) fn slide(slide: Slide, at: &Moment) -> Expression {
     Expression::new(
         "SET #expires_at = :to",
         format!("{ALIVE} AND #expires_at = :from"),
-        &[CREATED_AT, TTL_ATTRIBUTE, ENDED],
+        &ALIVE_ATTRIBUTES,
     )
     .alive(at)
     .value(":from", number(slide.from))
@@ -130,8 +132,12 @@ pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
             "attribute_exists(#id)",
             &[PARTITION_KEY, DATA, TTL_ATTRIBUTE, ENDED],
         ),
-        Some(revision) => Expression::new(set, "#revision = :read", &[DATA, TTL_ATTRIBUTE, REVISION, ENDED])
-            .value(":read", number(revision)),
+        Some(revision) => Expression::new(
+            set,
+            "#revision = :read AND attribute_not_exists(#replaced_by)",
+            &[DATA, TTL_ATTRIBUTE, REVISION, ENDED, REPLACED_BY],
+        )
+        .value(":read", number(revision)),
     }
     .tombstone(at)
 }

@@ -36,7 +36,9 @@ pub(super) fn write(key: &RecordKey, record: &Record) -> Item {
 pub(super) fn read(mut item: Item, at: &Moment) -> Found {
     if item.contains_key(ENDED) {
         return match item.remove(REPLACED_BY) {
-            Some(AttributeValue::S(successor)) => Found::Replaced(RecordKey::from_stored(successor)),
+            Some(AttributeValue::S(successor)) if !successor.is_empty() => {
+                Found::Replaced(RecordKey::from_stored(successor))
+            }
             _ => Found::Gone,
         };
     }

@@ -91,6 +91,11 @@ impl Lambda {
         self.api.polls()
     }
 
+    /// What the function told Lambda of a start that failed.
+    pub(crate) fn init_error(&self) -> Option<Value> {
+        self.api.init_error()
+    }
+
     /// Stops the process as Lambda freezes a sandbox between invocations: its sockets stay, it sees nothing.
     pub(crate) fn freeze(&self) {
         signal(self.function.id().expect("a running function"), "STOP");

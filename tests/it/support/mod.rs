@@ -10,8 +10,11 @@ use crate::embedded::{Embedded, table};
 
 pub(crate) mod event;
 pub(crate) mod lambda;
+pub(crate) mod memory;
+pub(crate) mod own_table;
 pub(crate) mod proxy;
 mod runtime;
+pub(crate) mod site;
 
 /// Longer than anything here takes. It turns a test that would hang into one that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

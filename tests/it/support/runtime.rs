@@ -36,6 +36,7 @@ impl RuntimeApi {
         let (invocations, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             polls: AtomicUsize::new(0),
+            init_error: Mutex::default(),
             waiting: AsyncMutex::new(waiting),
             running: Mutex::default(),
         });
@@ -56,6 +57,15 @@ impl RuntimeApi {
     /// How often the function asked for an invocation.
     pub(crate) fn polls(&self) -> usize {
         self.shared.polls.load(Ordering::SeqCst)
+    }
+
+    /// What the function said of a start that failed.
+    pub(crate) fn init_error(&self) -> Option<Value> {
+        self.shared
+            .init_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Queues an event. The outcome arrives in the channel.
@@ -80,6 +90,7 @@ struct Invocation {
 
 struct Shared {
     polls: AtomicUsize,
+    init_error: Mutex<Option<Value>>,
     waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
     running: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
 }
@@ -100,7 +111,7 @@ fn router(api: Arc<Shared>) -> Router {
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
-        .route("/2018-06-01/runtime/init/error", post(async || StatusCode::ACCEPTED))
+        .route("/2018-06-01/runtime/init/error", post(init_error))
         .with_state(api)
 }
 
@@ -131,6 +142,12 @@ async fn next(State(api): State<Arc<Shared>>) -> Response {
         ("content-type", "application/json".to_owned()),
     ];
     (headers, invocation.event.to_string()).into_response()
+}
+
+async fn init_error(State(api): State<Arc<Shared>>, body: String) -> StatusCode {
+    let report = serde_json::from_str(&body).expect("a report in JSON");
+    *api.init_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    StatusCode::ACCEPTED
 }
 
 async fn response(State(api): State<Arc<Shared>>, Path(id): Path<String>, body: String) -> StatusCode {

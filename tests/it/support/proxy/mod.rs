@@ -59,7 +59,29 @@ struct Shared {
 struct State {
     calls: Vec<Call>,
     planned: Vec<(&'static str, Fault)>,
+    /// The gates at which calls are held, by invocation: the SDK's next attempt waits there, too.
+    held: Vec<(String, Gate)>,
     rule: Option<Rule>,
+}
+
+impl State {
+    fn fault(&mut self, call: &Call) -> Fault {
+        if let Some((_, gate)) = self.held.iter().find(|(held, _)| *held == call.invocation) {
+            return Fault::Hold(gate.clone());
+        }
+        let planned = self
+            .planned
+            .iter()
+            .position(|(operation, _)| *operation == call.operation);
+        let fault = match planned {
+            Some(first) => self.planned.remove(first).1,
+            None => self.rule.as_mut().map_or(Fault::Pass, |rule| rule(call)),
+        };
+        if let Fault::Hold(gate) = &fault {
+            self.held.push((call.invocation.clone(), gate.clone()));
+        }
+        fault
+    }
 }
 
 type Rule = Box<dyn FnMut(&Call) -> Fault + Send>;
@@ -105,7 +127,8 @@ impl Proxy {
         self.shared.state().planned.push((operation, fault));
     }
 
-    /// Holds the next call of this operation until its gate is released.
+    /// Holds the next call of this operation until its gate is released, and with it the attempts that follow when the
+    /// SDK loses its patience.
     pub(crate) fn hold(&self, operation: &'static str) -> Gate {
         let gate = Gate::new();
         self.once(operation, Fault::Hold(gate.clone()));
@@ -219,14 +242,7 @@ impl Shared {
             arrived: Instant::now(),
             status: None,
         };
-        let fault = match state
-            .planned
-            .iter()
-            .position(|(operation, _)| *operation == call.operation)
-        {
-            Some(first) => state.planned.remove(first).1,
-            None => state.rule.as_mut().map_or(Fault::Pass, |rule| rule(&call)),
-        };
+        let fault = state.fault(&call);
         state.calls.push(call);
         (state.calls.len() - 1, fault)
     }

@@ -1,0 +1,252 @@
+//! No update is lost, and a change that finds its session gone is told so.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::World;
+use crate::support::own_table::{number, string};
+use crate::support::proxy::Fault;
+use crate::support::site::wait;
+
+#[tokio::test]
+async fn two_requests_that_change_different_variables_both_win() {
+    for change in ["/set?language=en", "/pop?theme", "/many?200=x"] {
+        let world = World::new().await;
+        let site = world.site();
+        let cookie = site.login("admin", None).await;
+        site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+        let held = world.proxy.hold("UpdateItem");
+        let first = site.start("/set?colour=blue", Some(&cookie));
+        held.arrived().await;
+        world.site().visit(change, Some(&cookie)).await.assert_done();
+        held.release();
+        first.await.expect("an answer").assert_done();
+        let found = site.view(&cookie).await;
+        assert!(
+            found.contains("colour=blue") && found.contains("username=admin"),
+            "{found}"
+        );
+        assert_eq!(found.contains("language=en"), change == "/set?language=en");
+        assert_eq!(found.contains("theme=dark"), change != "/pop?theme");
+        assert_eq!(found.contains("variable number 199=x"), change == "/many?200=x");
+    }
+}
+
+#[tokio::test]
+async fn of_the_same_variable_the_later_write_wins() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let held = world.proxy.hold("UpdateItem");
+    let later = site.start("/set?theme=later", Some(&cookie));
+    held.arrived().await;
+    site.visit("/set?theme=earlier", Some(&cookie)).await.assert_done();
+    held.release();
+    later.await.expect("an answer").assert_done();
+    assert_eq!(site.view(&cookie).await, "theme=later username=admin");
+}
+
+#[tokio::test]
+async fn a_login_takes_over_what_was_written_while_it_replaced_the_session() {
+    for held in ["PutItem", "UpdateItem"] {
+        let world = World::new().await;
+        let site = world.site();
+        let cookie = site.login("admin", None).await;
+        let gate = world.proxy.hold(held);
+        let login = site.start("/login?admin", Some(&cookie));
+        gate.arrived().await;
+        let other = world.site();
+        other.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+        other.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
+        gate.release();
+        let new = login.await.expect("an answer").issued();
+        assert_eq!(site.view(&new).await, "colour=blue theme=dark username=admin", "{held}");
+        assert_eq!(site.view(&cookie).await, "", "{held}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_under_another_name_takes_nothing_over() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let gate = world.proxy.hold("UpdateItem");
+    let login = site.start("/login?other", Some(&cookie));
+    gate.arrived().await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    gate.release();
+    let new = login.await.expect("an answer").issued();
+    assert_eq!(site.view(&new).await, "username=other");
+}
+
+#[tokio::test]
+async fn a_change_that_finds_its_session_gone_is_told_so() {
+    for end in ["/logout", "/end", "/login?admin", "/login?other"] {
+        for change in ["/set?theme=dark", "/pop?theme", "/many?200=x", "/renew"] {
+            let world = World::new().await;
+            let site = world.site();
+            let cookie = site.login("admin", None).await;
+            site.visit("/set?theme=light", Some(&cookie)).await.assert_done();
+            let held = world.proxy.hold("UpdateItem");
+            let changed = site.start(change, Some(&cookie));
+            held.arrived().await;
+            let ended = world.site().visit(end, Some(&cookie)).await;
+            held.release();
+            let changed = changed.await.expect("an answer");
+            // A renewal after another login is a login itself, and follows it.
+            if change == "/renew" && end.starts_with("/login") {
+                changed.issued();
+                continue;
+            }
+            changed.assert_refused(409);
+            let cookie = ended.cookie.expect("a cookie");
+            let found = site.view(&cookie).await;
+            assert!(
+                !found.contains("dark") && !found.contains("=x"),
+                "{end} {change}: {found}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slide_that_finds_its_session_gone_is_quiet() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    wait(600);
+    let slide = world.proxy.hold("UpdateItem");
+    let view = site.start("/", Some(&cookie));
+    slide.arrived().await;
+    world.site().visit("/logout", Some(&cookie)).await.assert_logged_out();
+    slide.release();
+    view.await.expect("an answer").assert_done();
+}
+
+#[tokio::test]
+async fn a_late_duplicate_does_not_undo_a_later_write() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let late = world.proxy.deliver_late("UpdateItem");
+    site.visit("/set?theme=first", Some(&cookie)).await.assert_done();
+    site.visit("/set?theme=second", Some(&cookie)).await.assert_done();
+    let before = world.only_item().await;
+    late.release();
+    late.delivered().await;
+    assert_eq!(world.only_item().await, before);
+}
+
+#[tokio::test]
+async fn a_late_attempt_of_a_failed_request_changes_nothing_after_a_later_write() {
+    for (attempt, operation) in [
+        ("/set?theme=late", "UpdateItem"),
+        ("/pop?theme", "UpdateItem"),
+        ("/clear", "UpdateItem"),
+        ("/login?admin", "UpdateItem"),
+        ("/many?200=x", "UpdateItem"),
+    ] {
+        let world = World::new().await;
+        let site = world.site();
+        let cookie = site.login("admin", None).await;
+        site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+        let late = world.proxy.deliver_late(operation);
+        world.spoil(operation, || Fault::DropCall);
+        site.visit(attempt, Some(&cookie)).await.assert_refused(503);
+        world.proxy.pass_everything();
+        // A variable that the late attempt is not about.
+        site.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
+        late.release();
+        late.delivered().await;
+        assert_eq!(
+            site.view(&cookie).await,
+            "colour=blue theme=dark username=admin",
+            "{attempt}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_update_whose_reply_was_lost_is_written_once() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    world.proxy.once("UpdateItem", Fault::DropReply);
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    assert_eq!(world.only_item().await["revision"], number(1));
+    assert_eq!(site.view(&cookie).await, "theme=dark username=admin");
+}
+
+#[tokio::test]
+async fn a_session_that_another_request_filled_meanwhile_is_not_ended_for_being_empty() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let held = world.proxy.hold("UpdateItem");
+    let pop = site.start("/pop?username", Some(&cookie));
+    held.arrived().await;
+    world.site().visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    held.release();
+    pop.await.expect("an answer").assert_done();
+    assert_eq!(site.view(&cookie).await, "theme=dark");
+}
+
+#[tokio::test]
+async fn emptying_a_session_that_a_login_replaced_is_told_so_and_leaves_the_new_cookie() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.visit("/set?theme=dark", None).await.issued();
+    let held = world.proxy.hold("UpdateItem");
+    let pop = site.start("/pop?theme", Some(&cookie));
+    held.arrived().await;
+    let new = world
+        .site()
+        .visit("/renew?username=admin", Some(&cookie))
+        .await
+        .issued();
+    held.release();
+    pop.await.expect("an answer").assert_refused(409);
+    assert_eq!(site.view(&new).await, "theme=dark username=admin");
+}
+
+#[tokio::test]
+async fn a_login_that_another_one_overtook_knows_what_was_written_before() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let held = world.proxy.hold("UpdateItem");
+    let second = site.start("/login?admin", Some(&cookie));
+    held.arrived().await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    let first = site.login("admin", Some(&cookie)).await;
+    site.visit("/set?colour=blue", Some(&first)).await.assert_done();
+    held.release();
+    let second = second.await.expect("an answer").issued();
+    for new in [first, second] {
+        assert_eq!(site.view(&new).await, "colour=blue theme=dark username=admin");
+    }
+}
+
+#[tokio::test]
+async fn a_circle_of_successors_ends() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let held = world.proxy.hold("UpdateItem");
+    let login = site.start("/login?admin", Some(&cookie));
+    held.arrived().await;
+    // Somebody edits the table: the session was replaced by itself.
+    let call = world.proxy.calls().pop().expect("the held call");
+    let old = call.request["Key"]["id"]["S"].as_str().expect("a key").to_owned();
+    let mut items = world.table.items().await.into_iter();
+    let mut item = items
+        .find(|item| item["id"] == string(old.as_str()))
+        .expect("the old one");
+    item.insert("ended".to_owned(), AttributeValue::Bool(true));
+    item.insert("replaced_by".to_owned(), string(old));
+    world.table.put(item).await;
+    let before = world.proxy.calls().len();
+    held.release();
+    let new = login.await.expect("an answer").issued();
+    assert!(world.calls_since(before).len() < 15);
+    assert_eq!(site.view(&new).await, "username=admin");
+}
