@@ -1,17 +1,18 @@
 //! What the template deploys is what the code expects.
 
+use std::collections::BTreeSet;
 use std::fs;
 
+use lambda_session::session::DynamoDbStore;
 use lambda_session::session::dynamodb::{PARTITION_KEY, TTL_ATTRIBUTE};
 use serde_yaml_ng::Value;
 
 use crate::embedded::table;
-
-fn resource(name: &str) -> Value {
-    let template = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml")).expect("a template");
-    let template: Value = serde_yaml_ng::from_str(&template).expect("YAML");
-    template["Resources"][name]["Properties"].clone()
-}
+use crate::sdk;
+use crate::support::policy::{self, resource};
+use crate::support::proxy::Proxy;
+use crate::support::site::{self, Site};
+use crate::support::{dynamodb, endpoint};
 
 #[test]
 fn the_local_table_is_the_deployed_one() {
@@ -44,4 +45,22 @@ fn the_template_declares_every_variable_the_code_reads_and_no_other() {
     let mut declared: Vec<_> = variables.keys().filter_map(Value::as_str).collect();
     declared.sort_unstable();
     assert_eq!(declared, read);
+}
+
+/// The proxy denies everything else, so the whole suite shows that this is enough.
+#[tokio::test]
+async fn the_policy_allows_what_a_session_calls_and_nothing_more() {
+    let dynamodb = dynamodb().await;
+    let proxy = Proxy::start(&endpoint(&dynamodb));
+    let store = DynamoDbStore::new(&sdk::config(), table::NAME, Some(&proxy.endpoint()));
+    store.warm_up().await;
+    let site = Site::new(store);
+    let first = site.login("admin", None).await;
+    let second = site.login("other", Some(&first)).await;
+    site::wait(site::IDLE / 2);
+    site.view(&second).await;
+    site.visit("/set?theme=dark", Some(&second)).await;
+    site.visit("/logout", Some(&second)).await;
+    let called: BTreeSet<_> = proxy.operations().into_iter().collect();
+    assert_eq!(called, *policy::OPERATIONS);
 }

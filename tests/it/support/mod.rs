@@ -12,6 +12,7 @@ pub(crate) mod event;
 pub(crate) mod lambda;
 pub(crate) mod memory;
 pub(crate) mod own_table;
+pub(crate) mod policy;
 pub(crate) mod proxy;
 mod runtime;
 pub(crate) mod site;

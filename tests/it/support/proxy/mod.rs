@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 mod connections;
 mod fault;
 
+use super::policy;
 use connections::Connections;
 pub(crate) use connections::Ending;
 pub(crate) use fault::{Fault, Gate};
@@ -242,7 +243,11 @@ impl Shared {
             arrived: Instant::now(),
             status: None,
         };
-        let fault = state.fault(&call);
+        let mut fault = state.fault(&call);
+        // The proxy is IAM, too: what the deployed function may not do fails here as it would there.
+        if !policy::allows(&call.operation) {
+            fault = Fault::Error(400, "AccessDeniedException");
+        }
         state.calls.push(call);
         (state.calls.len() - 1, fault)
     }
