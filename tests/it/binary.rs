@@ -74,6 +74,33 @@ async fn a_session_outlives_the_sandbox_it_began_in() {
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
 
+/// The README's rotation, step by step, as the function's environment sees it.
+#[tokio::test]
+async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifetime() {
+    let dynamodb = dynamodb().await;
+    let endpoint = endpoint(&dynamodb);
+    let start = async |key: &str, fallbacks: &str| {
+        let keys = [("SECRET_KEY", key), ("SECRET_KEY_FALLBACKS", fallbacks)];
+        let keys = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Lambda::start(environment(&endpoint).into_iter().chain(keys)).await
+    };
+    let new_key = "another key for tests that is longer than thirty-two bytes";
+    let home = |cookie: &str| Event::get("/").cookie(cookie);
+
+    let before = start(SECRET_KEY, "").await;
+    let login = Event::post_form("/login", &[("username", "admin")]);
+    let old = visit(&before, login).await.cookie();
+
+    let rotated = start(new_key, SECRET_KEY).await;
+    assert!(visit(&rotated, home(&old)).await.body.contains("Logged in as admin"));
+    let login = Event::post_form("/login", &[("username", "other")]);
+    let new = visit(&rotated, login).await.cookie();
+
+    let dropped = start(new_key, "").await;
+    assert!(visit(&dropped, home(&new)).await.body.contains("Logged in as other"));
+    assert!(visit(&dropped, home(&old)).await.body.contains("You are not logged in"));
+}
+
 #[tokio::test]
 async fn without_a_secret_key_it_says_so_and_serves_nothing() {
     for secret in [
