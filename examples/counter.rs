@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use lambda_session::config::Config;
@@ -27,17 +28,14 @@ async fn main() -> Result<(), lambda_http::Error> {
     lambda_http::run(router).await
 }
 
-async fn count(Extension(session): Extension<LazySession>) -> Result<String, (StatusCode, String)> {
-    let session = session.load().await.map_err(unavailable)?;
+async fn count(Extension(session): Extension<LazySession>) -> Result<String, Response> {
+    let session = session.load().await.map_err(SessionError::into_response)?;
     let visits = session.get::<u64>("visits").map_err(broken)?.unwrap_or(0) + 1;
     session.insert("visits", visits).map_err(broken)?;
     Ok(format!("Visit number {visits}"))
 }
 
-fn unavailable(error: SessionError) -> (StatusCode, String) {
-    (error.status(), error.to_string())
-}
-
-fn broken(error: ValueError) -> (StatusCode, String) {
-    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+/// What is stored under the name is no number: a fault of this program.
+fn broken(error: ValueError) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
 }

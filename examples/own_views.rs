@@ -12,21 +12,22 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
     let sdk = aws_config::load_from_env().await;
     let store = DynamoDbStore::new(&sdk, &config.table_name, config.dynamodb_endpoint.as_deref());
-    let sessions = SessionLayer::builder(Arc::new(store), config.keys)
-        .secure(config.secure)
-        .build()?;
-    run(sessions.layer(service_fn(views))).await
+    let sessions = SessionLayer::builder(Arc::new(store), config.keys).timeouts(config.timeouts);
+    run(sessions.secure(config.secure).build()?.layer(service_fn(views))).await
 }
 
 async fn views(request: Request) -> Result<Response<Body>, Error> {
-    let session = LazySession::of(&request)?;
+    let session = match LazySession::of(&request)?.load().await {
+        Ok(session) => session,
+        Err(error) => return Ok(error.into_response()),
+    };
     let answer = match (request.method().as_str(), request.raw_http_path()) {
         ("POST", "/note") => {
             let note = std::str::from_utf8(request.body().as_ref())?;
-            session.load().await?.insert("note", note)?;
+            session.insert("note", note)?;
             "kept".to_owned()
         }
-        ("GET", "/note") => session.load().await?.get("note")?.unwrap_or_default(),
+        ("GET", "/note") => session.get("note")?.unwrap_or_default(),
         ("POST", "/forget") => {
             session.end();
             "forgotten".to_owned()

@@ -27,7 +27,11 @@
 //! use tower::Layer;
 //!
 //! async fn count(request: Request) -> Result<Response<Body>, Error> {
-//!     let session = LazySession::of(&request)?.load().await?;
+//!     let session = match LazySession::of(&request)?.load().await {
+//!         Ok(session) => session,
+//!         // 503 with `Retry-After`: DynamoDB cannot be reached, and the visitor's cookie stays as it is.
+//!         Err(error) => return Ok(error.into_response()),
+//!     };
 //!     let visits = session.get::<u64>("visits")?.unwrap_or(0) + 1;
 //!     session.insert("visits", visits)?;
 //!     Ok(Response::new(format!("Visit number {visits}").into()))

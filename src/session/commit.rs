@@ -78,7 +78,7 @@ mod tests {
         let record = live.then(|| Record::new(data.clone(), &START));
         let session = Session::new(if live { data } else { Data::new() });
         edit(&session).unwrap();
-        assert_eq!(decide(record.as_ref(), &session.take(), &START), expected);
+        assert_eq!(decide(record.as_ref(), &session.close(), &START), expected);
     }
 
     #[test]

@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::edits::Edits;
-use super::value::{Data, Reason, TypeOf, Value, ValueError};
+use super::value::{Data, Reason, Type, Value, ValueError};
 
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
 /// Get it from [`LazySession::load`](super::LazySession::load), change it, and return from your handler: the layer
 /// saves what really changed. It is a handle; clones share one dictionary. No method waits, so nothing is locked
-/// across an `.await`.
+/// across an `.await`. Once the response has left the handler, the session is saved: a handle that lives on, in a task
+/// or a streamed body, still reads, but changes nothing any more.
 ///
 /// | Flask | here |
 /// |---|---|
@@ -53,9 +54,15 @@ impl Session {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was done, for the layer to save. The session is empty afterwards.
-    pub(crate) fn take(&self) -> Edits {
-        std::mem::take(&mut *self.edits())
+    /// What was done, for the layer to save. From now on nothing can be changed; whoever kept a handle still reads
+    /// what there was.
+    pub(crate) fn close(&self) -> Edits {
+        let shared = Arc::strong_count(&self.0) > 1;
+        let mut edits = self.edits();
+        let kept = if shared { edits.clone() } else { Edits::default() };
+        let taken = std::mem::replace(&mut *edits, kept);
+        edits.saved = true;
+        taken
     }
 
     /// The variable `name`, if there is one.
@@ -86,7 +93,8 @@ impl Session {
     ///
     /// Nothing is changed and the error names the variable, if the name is empty or longer than 65,535 bytes, if the
     /// value cannot be stored (not serializable, a number that is not finite or passes DynamoDB's 38 digits, an empty
-    /// set, lists and maps nested too deep), if the session would pass DynamoDB's 400 KB, or after [`end`](Self::end).
+    /// set, lists and maps nested too deep), if the session would pass DynamoDB's 400 KB, after [`end`](Self::end), or after the session
+    /// was saved.
     ///
     /// ```
     /// # use lambda_session::session::Session;
@@ -98,9 +106,31 @@ impl Session {
     /// ```
     pub fn insert<T: Serialize>(&self, name: &str, value: T) -> Result<(), ValueError> {
         serde_dynamo::to_attribute_value(value)
-            .map_err(Reason::Serde)
+            .map_err(Reason::NotSerializable)
             .and_then(|value| self.edits().insert(name, value))
             .map_err(|reason| ValueError::new(name, reason))
+    }
+
+    /// Sets the variable `name` to a value as it is stored, such as [`remove`](Self::remove) and [`iter`](Self::iter)
+    /// give it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::session::{Session, Value};
+    /// let session = Session::default();
+    /// session.insert("draft", "tea")?;
+    /// if let Some(value) = session.remove("draft") {
+    ///     session.insert_value("note", value)?;
+    /// }
+    /// assert_eq!(session.get::<String>("note")?.as_deref(), Some("tea"));
+    /// # Ok::<(), lambda_session::session::ValueError>(())
+    /// ```
+    pub fn insert_value(&self, name: &str, value: Value) -> Result<(), ValueError> {
+        let inserted = self.edits().insert(name, value);
+        inserted.map_err(|reason| ValueError::new(name, reason))
     }
 
     /// Takes the variable `name` out and gives it back undecoded. Removing what is not there is no change.
@@ -262,7 +292,12 @@ impl Session {
 }
 
 fn decode<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, ValueError> {
-    serde_dynamo::from_attribute_value(value).map_err(|error| ValueError::new(name, Reason::Serde(error)))
+    let stored = Type::of(&value);
+    // Not with serde's own error, which may show the value.
+    serde_dynamo::from_attribute_value(value).map_err(|_| {
+        let wanted = std::any::type_name::<T>();
+        ValueError::new(name, Reason::OtherType { stored, wanted })
+    })
 }
 
 impl IntoIterator for &Session {
@@ -279,7 +314,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let edits = self.edits();
         f.debug_map()
-            .entries(edits.iter().map(|(name, value)| (name, TypeOf(value))))
+            .entries(edits.iter().map(|(name, value)| (name, Type::of(value))))
             .finish()
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Edits {
     pub(crate) changes: Changes,
     pub(crate) renewed: bool,
     pub(crate) ended: bool,
+    /// Whether the layer has taken the edits: later ones would be lost.
+    pub(crate) saved: bool,
     /// Bytes of the variables as they are now; counted when first needed.
     size: Option<usize>,
 }
@@ -102,6 +104,9 @@ impl Edits {
     }
 
     pub(crate) fn insert(&mut self, name: &str, value: Value) -> Result<(), Reason> {
+        if self.saved {
+            return Err(Reason::Saved);
+        }
         if self.ended {
             return Err(Reason::Ended);
         }

@@ -25,8 +25,9 @@ pub type Clock = fn() -> u64;
 ///
 /// It wraps any `Service<http::Request<_>>`: `lambda_http`'s handlers and axum routers alike. If the session cannot
 /// be saved, the handler's response is replaced by
-/// [`SessionError::into_response`]. If the handler itself fails,
-/// nothing is saved.
+/// [`SessionError::into_response`]. A service that fails (`Err`)
+/// saves nothing; an answer with an error's status is an answer, and saves, as in Flask. axum turns a handler's `Err`
+/// into such an answer.
 ///
 /// ```
 /// use std::{convert::Infallible, sync::Arc};
@@ -228,15 +229,32 @@ where
                 Ok(CookieAction::Clear) => set_cookie(&mut response, cookie.clear()),
                 Err(error) => response = error.into_response(),
             }
+            if session.is_used() {
+                mark_private(&mut response);
+            }
             response.extensions_mut().insert(session);
             Ok(response)
         })
     }
 }
 
-/// A response that sets a cookie must not be stored by any cache (RFC 9111, section 7.3).
 fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
+    response.headers_mut().append(header::SET_COOKIE, value);
+}
+
+/// An answer made with a session is one visitor's: no cache gives it to another (RFC 9111, section 4.1; RFC 6265bis,
+/// section 8.8), unless the handler knows better. One `Vary` header, because payload format 2.0 keeps one of a name.
+fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    headers.append(header::SET_COOKIE, value);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut vary: Vec<_> = headers
+        .get_all(header::VARY)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    vary.push(b"Cookie");
+    if let Ok(vary) = HeaderValue::from_bytes(&vary.join(&b", "[..])) {
+        headers.insert(header::VARY, vary);
+    }
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }

@@ -87,12 +87,23 @@ impl LazySession {
     pub async fn load(&self) -> Result<Session, SessionError> {
         let loaded = self.0.loaded.get_or_try_init(|| self.0.load());
         let loaded = loaded.await.inspect_err(SessionError::log)?;
+        if self.0.ended.load(Ordering::Relaxed) {
+            loaded.session.end();
+        }
         Ok(loaded.session.clone())
     }
 
-    /// Ends the session, as [`Session::end`] does, without the read.
+    /// Ends the session, as [`Session::end`] does, but without the read if it is not loaded.
     pub fn end(&self) {
         self.0.ended.store(true, Ordering::Relaxed);
+        if let Some(loaded) = self.0.loaded.get() {
+            loaded.session.end();
+        }
+    }
+
+    /// Whether the answer may depend on the session, or changes it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.loaded.initialized() || self.0.ended.load(Ordering::Relaxed)
     }
 
     /// How many store calls the request has made.
@@ -118,7 +129,7 @@ impl LazySession {
         let Some(Loaded { session, record }) = self.0.loaded.get() else {
             return Ok(CookieAction::Keep);
         };
-        let edits = session.take();
+        let edits = session.close();
         let decision = decide(record.as_ref(), &edits, at);
         let live = self.0.presented.as_ref().zip(record.as_ref()).map(|(id, record)| Live {
             key: id.record_key(),

@@ -1,7 +1,6 @@
 //! What a session variable may hold: DynamoDB's own types, and its limits on them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::hash::Hash;
 
 use thiserror::Error;
@@ -60,7 +59,11 @@ pub(crate) enum Reason {
     #[error("the session has ended, nothing can be stored in it")]
     Ended,
     #[error("{0}")]
-    Serde(serde_dynamo::Error),
+    NotSerializable(serde_dynamo::Error),
+    #[error("a {stored:?} is not a {wanted}")]
+    OtherType { stored: Type, wanted: &'static str },
+    #[error("the session was saved already, nothing can be stored in it any more")]
+    Saved,
     #[error("not a finite number")]
     NotFinite,
     #[error("a number of more than {MAX_DIGITS} digits, or outside 1e-130 to 9.99e125, DynamoDB's limits")]
@@ -221,22 +224,34 @@ fn size(value: &Value) -> usize {
 }
 
 /// A value's type, for messages and `Debug` output that must not show the value.
-pub(crate) struct TypeOf<'a>(pub(crate) &'a Value);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    String,
+    Number,
+    Binary,
+    Boolean,
+    Null,
+    List,
+    Map,
+    StringSet,
+    NumberSet,
+    BinarySet,
+}
 
-impl fmt::Debug for TypeOf<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Value::S(_) => "String",
-            Value::N(_) => "Number",
-            Value::B(_) => "Binary",
-            Value::Bool(_) => "Boolean",
-            Value::Null(_) => "Null",
-            Value::L(_) => "List",
-            Value::M(_) => "Map",
-            Value::Ss(_) => "StringSet",
-            Value::Ns(_) => "NumberSet",
-            Value::Bs(_) => "BinarySet",
-        })
+impl Type {
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            Value::S(_) => Self::String,
+            Value::N(_) => Self::Number,
+            Value::B(_) => Self::Binary,
+            Value::Bool(_) => Self::Boolean,
+            Value::Null(_) => Self::Null,
+            Value::L(_) => Self::List,
+            Value::M(_) => Self::Map,
+            Value::Ss(_) => Self::StringSet,
+            Value::Ns(_) => Self::NumberSet,
+            Value::Bs(_) => Self::BinarySet,
+        }
     }
 }
 

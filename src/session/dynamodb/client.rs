@@ -41,11 +41,10 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
         )
         // Answers are small and whole attempts are timed; watching the stream costs time on every call.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    config.set_endpoint_url(
-        endpoint
-            .map(str::to_owned)
-            .or_else(|| sdk.endpoint_url().map(str::to_owned)),
-    );
+    // Only then: the SDK has found its own `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` by now.
+    if let Some(endpoint) = endpoint {
+        config.set_endpoint_url(Some(endpoint.to_owned()));
+    }
     Client::from_conf(config.build())
 }
 
