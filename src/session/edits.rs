@@ -3,8 +3,11 @@
 //! So it can be applied again to a newer state, when another request was faster.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::value::{self, Data, Reason, Value};
+use serde::de::DeserializeOwned;
+
+use super::value::{self, Data, Reason, Type, Value, ValueError};
 
 /// What a handler did to a session.
 #[derive(Clone, Default)]
@@ -85,6 +88,18 @@ impl Edits {
         }
     }
 
+    /// The variable `name` as a `T`. An error does not repeat serde's, which may show the value.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let stored = Type::of(value);
+        serde_dynamo::from_attribute_value(value.clone()).map_err(|_| {
+            let wanted = std::any::type_name::<T>();
+            ValueError::new(name, Reason::OtherType { stored, wanted })
+        })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         let unwritten = self
             .loaded
@@ -127,5 +142,13 @@ impl Edits {
     pub(crate) fn clear(&mut self) {
         self.changes = Changes::to(Data::new());
         self.size = Some(0);
+    }
+}
+
+/// Names and types only: the values are the visitor's.
+impl fmt::Debug for Edits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables = self.iter().map(|(name, value)| (name, Type::of(value)));
+        f.debug_map().entries(variables).finish()
     }
 }
