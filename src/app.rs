@@ -39,10 +39,17 @@ pub fn service(
         let start = Instant::now();
         let method = request.method().clone();
         let route = Route::of(&request);
+        let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
         let response = routed.clone().oneshot(request);
         async move {
             let mut response = finished(response.await?, &method, secure);
-            log::request(route.name(), &method, &mut response, start.elapsed());
+            let line = log::Line {
+                route: route.name(),
+                method: &method,
+                request_id: invocation.as_deref(),
+                duration: start.elapsed(),
+            };
+            log::request(line, &mut response);
             Ok(response)
         }
     }))
@@ -55,6 +62,8 @@ enum Route {
     Login,
     Logout,
     Unknown,
+    /// No path at all, which no HTTP request has: what [`event`](crate::event) leaves of one that cannot be read.
+    Malformed,
 }
 
 impl Route {
@@ -64,6 +73,7 @@ impl Route {
             "/" => Self::Home,
             "/login" => Self::Login,
             "/logout" => Self::Logout,
+            "" => Self::Malformed,
             _ => Self::Unknown,
         }
     }
@@ -74,6 +84,7 @@ impl Route {
             Self::Login => "/login",
             Self::Logout => "/logout",
             Self::Unknown => "unknown",
+            Self::Malformed => "malformed",
         }
     }
 }
@@ -88,6 +99,7 @@ async fn respond(request: Request, secure: bool) -> Result<Response<Body>, Infal
         (Route::Login, _) => Ok(not_allowed("GET, HEAD, POST")),
         (Route::Logout, _) => Ok(not_allowed("GET")),
         (Route::Unknown, _) => Ok(problem(StatusCode::NOT_FOUND)),
+        (Route::Malformed, _) => Ok(problem(StatusCode::BAD_REQUEST)),
     };
     Ok(response.unwrap_or_else(failed))
 }
@@ -200,4 +212,26 @@ fn finished(mut response: Response<Body>, method: &Method, secure: bool) -> Resp
         *response.body_mut() = Body::Empty;
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// None of the three paths changes a session that could end meanwhile, but what is built on them may.
+    #[test]
+    fn a_session_that_could_not_be_saved_is_answered_with_our_page_and_no_cookie() {
+        let mut saved = redirect_home();
+        let cookie = HeaderValue::from_static("session=x");
+        saved.headers_mut().insert(header::SET_COOKIE, cookie);
+        saved.extensions_mut().insert(SessionError::Gone);
+        let answer = finished(saved, &Method::POST, true);
+        assert_eq!(answer.status(), StatusCode::CONFLICT);
+        assert!(!answer.headers().contains_key(header::SET_COOKIE));
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+        let Body::Text(page) = answer.body() else {
+            panic!("{answer:?}")
+        };
+        assert!(page.contains("Nothing was saved"), "{page}");
+    }
 }

@@ -70,10 +70,12 @@
 //!   and every answer carries.
 //! - [`config`]: the environment. [`log`]: the log, with the metrics in it. [`init`]: what Lambda is told when the start
 //!   fails.
-//! - `main`: the wiring. `examples/local.rs`: the same application on a port of this machine.
+//! - `main`: the wiring, with [`event`]: Lambda's requests. `examples/local.rs`: the same application on a port of this
+//!   machine.
 
 pub mod app;
 pub mod config;
+pub mod event;
 pub mod form;
 pub mod guard;
 pub mod init;

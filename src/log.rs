@@ -30,6 +30,14 @@ pub fn start(config: &Config) {
     };
 }
 
+/// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(event = "panic", place, "panicked; the message is not shown");
+    }));
+}
+
 /// What a request did that a person watching would want to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -59,8 +67,21 @@ pub fn event<B>(event: Event, mut response: Response<B>) -> Response<B> {
     response
 }
 
+/// What a request's line says of the request; the rest is in its response.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The page, by a name of ours.
+    pub route: &'static str,
+    /// Its method.
+    pub method: &'a Method,
+    /// Lambda's ID of the invocation, which its own lines carry too.
+    pub request_id: Option<&'a str>,
+    /// From the event to the answer.
+    pub duration: Duration,
+}
+
 /// Writes a request's line.
-pub fn request<B>(route: &'static str, method: &Method, response: &mut Response<B>, duration: Duration) {
+pub fn request<B>(line: Line<'_>, response: &mut Response<B>) {
     let event = response.extensions_mut().remove().map_or("request", Event::name);
     let calls = response
         .extensions_mut()
@@ -68,11 +89,12 @@ pub fn request<B>(route: &'static str, method: &Method, response: &mut Response<
         .map_or(0, |session| session.store_calls());
     tracing::info!(
         event,
-        route,
-        method = standard(method),
+        route = line.route,
+        method = standard(line.method),
         status = response.status().as_u16(),
         store_calls = calls,
-        duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        duration_ms = u64::try_from(line.duration.as_millis()).unwrap_or(u64::MAX),
+        request_id = line.request_id,
         "answered"
     );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda_session::config::Config;
 use lambda_session::session::DynamoDbStore;
-use lambda_session::{app, init, log};
+use lambda_session::{app, event, init, log};
 
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
@@ -39,9 +39,10 @@ async fn run() -> Result<(), Error> {
         );
     }
     log::start(&config);
+    log::panics();
     let sdk = aws_config::load_from_env().await;
     let store = DynamoDbStore::new(&sdk, &config.table_name, config.dynamodb_endpoint.as_deref());
     // Init's CPU is free and fast; the first visitor's is neither.
     store.warm_up().await;
-    lambda_http::run(app::service(&config, Arc::new(store))?).await
+    event::run(app::service(&config, Arc::new(store))?).await
 }

@@ -8,7 +8,6 @@ use http::{HeaderValue, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use crate::form::MAX_USERNAME_CHARS;
 use crate::guard::Refusal;
 
 const STYLE: &str = include_str!("pages.css");
@@ -36,15 +35,15 @@ pub fn home(username: Option<&str>) -> Markup {
         Some(username) => page(
             "Home",
             &html! {
-                p { "Logged in as " (username) }
-                p { a href="/logout" { b { "click here to log out" } } }
+                h1 { "Logged in as " (username) }
+                p.next { (log_out_link()) }
             },
         ),
         None => page(
             "Home",
             &html! {
-                p { "You are not logged in" }
-                p { (log_in_link()) }
+                h1 { "You are not logged in" }
+                p.next { (log_in_link()) }
             },
         ),
     }
@@ -54,22 +53,20 @@ pub fn home(username: Option<&str>) -> Markup {
 #[must_use]
 pub fn login(mistake: Option<(&str, &str)>) -> Markup {
     let (message, typed) = mistake.unzip();
-    // HTML allows no control characters, escaped or not.
-    let typed = typed.map(|typed| typed.replace(char::is_control, ""));
     page(
         if message.is_some() { "Error: Login" } else { "Login" },
         &html! {
+            h1 { "Login" }
             form action="/login" method="post" {
-                p {
-                    label for="username" { "Username" }
-                    input #username name="username" type="text" value=[typed] required maxlength=(MAX_USERNAME_CHARS)
-                        autocomplete="username" autocapitalize="none" spellcheck="false" autofocus
-                        aria-invalid=[message.map(|_| "true")] aria-describedby=[message.map(|_| "mistake")];
-                }
+                label for="username" { "Username" }
+                // No `maxlength`: browsers count in UTF-16 and cut what is pasted without a word.
+                input #username name="username" type="text" value=[typed] required
+                    autocomplete="username" autocapitalize="none" spellcheck="false" autofocus
+                    aria-invalid=[message.map(|_| "true")] aria-describedby=[message.map(|_| "mistake")];
                 @if let Some(message) = message {
                     p #mistake .mistake role="alert" { (message) }
                 }
-                p { input type="submit" value="Login"; }
+                p.next { input type="submit" value="Login"; }
             }
         },
     )
@@ -79,11 +76,22 @@ pub fn login(mistake: Option<(&str, &str)>) -> Markup {
 #[must_use]
 pub fn problem(status: StatusCode) -> Markup {
     let (title, advice) = match status {
-        StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address."),
-        StatusCode::METHOD_NOT_ALLOWED => ("Method not allowed", "This page cannot be used that way."),
+        StatusCode::BAD_REQUEST => (
+            "Request not understood",
+            "What arrived here was damaged, perhaps by a broken link. Please start again.",
+        ),
+        StatusCode::NOT_FOUND => (
+            "Page not found",
+            "There is nothing at this address. Please check it, or go on from the start page.",
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "Method not allowed",
+            "This page cannot be used that way. Please go on from the start page.",
+        ),
         StatusCode::CONFLICT => (
             "Session ended",
-            "Your session ended while this was being done, perhaps in another tab. Nothing was saved.",
+            "Your session ended while this was being done, perhaps in another tab. Nothing was saved. \
+             Please start again.",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => ("Form too large", "The form you sent is too large. Please send less."),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => (
@@ -94,14 +102,17 @@ pub fn problem(status: StatusCode) -> Markup {
             "Please try again",
             "Your session cannot be reached at the moment. It is not lost: please try again in a few seconds.",
         ),
-        _ => ("Something went wrong", "That did not work. Please try again."),
+        _ => (
+            "Something went wrong",
+            "That did not work. Please try again from the start page.",
+        ),
     };
     page(
         title,
         &html! {
             h1 { (title) }
             p { (advice) }
-            p {
+            p.next {
                 @if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) {
                     (log_in_link())
                 } @else {
@@ -112,15 +123,15 @@ pub fn problem(status: StatusCode) -> Markup {
     )
 }
 
-/// A login or logout that another site asked for: the person can do it from here, if it is what they want.
+/// A login that another site asked for: the person can do it from here, if it is what they want.
 #[must_use]
 pub fn refused_login() -> Markup {
     page(
-        "Not logged in from there",
+        "You were not logged in",
         &html! {
-            h1 { "Not logged in from there" }
+            h1 { "You were not logged in" }
             p { "Another site tried to log you in. Nothing has changed. If you want to log in, do it here:" }
-            p { (log_in_link()) }
+            p.next { (log_in_link()) }
         },
     )
 }
@@ -133,17 +144,21 @@ pub fn refused_logout(refusal: Refusal) -> Markup {
         Refusal::Prefetch => "Your browser opened this page ahead of time.",
     };
     page(
-        "Not logged out from there",
+        "You were not logged out",
         &html! {
-            h1 { "Not logged out from there" }
+            h1 { "You were not logged out" }
             p { (reason) " Nothing has changed. If you want to log out, do it here:" }
-            p { a href="/logout" { b { "click here to log out" } } }
+            p.next { (log_out_link()) }
         },
     )
 }
 
 fn log_in_link() -> Markup {
     html! { a href="/login" { b { "click here to log in" } } }
+}
+
+fn log_out_link() -> Markup {
+    html! { a.quiet href="/logout" { b { "click here to log out" } } }
 }
 
 fn page(title: &str, content: &Markup) -> Markup {

@@ -113,3 +113,6 @@ fn from_attribute(attribute: AttributeValue) -> Option<Value> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod properties;

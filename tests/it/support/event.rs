@@ -96,6 +96,21 @@ impl Event {
         self
     }
 
+    /// Without a header that was set.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        if let Some(headers) = self.0["headers"].as_object_mut() {
+            headers.remove(name);
+        }
+        self
+    }
+
+    /// With another value at a JSON pointer.
+    pub(crate) fn with(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+        self.0.pointer_mut(parent).expect("a parent")[name] = value.into();
+        self
+    }
+
     pub(crate) fn into_value(self) -> Value {
         self.0
     }

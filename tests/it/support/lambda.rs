@@ -1,6 +1,7 @@
 //! A Lambda sandbox: the compiled function as a process of its own, with the environment variables Lambda sets.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 
 use serde_json::Value;
@@ -50,7 +51,7 @@ pub(crate) struct Exit {
 impl Lambda {
     /// Starts the function with Lambda's own variables and these, and no others.
     pub(crate) async fn start(environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::start_program(Command::new(env!("CARGO_BIN_EXE_lambda-session")), environment).await
+        Self::start_program(Command::new(binary()), environment).await
     }
 
     /// Starts another program as the function.
@@ -78,6 +79,11 @@ impl Lambda {
 
     /// Hands the function an event and waits for what becomes of it.
     pub(crate) async fn invoke(&self, event: Value) -> Result<Answer, InvocationError> {
+        self.invoke_raw(event.to_string().into_bytes()).await
+    }
+
+    /// The same with an event that need not be JSON.
+    pub(crate) async fn invoke_raw(&self, event: Vec<u8>) -> Result<Answer, InvocationError> {
         match timeout(PATIENCE, self.api.invoke(event)).await {
             Ok(Ok(outcome)) => outcome
                 .map(|value| Answer::new(&value))
@@ -89,6 +95,13 @@ impl Lambda {
     /// How often the function asked for an invocation: it serves nothing before it does.
     pub(crate) fn polls(&self) -> usize {
         self.api.polls()
+    }
+
+    /// The most memory the process has had, where the system says so.
+    pub(crate) fn peak_memory_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        peak.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// What the function told Lambda of a start that failed.
@@ -156,6 +169,11 @@ impl Answer {
         };
         cookie.split(';').next().unwrap_or_default().to_owned()
     }
+}
+
+/// The function under test: the one built beside the tests, or `LAMBDA_BINARY`, such as what `sam build` made.
+fn binary() -> OsString {
+    std::env::var_os("LAMBDA_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_lambda-session").into())
 }
 
 /// What Lambda sets for every function.

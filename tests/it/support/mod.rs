@@ -8,7 +8,11 @@ use tokio::net::TcpListener;
 
 use crate::embedded::{Embedded, table};
 
+pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod event;
+pub(crate) mod forge;
+pub(crate) mod html;
 pub(crate) mod lambda;
 pub(crate) mod memory;
 pub(crate) mod own_table;

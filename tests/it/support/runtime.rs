@@ -69,7 +69,7 @@ impl RuntimeApi {
     }
 
     /// Queues an event. The outcome arrives in the channel.
-    pub(crate) fn invoke(&self, event: Value) -> oneshot::Receiver<Outcome> {
+    pub(crate) fn invoke(&self, event: Vec<u8>) -> oneshot::Receiver<Outcome> {
         let (reply, outcome) = oneshot::channel();
         // Without anybody to take it the reply is dropped, and the receiver learns that.
         let _ = self.invocations.send(Invocation { event, reply });
@@ -84,7 +84,7 @@ impl Drop for RuntimeApi {
 }
 
 struct Invocation {
-    event: Value,
+    event: Vec<u8>,
     reply: oneshot::Sender<Outcome>,
 }
 
@@ -141,7 +141,7 @@ async fn next(State(api): State<Arc<Shared>>) -> Response {
         ),
         ("content-type", "application/json".to_owned()),
     ];
-    (headers, invocation.event.to_string()).into_response()
+    (headers, invocation.event).into_response()
 }
 
 async fn init_error(State(api): State<Arc<Shared>>, body: String) -> StatusCode {
