@@ -11,6 +11,7 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use crate::config::Config;
 use crate::form::{self, FormError};
+use crate::log::RequestLog;
 use crate::session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store, ValueError};
 use crate::{guard, log, pages};
 
@@ -34,6 +35,7 @@ pub fn service(
         .timeouts(config.timeouts)
         .secure(secure)
         .build()?;
+    let lines = Arc::new(RequestLog::new(config));
     let routed = sessions.layer(service_fn(move |request| respond(request, secure)));
     Ok(service_fn(move |request: Request| {
         let start = Instant::now();
@@ -41,6 +43,7 @@ pub fn service(
         let route = Route::of(&request);
         let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
         let response = routed.clone().oneshot(request);
+        let lines = Arc::clone(&lines);
         async move {
             let mut response = finished(response.await?, &method, secure);
             let line = log::Line {
@@ -49,7 +52,7 @@ pub fn service(
                 request_id: invocation.as_deref(),
                 duration: start.elapsed(),
             };
-            log::request(line, &mut response);
+            lines.write(&line, &mut response);
             Ok(response)
         }
     }))
@@ -101,7 +104,7 @@ async fn respond(request: Request, secure: bool) -> Result<Response<Body>, Infal
         (Route::Unknown, _) => Ok(problem(StatusCode::NOT_FOUND)),
         (Route::Malformed, _) => Ok(problem(StatusCode::BAD_REQUEST)),
     };
-    Ok(response.unwrap_or_else(failed))
+    Ok(response.unwrap_or_else(SessionError::into_response))
 }
 
 /// `if 'username' in session: …`
@@ -163,11 +166,16 @@ fn username(session: &Session) -> Option<String> {
 }
 
 fn page(status: StatusCode, content: Markup) -> Response<Body> {
-    let mut response = Response::new(Body::from(content.into_string()));
+    let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
+    show(&mut response, content);
+    response
+}
+
+fn show(response: &mut Response<Body>, content: Markup) {
+    *response.body_mut() = Body::from(content.into_string());
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);
-    response
 }
 
 fn problem(status: StatusCode) -> Response<Body> {
@@ -190,21 +198,14 @@ fn redirect_home() -> Response<Body> {
     response
 }
 
-fn failed(error: SessionError) -> Response<Body> {
-    let mut response = problem(error.status());
-    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
-        let seconds = HeaderValue::from_static("5");
-        response.headers_mut().insert(header::RETRY_AFTER, seconds);
-    }
-    response
-}
-
-/// What every answer has in common: our own page for a session that could not be saved, the headers, and no body
-/// for HEAD.
+/// What every answer has in common: our own page for a session that could not be loaded or saved, the headers, and no
+/// body for HEAD.
 fn finished(mut response: Response<Body>, method: &Method, secure: bool) -> Response<Body> {
     if let Some(error) = response.extensions_mut().remove::<SessionError>() {
         let extensions = std::mem::take(response.extensions_mut());
-        response = failed(error);
+        let content = pages::problem(error.status());
+        response = error.into_response();
+        show(&mut response, content);
         *response.extensions_mut() = extensions;
     }
     guard::set_headers(&mut response, secure);

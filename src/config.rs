@@ -28,9 +28,21 @@ pub struct Config {
     /// `DYNAMODB_ENDPOINT`.
     pub dynamodb_endpoint: Option<String>,
     /// `AWS_LAMBDA_LOG_LEVEL`.
-    pub log_level: tracing::Level,
+    pub log_level: LogLevel,
     /// Whether `AWS_LAMBDA_LOG_FORMAT` is JSON.
     pub log_json: bool,
+    /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets; the dimension of the metrics.
+    pub function_name: Option<String>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLevel {
+    /// The least severe event that is logged.
+    pub events: tracing::Level,
+    /// The level on a request's line: `INFO`, or the lowest that Lambda lets through, because it drops lines itself and
+    /// the metrics in them would be lost.
+    pub requests: &'static str,
 }
 
 /// Keys and tables are nobody's business.
@@ -107,6 +119,7 @@ impl Config {
             dynamodb_endpoint: read("DYNAMODB_ENDPOINT")?.map(endpoint).transpose()?,
             log_level: log_level(read("AWS_LAMBDA_LOG_LEVEL")?)?,
             log_json: log_json(read("AWS_LAMBDA_LOG_FORMAT")?)?,
+            function_name: read("AWS_LAMBDA_FUNCTION_NAME")?,
         })
     }
 }
@@ -212,20 +225,23 @@ fn endpoint(value: String) -> Result<String, ConfigError> {
 }
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html>
-fn log_level(value: Option<String>) -> Result<tracing::Level, ConfigError> {
-    Ok(match value.map(|value| value.to_ascii_uppercase()).as_deref() {
-        Some("TRACE") => tracing::Level::TRACE,
-        Some("DEBUG") => tracing::Level::DEBUG,
-        None | Some("INFO") => tracing::Level::INFO,
-        Some("WARN") => tracing::Level::WARN,
-        Some("ERROR" | "FATAL") => tracing::Level::ERROR,
+fn log_level(value: Option<String>) -> Result<LogLevel, ConfigError> {
+    use tracing::Level;
+    let (events, requests) = match value.map(|value| value.to_ascii_uppercase()).as_deref() {
+        Some("TRACE") => (Level::TRACE, "INFO"),
+        Some("DEBUG") => (Level::DEBUG, "INFO"),
+        None | Some("INFO") => (Level::INFO, "INFO"),
+        Some("WARN") => (Level::WARN, "WARN"),
+        Some("ERROR") => (Level::ERROR, "ERROR"),
+        Some("FATAL") => (Level::ERROR, "FATAL"),
         Some(_) => {
             return Err(ConfigError::new(
                 "AWS_LAMBDA_LOG_LEVEL",
                 "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
             ));
         }
-    })
+    };
+    Ok(LogLevel { events, requests })
 }
 
 fn log_json(value: Option<String>) -> Result<bool, ConfigError> {
@@ -265,7 +281,10 @@ mod tests {
         assert_eq!(config.timeouts, Timeouts::default());
         assert!(config.secure);
         assert_eq!(config.dynamodb_endpoint, None);
-        assert_eq!((config.log_level, config.log_json), (tracing::Level::INFO, false));
+        assert_eq!(
+            (config.log_level.events, config.log_json),
+            (tracing::Level::INFO, false)
+        );
     }
 
     #[test]
@@ -304,7 +323,10 @@ mod tests {
         );
         assert!(!config.secure);
         assert_eq!(config.dynamodb_endpoint.as_deref(), Some("http://127.0.0.1:8000"));
-        assert_eq!((config.log_level, config.log_json), (tracing::Level::DEBUG, true));
+        assert_eq!(
+            (config.log_level.events, config.log_json),
+            (tracing::Level::DEBUG, true)
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The log: JSON where Lambda asks for it, one line a request, and nothing that came from outside.
 
-use std::time::Duration;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use http::{Method, Response};
 use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
@@ -9,6 +11,7 @@ use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{fmt, registry};
 
 use crate::config::Config;
+use crate::metrics;
 use crate::session::LazySession;
 
 /// Starts logging to standard output, where Lambda collects it.
@@ -16,7 +19,7 @@ use crate::session::LazySession;
 /// Our own events at the configured level; the libraries' only from warnings up, because below they show requests,
 /// and with them cookies and credentials.
 pub fn start(config: &Config) {
-    let ours = LevelFilter::from_level(config.log_level);
+    let ours = LevelFilter::from_level(config.log_level.events);
     let filter = Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), ours);
@@ -80,23 +83,59 @@ pub struct Line<'a> {
     pub duration: Duration,
 }
 
-/// Writes a request's line.
-pub fn request<B>(line: Line<'_>, response: &mut Response<B>) {
-    let event = response.extensions_mut().remove().map_or("request", Event::name);
-    let calls = response
-        .extensions_mut()
-        .remove::<LazySession>()
-        .map_or(0, |session| session.store_calls());
-    tracing::info!(
-        event,
-        route = line.route,
-        method = standard(line.method),
-        status = response.status().as_u16(),
-        store_calls = calls,
-        duration_ms = u64::try_from(line.duration.as_millis()).unwrap_or(u64::MAX),
-        request_id = line.request_id,
-        "answered"
-    );
+/// Writes a line for each request: in JSON with its metrics, whatever the level; otherwise as an event like others.
+#[derive(Debug)]
+pub struct RequestLog {
+    json: bool,
+    level: &'static str,
+    function: String,
+    /// Whether a request has been answered by this process.
+    warm: AtomicBool,
+}
+
+impl RequestLog {
+    /// A log as `config` wants it.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            json: config.log_json,
+            level: config.log_level.requests,
+            function: config.function_name.clone().unwrap_or_default(),
+            warm: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes a request's line.
+    pub fn write<B>(&self, line: &Line<'_>, response: &mut Response<B>) {
+        let event = response.extensions_mut().remove::<Event>();
+        let session = response.extensions_mut().remove::<LazySession>();
+        let request = metrics::Answered {
+            event: event.map_or("request", Event::name),
+            route: line.route,
+            method: standard(line.method),
+            status: response.status().as_u16(),
+            store_calls: session.map_or(0, |session| session.store_calls()),
+            duration_ms: line.duration.as_secs_f64() * 1_000.0,
+            request_id: line.request_id,
+        };
+        let cold = !self.warm.swap(true, Ordering::Relaxed);
+        if self.json {
+            let line = metrics::line(&request, self.level, &self.function, cold, SystemTime::now());
+            // Without a standard output there is nowhere to say so.
+            let _ = std::io::stdout().write_all(line.as_bytes());
+        } else {
+            tracing::info!(
+                event = request.event,
+                route = request.route,
+                method = request.method,
+                status = request.status,
+                store_calls = request.store_calls,
+                duration_ms = request.duration_ms,
+                request_id = request.request_id,
+                "answered"
+            );
+        }
+    }
 }
 
 /// Clients may send any token as a method; only the known ones are worth a name.

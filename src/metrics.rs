@@ -2,58 +2,88 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lambda_http::tracing::subscriber::fmt::format::Writer;
+use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime as Rfc3339};
 use serde::Serialize;
-
-/// The namespace, and with the names in [`Metrics`] what the template's alarms and dashboard look for.
-const NAMESPACE: &str = "lambda-session";
-
-/// What a line says of a request, first to people, then to CloudWatch.
-#[derive(Serialize)]
-pub(crate) struct Line<'a> {
-    /// RFC 3339, or Lambda does not use the level.
-    pub(crate) timestamp: &'a str,
-    pub(crate) level: &'static str,
-    pub(crate) message: &'static str,
-    #[serde(flatten)]
-    pub(crate) request: &'a Request<'a>,
-    #[serde(rename = "FunctionName")]
-    pub(crate) function: &'a str,
-    #[serde(flatten)]
-    pub(crate) metrics: Metrics,
-    #[serde(rename = "_aws")]
-    pub(crate) directive: Directive,
-}
 
 /// A request and its answer.
 #[derive(Serialize)]
-pub(crate) struct Request<'a> {
+pub(crate) struct Answered<'a> {
     pub(crate) event: &'static str,
     pub(crate) route: &'static str,
     pub(crate) method: &'a str,
     pub(crate) status: u16,
     pub(crate) store_calls: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) duration_ms: f64,
     pub(crate) request_id: Option<&'a str>,
 }
 
-/// The values of one request's metrics.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Metrics {
-    pub(crate) requests: u8,
-    /// Milliseconds.
-    pub(crate) latency: f64,
-    pub(crate) logins: u8,
-    pub(crate) logouts: u8,
-    pub(crate) refused: u8,
-    pub(crate) store_failures: u8,
-    pub(crate) cold_starts: u8,
+/// The line, ending in a line break: first for people, then for CloudWatch.
+///
+/// Lambda drops lines whose level is below the function's, and takes one without level or RFC 3339 timestamp for INFO.
+pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bool, now: SystemTime) -> String {
+    let mut timestamp = String::new();
+    // Writing to a string does not fail.
+    let _ = Rfc3339.format_time(&mut Writer::new(&mut timestamp));
+    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let line = Line {
+        timestamp: &timestamp,
+        level,
+        message: "answered",
+        request,
+        function_name: function,
+        metrics: Metrics {
+            requests: 1,
+            latency: request.duration_ms,
+            logins: (request.event == "login").into(),
+            logouts: (request.event == "logout").into(),
+            refused: (request.event == "refused").into(),
+            store_failures: (request.status == 503).into(),
+            cold_starts: cold.into(),
+        },
+        aws: Directive {
+            timestamp: u64::try_from(since_1970.as_millis()).unwrap_or_default(),
+            definitions: [DEFINITION],
+        },
+    };
+    let mut json = serde_json::to_string(&line).unwrap_or_default();
+    json.push('\n');
+    json
 }
 
-/// Tells CloudWatch which members of the line are metrics.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: &'a str,
+    level: &'a str,
+    message: &'static str,
+    #[serde(flatten)]
+    request: &'a Answered<'a>,
+    #[serde(rename = "FunctionName")]
+    function_name: &'a str,
+    #[serde(flatten)]
+    metrics: Metrics,
+    #[serde(rename = "_aws")]
+    aws: Directive,
+}
+
+/// The values, under the names that the template's alarms and dashboard look for.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Directive {
+struct Metrics {
+    requests: u8,
+    latency: f64,
+    logins: u8,
+    logouts: u8,
+    refused: u8,
+    store_failures: u8,
+    cold_starts: u8,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
     /// Milliseconds since 1970.
     timestamp: u64,
     #[serde(rename = "CloudWatchMetrics")]
@@ -75,71 +105,83 @@ struct Metric {
     unit: &'static str,
 }
 
-impl Directive {
-    pub(crate) fn at(timestamp: u64) -> Self {
-        let count = |name| Metric { name, unit: "Count" };
-        Self {
-            timestamp,
-            definitions: [Definition {
-                namespace: NAMESPACE,
-                dimensions: [["FunctionName"]],
-                metrics: [
-                    count("Requests"),
-                    Metric {
-                        name: "Latency",
-                        unit: "Milliseconds",
-                    },
-                    count("Logins"),
-                    count("Logouts"),
-                    count("Refused"),
-                    count("StoreFailures"),
-                    count("ColdStarts"),
-                ],
-            }],
-        }
-    }
+const DEFINITION: Definition = Definition {
+    namespace: "lambda-session",
+    dimensions: [["FunctionName"]],
+    metrics: [
+        count("Requests"),
+        Metric {
+            name: "Latency",
+            unit: "Milliseconds",
+        },
+        count("Logins"),
+        count("Logouts"),
+        count("Refused"),
+        count("StoreFailures"),
+        count("ColdStarts"),
+    ],
+};
+
+const fn count(name: &'static str) -> Metric {
+    Metric { name, unit: "Count" }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parsed(event: &'static str, status: u16, cold: bool) -> Value {
+        let request = Answered {
+            event,
+            route: "/login",
+            method: "POST",
+            status,
+            store_calls: 1,
+            duration_ms: 1.5,
+            request_id: Some("an \"ID\"\n"),
+        };
+        let now = UNIX_EPOCH + Duration::from_millis(1_767_225_600_123);
+        let line = line(&request, "WARN", "sessions", cold, now);
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        serde_json::from_str(&line).unwrap()
+    }
 
     #[test]
     fn every_defined_metric_is_a_number_on_the_line() {
-        let line = Line {
-            timestamp: "2026-01-01T00:00:00Z",
-            level: "INFO",
-            message: "answered",
-            request: &Request {
-                event: "login",
-                route: "/login",
-                method: "POST",
-                status: 303,
-                store_calls: 1,
-                request_id: None,
-            },
-            function: "sessions",
-            metrics: Metrics {
-                requests: 1,
-                latency: 1.5,
-                logins: 1,
-                logouts: 0,
-                refused: 0,
-                store_failures: 0,
-                cold_starts: 1,
-            },
-            directive: Directive::at(1_767_225_600_000),
-        };
-        let line: Value = serde_json::to_value(&line).unwrap();
+        let line = parsed("login", 303, true);
         let definition = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(definition["Namespace"], "lambda-session");
         assert_eq!(definition["Dimensions"], json!([["FunctionName"]]));
         assert_eq!(line["FunctionName"], "sessions");
-        assert_eq!(line["_aws"]["Timestamp"], 1_767_225_600_000_u64);
-        for metric in definition["Metrics"].as_array().unwrap() {
+        assert_eq!(line["_aws"]["Timestamp"], 1_767_225_600_123_u64);
+        let metrics = definition["Metrics"].as_array().unwrap();
+        assert_eq!(metrics.len(), 7);
+        for metric in metrics {
             let name = metric["Name"].as_str().unwrap();
             assert!(line[name].is_number(), "{name}");
+        }
+        assert_eq!(
+            (&line["level"], &line["request_id"]),
+            (&json!("WARN"), &json!("an \"ID\"\n"))
+        );
+    }
+
+    #[test]
+    fn each_event_counts_where_it_belongs() {
+        for (event, status, metric) in [
+            ("login", 303, "Logins"),
+            ("logout", 303, "Logouts"),
+            ("refused", 403, "Refused"),
+            ("request", 503, "StoreFailures"),
+        ] {
+            let line = parsed(event, status, false);
+            for name in ["Logins", "Logouts", "Refused", "StoreFailures", "ColdStarts"] {
+                assert_eq!(line[name], u8::from(name == metric), "{name} of {event}");
+            }
         }
     }
 }

@@ -229,7 +229,7 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
             assert!(value["route"].is_string() && value["method"].is_string(), "{line}");
             assert!(value["status"].is_u64() && value["store_calls"].is_u64(), "{line}");
             assert!(
-                value["duration_ms"].is_u64() && value["request_id"].is_string(),
+                value["duration_ms"].is_f64() && value["request_id"].is_string(),
                 "{line}"
             );
         }
@@ -245,6 +245,26 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
             let found = lines.iter().find(|(_, value)| value["event"] == event);
             assert_eq!(found.map(|(_, value)| &value["level"]), Some(&json!(level)), "{event}");
         }
+    }
+}
+
+/// Lambda drops lines below the function's level, and metrics are in a line.
+#[tokio::test]
+async fn every_request_has_its_metrics_at_every_level() {
+    for (level, on_the_line) in [("INFO", "INFO"), ("WARN", "WARN"), ("ERROR", "ERROR"), ("FATAL", "FATAL")] {
+        let run = run(level, "JSON").await;
+        let lines: Vec<Value> = run
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["_aws"].is_object())
+            .collect();
+        assert_eq!(lines.len(), run.requests, "{level}");
+        let sum = |metric: &str| lines.iter().filter_map(|line| line[metric].as_u64()).sum::<u64>();
+        assert_eq!(sum("Requests"), run.requests as u64, "{level}");
+        assert_eq!(sum("ColdStarts"), 1, "{level}");
+        assert!(sum("Logins") > 0 && sum("StoreFailures") > 0, "{level}");
+        assert!(lines.iter().all(|line| line["level"] == on_the_line), "{level}");
+        assert!(lines.iter().all(|line| line["FunctionName"] == "lambda-session"), "{level}");
     }
 }
 
