@@ -42,6 +42,28 @@ impl Changes {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.cleared && self.writes.is_empty()
+    }
+
+    /// Only the writes that changed something when they were made. The others must not undo what another request
+    /// wrote meanwhile.
+    pub(crate) fn of_consequence(&self, loaded: &Data) -> Self {
+        let mut changes = self.clone();
+        if !changes.cleared {
+            changes
+                .writes
+                .retain(|name, write| differs(loaded.get(name), write.as_ref()));
+        }
+        changes
+    }
+
+    /// Whether `data` with these changes is nothing.
+    pub(crate) fn empty(&self, data: &Data) -> bool {
+        let nothing_new = self.writes.values().all(Option::is_none);
+        nothing_new && (self.cleared || data.keys().all(|name| self.writes.contains_key(name)))
+    }
+
     /// `data` with these changes.
     pub(crate) fn applied_to(&self, data: &Data) -> Data {
         let mut result = if self.cleared { Data::new() } else { data.clone() };
@@ -61,13 +83,16 @@ impl Changes {
             .filter(|name| self.cleared && !self.writes.contains_key(*name))
             .map(|name| (name.as_str(), None));
         let written = self.writes.iter().filter_map(|(name, write)| {
-            let changes = match (data.get(name), write) {
-                (Some(old), Some(new)) => !value::same(old, new),
-                (old, new) => old.is_some() != new.is_some(),
-            };
-            changes.then_some((name.as_str(), write.as_ref()))
+            differs(data.get(name), write.as_ref()).then_some((name.as_str(), write.as_ref()))
         });
         cleared.chain(written).collect()
+    }
+}
+
+fn differs(old: Option<&Value>, new: Option<&Value>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => !value::same(old, new),
+        (old, new) => old.is_some() != new.is_some(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::error::SessionError;
 use super::id::SessionId;
 use super::layer::Clock;
 use super::record::{Moment, Record, Timeouts};
-use super::save::{CookieAction, Live, Save};
+use super::save::{CookieAction, Presented, Save};
 use super::store::Found;
 use super::value::Data;
 
@@ -54,6 +54,8 @@ struct Loaded {
     session: Session,
     /// The live record without its variables, which are in `session`.
     record: Option<Record>,
+    /// Whether there is a record whose time has run out.
+    expired: bool,
 }
 
 impl LazySession {
@@ -126,19 +128,24 @@ impl LazySession {
         if let (true, Some(id)) = (self.0.ended.load(Ordering::Relaxed), &self.0.presented) {
             return save.end(&id.record_key()).await;
         }
-        let Some(Loaded { session, record }) = self.0.loaded.get() else {
+        let Some(loaded) = self.0.loaded.get() else {
             return Ok(CookieAction::Keep);
         };
-        let edits = session.close();
-        let decision = decide(record.as_ref(), &edits, at);
-        let live = self.0.presented.as_ref().zip(record.as_ref()).map(|(id, record)| Live {
-            key: id.record_key(),
-            record: Record {
-                data: edits.loaded,
-                ..*record
+        let edits = loaded.session.close();
+        let decision = decide(loaded.record.as_ref(), &edits, at);
+        let presented = match (&self.0.presented, &loaded.record) {
+            (Some(id), Some(record)) => Presented::Live {
+                key: id.record_key(),
+                record: Record {
+                    data: edits.loaded,
+                    ..*record
+                },
             },
-        });
-        save.carry_out(decision, live, &edits.changes).await
+            (Some(id), None) if loaded.expired && edits.ended => return save.end(&id.record_key()).await,
+            (Some(id), None) if loaded.expired => Presented::Expired(id.record_key()),
+            _ => Presented::Nothing,
+        };
+        save.carry_out(decision, presented, &edits.changes).await
     }
 }
 
@@ -151,40 +158,40 @@ impl Inner {
     }
 
     async fn load(&self) -> Result<Loaded, SessionError> {
-        let record = match &self.presented {
+        let found = match &self.presented {
             Some(id) => self.find(id).await?,
-            None => None,
+            None => Found::Gone,
         };
-        Ok(match record {
-            Some(record) => Loaded {
-                session: Session::new(record.data),
-                record: Some(Record {
-                    data: Data::new(),
-                    ..record
-                }),
-            },
-            None => Loaded {
+        let expired = found == Found::Expired;
+        let Found::Live(record) = found else {
+            return Ok(Loaded {
                 session: Session::default(),
                 record: None,
-            },
+                expired,
+            });
+        };
+        Ok(Loaded {
+            session: Session::new(record.data),
+            record: Some(Record {
+                data: Data::new(),
+                ..record
+            }),
+            expired,
         })
     }
 
-    async fn find(&self, id: &SessionId) -> Result<Option<Record>, SessionError> {
+    async fn find(&self, id: &SessionId) -> Result<Found, SessionError> {
         let key = id.record_key();
         let at = self.moment();
-        Ok(match self.budget.call(|store| store.load(&key, &at)).await? {
-            Found::Live(record) => Some(record),
-            Found::Malformed(reason) => {
-                tracing::warn!(
-                    event = "malformed record",
-                    reason,
-                    "a session record is malformed and counts as none"
-                );
-                None
-            }
-            Found::Replaced(_) | Found::Gone => None,
-        })
+        let found = self.budget.call(|store| store.load(&key, &at)).await?;
+        if let Found::Malformed(reason) = &found {
+            tracing::warn!(
+                event = "malformed record",
+                reason,
+                "a session record is malformed and counts as none"
+            );
+        }
+        Ok(found)
     }
 }
 

@@ -17,9 +17,6 @@ use super::value::Data;
 /// A slide may delay a view by no more than this.
 const SLIDE_LIMIT: Duration = Duration::from_millis(300);
 
-/// Far more logins than can replace one another during one request. Only a table edited by hand has more, or a circle.
-const MOST_LOGINS: usize = 8;
-
 /// What the response has to tell the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CookieAction {
@@ -28,10 +25,11 @@ pub(crate) enum CookieAction {
     Clear,
 }
 
-/// A live session as it was loaded, without its variables.
-pub(crate) struct Live {
-    pub(crate) key: RecordKey,
-    pub(crate) record: Record,
+/// What the request's cookie opened when it was loaded.
+pub(crate) enum Presented {
+    Nothing,
+    Expired(RecordKey),
+    Live { key: RecordKey, record: Record },
 }
 
 pub(crate) struct Save<'a> {
@@ -43,14 +41,19 @@ impl Save<'_> {
     pub(crate) async fn carry_out(
         &self,
         decision: Decision,
-        live: Option<Live>,
+        presented: Presented,
         changes: &Changes,
     ) -> Result<CookieAction, SessionError> {
-        let Some(Live { key, record }) = live else {
-            return match decision {
-                Decision::Create => self.create(changes.applied_to(&Data::new())).await,
-                _ => Ok(CookieAction::Keep),
-            };
+        let (key, record) = match presented {
+            Presented::Live { key, record } => (key, record),
+            _ if decision != Decision::Create => return Ok(CookieAction::Keep),
+            Presented::Nothing => return self.create(changes.applied_to(&Data::new())).await,
+            Presented::Expired(key) => {
+                let issued = self.create(changes.applied_to(&Data::new())).await?;
+                // Or a slide that is still on its way would give it more time, beside the new one.
+                self.end(&key).await?;
+                return Ok(issued);
+            }
         };
         match decision {
             Decision::Nothing | Decision::Create => Ok(CookieAction::Keep),
@@ -58,9 +61,8 @@ impl Save<'_> {
                 self.slide(&key, slide).await;
                 Ok(CookieAction::Keep)
             }
-            Decision::Update => self.update(&key, record, changes).await,
+            Decision::Update | Decision::EndIfEmpty => self.change(&key, record, changes).await,
             Decision::Replace => self.replace(&key, record, changes).await,
-            Decision::EndIfEmpty => self.end_if_empty(&key, record, changes).await,
             Decision::End => self.end(&key).await,
         }
     }
@@ -94,49 +96,38 @@ impl Save<'_> {
         }
     }
 
-    /// Writes the changes over whatever other requests wrote meanwhile.
-    async fn update(
+    /// Writes the changes over whatever other requests wrote meanwhile, or ends the session if that leaves it empty.
+    async fn change(
         &self,
         key: &RecordKey,
         mut record: Record,
         changes: &Changes,
     ) -> Result<CookieAction, SessionError> {
+        let changes = changes.of_consequence(&record.data);
         loop {
             let update = Update::new(&record, changes.against(&record.data));
             // Nothing left to change: our own attempt landed, and only its answer was lost.
             if update.changes().is_empty() {
                 return Ok(CookieAction::Keep);
             }
-            if self.store.call(|store| store.update(key, &update, self.at)).await? == Written::Done {
-                return Ok(CookieAction::Keep);
-            }
-            record = match self.load(key).await? {
-                Found::Live(newer) => newer,
-                _ => return Err(SessionError::Gone),
+            let emptied = changes.empty(&record.data);
+            let written = if emptied {
+                self.store
+                    .call(|store| store.end(key, Some(record.revision), self.at))
+                    .await?
+            } else {
+                self.store.call(|store| store.update(key, &update, self.at)).await?
             };
-        }
-    }
-
-    /// Ends the session if the changes leave it empty whatever other requests wrote meanwhile.
-    async fn end_if_empty(
-        &self,
-        key: &RecordKey,
-        mut record: Record,
-        changes: &Changes,
-    ) -> Result<CookieAction, SessionError> {
-        loop {
-            if !changes.applied_to(&record.data).is_empty() {
-                return self.update(key, record, changes).await;
-            }
-            let revision = Some(record.revision);
-            if self.store.call(|store| store.end(key, revision, self.at)).await? == Written::Done {
-                return Ok(CookieAction::Clear);
+            match (written, emptied) {
+                (Written::Done, true) => return Ok(CookieAction::Clear),
+                (Written::Done, false) => return Ok(CookieAction::Keep),
+                (Written::Refused, _) => {}
             }
             record = match self.load(key).await? {
                 Found::Live(newer) => newer,
-                // The variables live on under another ID, which this request does not know.
-                Found::Replaced(_) => return Err(SessionError::Gone),
-                Found::Gone | Found::Malformed(_) => return Ok(CookieAction::Clear),
+                Found::Expired | Found::Gone | Found::Malformed(_) if emptied => return self.end(key).await,
+                // After a login the variables live on under an ID that this request does not know.
+                _ => return Err(SessionError::Gone),
             };
         }
     }
@@ -152,34 +143,29 @@ impl Save<'_> {
             if replaced.await? == Written::Done {
                 return Ok(CookieAction::Issue(id));
             }
-            // Somebody was faster: the new session must have what they wrote, under what this request wrote.
-            let (latest, old_lives) = self.follow(old).await?;
-            let data = changes.applied_to(latest.as_ref().map_or(&Data::new(), |latest| &latest.data));
-            match latest {
-                Some(latest) if old_lives && data.is_empty() => return self.end_if_empty(old, latest, changes).await,
-                _ if data.is_empty() => return Err(SessionError::Gone),
-                Some(latest) if old_lives => revision = latest.revision,
-                _ => {}
-            }
-            self.rewrite(&new_key, &mut new, data).await?;
-            if !old_lives {
-                return Ok(CookieAction::Issue(id));
-            }
-        }
-    }
-
-    /// What a session has become: its newest live record, along the logins that replaced it, and whether that is
-    /// the session itself.
-    async fn follow(&self, key: &RecordKey) -> Result<(Option<Record>, bool), SessionError> {
-        let mut key = key.clone();
-        for logins in 0..=MOST_LOGINS {
-            match self.load(&key).await? {
-                Found::Live(record) => return Ok((Some(record), logins == 0)),
-                Found::Replaced(successor) => key = successor,
-                Found::Gone | Found::Malformed(_) => break,
+            match self.load(old).await? {
+                // Somebody changed it: the new session must have what they wrote, under what this request wrote.
+                Found::Live(newer) if changes.empty(&newer.data) => return self.change(old, newer, changes).await,
+                Found::Live(newer) => {
+                    let data = changes.applied_to(&newer.data);
+                    self.rewrite(&new_key, &mut new, data).await?;
+                    revision = newer.revision;
+                }
+                // Another login was faster, from the same state, as after a double click: both are good.
+                Found::Replaced(at) if at == revision && !changes.is_empty() => return Ok(CookieAction::Issue(id)),
+                // From a newer state, which is not ours to see any more: what it holds may be another person's.
+                Found::Replaced(_) => return Err(SessionError::Gone),
+                Found::Expired | Found::Gone | Found::Malformed(_) => {
+                    self.end(old).await?;
+                    let own = changes.applied_to(&Data::new());
+                    if own.is_empty() {
+                        return Err(SessionError::Gone);
+                    }
+                    self.rewrite(&new_key, &mut new, own).await?;
+                    return Ok(CookieAction::Issue(id));
+                }
             }
         }
-        Ok((None, false))
     }
 
     /// Brings a record whose ID nobody knows yet up to date.

@@ -25,16 +25,17 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = result::Result<T, Stor
 ///
 /// Methods return boxed futures so that the layer can hold any store; write them as `Box::pin(async move { … })`.
 pub trait Store: Send + Sync + 'static {
-    /// Reads what earlier acknowledged writes left, never something older. Whatever is not alive is not a session:
-    /// [`Found::Gone`], never an error.
+    /// Reads what earlier acknowledged writes left, never something older. Whatever is not alive is not a session, and
+    /// never an error.
     fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Found>;
 
     /// Writes a new record if the key is free. If it is not, that is success: a key is the hash of a fresh random
     /// ID, so what stands there is this call's own earlier attempt.
     fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()>;
 
-    /// Changes variables, counts the revision up and moves the expiry, if the record is alive and its revision is
-    /// the one read. What the store keeps beside the variables named in the update stays as it is.
+    /// Changes variables, counts the revision up and moves the expiry, if the record is alive, its revision is the one
+    /// read and its expiry not later than the [`Update`]'s. What the store keeps beside the variables named in the
+    /// update stays as it is.
     fn update<'a>(&'a self, key: &'a RecordKey, update: &'a Update<'a>, at: &'a Moment) -> StoreFuture<'a, Written>;
 
     /// Moves the expiry, if the record is alive and its expiry is still the one read. One attempt, no retry:
@@ -61,9 +62,13 @@ pub trait Store: Send + Sync + 'static {
 pub enum Found {
     /// A session that is alive.
     Live(Record),
-    /// The tombstone of a session that a login replaced by this one.
-    Replaced(RecordKey),
-    /// Nothing, or a session that ended or expired.
+    /// The tombstone of a session that a login replaced, with the revision that the login took over. What the login
+    /// made of it is the business of whoever logged in, and never read.
+    Replaced(u64),
+    /// A session whose time has run out and that is still kept. A write of a request that was made before may be on
+    /// its way and give it more time.
+    Expired,
+    /// Nothing, or a session that ended.
     Gone,
     /// A record that is no session, and what is wrong with it (never its content). It counts as gone.
     Malformed(String),
@@ -105,6 +110,13 @@ impl<'a> Update<'a> {
     #[must_use]
     pub fn changes(&self) -> &[(&'a str, Option<&'a Value>)] {
         &self.changes
+    }
+
+    /// The expiry to set. It never shrinks: not by a clock that is behind, and not by an update that is delayed while
+    /// views slide the expiry, which is why a store asks for an expiry not later than this.
+    #[must_use]
+    pub fn expires_at(&self, at: &Moment) -> u64 {
+        at.expiry(self.read.created_at).max(self.read.expires_at)
     }
 
     /// All variables as they will be.

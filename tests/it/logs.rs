@@ -251,7 +251,12 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
 /// Lambda drops lines below the function's level, and metrics are in a line.
 #[tokio::test]
 async fn every_request_has_its_metrics_at_every_level() {
-    for (level, on_the_line) in [("INFO", "INFO"), ("WARN", "WARN"), ("ERROR", "ERROR"), ("FATAL", "FATAL")] {
+    for (level, on_the_line) in [
+        ("INFO", "INFO"),
+        ("WARN", "WARN"),
+        ("ERROR", "ERROR"),
+        ("FATAL", "FATAL"),
+    ] {
         let run = run(level, "JSON").await;
         let lines: Vec<Value> = run
             .lines()
@@ -264,7 +269,10 @@ async fn every_request_has_its_metrics_at_every_level() {
         assert_eq!(sum("ColdStarts"), 1, "{level}");
         assert!(sum("Logins") > 0 && sum("StoreFailures") > 0, "{level}");
         assert!(lines.iter().all(|line| line["level"] == on_the_line), "{level}");
-        assert!(lines.iter().all(|line| line["FunctionName"] == "lambda-session"), "{level}");
+        assert!(
+            lines.iter().all(|line| line["FunctionName"] == "lambda-session"),
+            "{level}"
+        );
     }
 }
 

@@ -67,11 +67,15 @@ impl Expression {
 
 pub(super) fn update(update: &Update<'_>, at: &Moment) -> Expression {
     let read = update.read();
-    let mut expression = Expression::new("", format!("{ALIVE} AND #revision = :read"), &ALIVE_ATTRIBUTES)
-        .alive(at)
-        .value(":read", number(read.revision))
-        .value(":revision", number(read.revision.saturating_add(1)))
-        .value(":expires_at", number(at.expiry(read.created_at)));
+    let mut expression = Expression::new(
+        "",
+        format!("{ALIVE} AND #revision = :read AND #expires_at <= :expires_at"),
+        &ALIVE_ATTRIBUTES,
+    )
+    .alive(at)
+    .value(":read", number(read.revision))
+    .value(":revision", number(read.revision.saturating_add(1)))
+    .value(":expires_at", number(update.expires_at(at)));
     let changes = update.changes();
     let mut set = vec![
         "#revision = :revision".to_owned(),

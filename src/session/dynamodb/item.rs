@@ -35,34 +35,35 @@ pub(super) fn write(key: &RecordKey, record: &Record) -> Item {
 /// Attributes we do not know are ignored: a newer version may have written them.
 pub(super) fn read(mut item: Item, at: &Moment) -> Found {
     if item.contains_key(ENDED) {
-        return match item.remove(REPLACED_BY) {
-            Some(AttributeValue::S(successor)) if !successor.is_empty() => {
-                Found::Replaced(RecordKey::from_stored(successor))
-            }
+        return match (item.get(REPLACED_BY), unsigned(&item, REVISION)) {
+            (Some(AttributeValue::S(successor)), Ok(revision)) if !successor.is_empty() => Found::Replaced(revision),
             _ => Found::Gone,
         };
     }
     match record(&mut item) {
         Ok(record) if record.is_alive(at) => Found::Live(record),
-        Ok(_) => Found::Gone,
+        Ok(_) => Found::Expired,
         Err(attribute) => Found::Malformed(format!("attribute `{attribute}` is missing or of another type")),
     }
 }
 
 fn record(item: &mut Item) -> Result<Record, &'static str> {
-    let seconds = |name| match item.get(name) {
-        Some(AttributeValue::N(text)) => text.parse().map_err(|_| name),
-        _ => Err(name),
-    };
     Ok(Record {
-        created_at: seconds(CREATED_AT)?,
-        expires_at: seconds(TTL_ATTRIBUTE)?,
-        revision: seconds(REVISION)?,
+        created_at: unsigned(item, CREATED_AT)?,
+        expires_at: unsigned(item, TTL_ATTRIBUTE)?,
+        revision: unsigned(item, REVISION)?,
         data: match item.remove(DATA) {
             Some(AttributeValue::M(map)) => from_map(map).ok_or(DATA)?,
             _ => return Err(DATA),
         },
     })
+}
+
+fn unsigned(item: &Item, name: &'static str) -> Result<u64, &'static str> {
+    match item.get(name) {
+        Some(AttributeValue::N(text)) => text.parse().map_err(|_| name),
+        _ => Err(name),
+    }
 }
 
 pub(super) fn number(value: u64) -> AttributeValue {

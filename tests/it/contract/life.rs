@@ -11,8 +11,8 @@ rules!(
     a_second_create_is_success_and_changes_nothing,
     a_late_create_after_the_end_finds_the_tombstone,
     a_late_create_after_an_update_changes_nothing,
-    a_session_is_gone_at_the_second_its_idle_timeout_ends,
-    a_session_is_gone_at_the_second_its_lifetime_ends_whatever_its_expiry_says,
+    a_session_expires_at_the_second_its_idle_timeout_ends,
+    a_session_expires_at_the_second_its_lifetime_ends_whatever_its_expiry_says,
 );
 
 async fn what_was_created_is_loaded(store: &dyn Store) {
@@ -45,13 +45,13 @@ async fn a_late_create_after_an_update_changes_nothing(store: &dyn Store) {
     assert_eq!(live(load(store, &key, 2).await).data["theme"], text("dark"));
 }
 
-async fn a_session_is_gone_at_the_second_its_idle_timeout_ends(store: &dyn Store) {
+async fn a_session_expires_at_the_second_its_idle_timeout_ends(store: &dyn Store) {
     let (key, record) = created(store).await;
     assert_eq!(load(store, &key, IDLE - 1).await, Found::Live(record));
-    assert_eq!(load(store, &key, IDLE).await, Found::Gone);
+    assert_eq!(load(store, &key, IDLE).await, Found::Expired);
 }
 
-async fn a_session_is_gone_at_the_second_its_lifetime_ends_whatever_its_expiry_says(store: &dyn Store) {
+async fn a_session_expires_at_the_second_its_lifetime_ends_whatever_its_expiry_says(store: &dyn Store) {
     let key = key();
     let record = Record {
         expires_at: START + 10 * LIFETIME,
@@ -59,5 +59,5 @@ async fn a_session_is_gone_at_the_second_its_lifetime_ends_whatever_its_expiry_s
     };
     store.create(&key, &record).await.expect("a new record");
     assert_eq!(load(store, &key, LIFETIME - 1).await, Found::Live(record));
-    assert_eq!(load(store, &key, LIFETIME).await, Found::Gone);
+    assert_eq!(load(store, &key, LIFETIME).await, Found::Expired);
 }

@@ -11,6 +11,7 @@ rules!(
     an_update_is_refused_when_the_revision_moved,
     an_update_never_passes_the_lifetime,
     a_slide_between_read_and_update_does_no_harm,
+    an_update_never_shrinks_the_expiry,
     variables_with_hard_names_are_set_and_removed,
     a_thousand_variables_change_at_once,
     a_slide_moves_the_expiry_and_nothing_else,
@@ -67,6 +68,21 @@ async fn a_slide_between_read_and_update_does_no_harm(store: &dyn Store) {
     let (key, record) = created(store).await;
     let _ = slide(store, &key, record.expires_at, 200).await;
     assert_eq!(set(store, &key, &record, "theme", "dark", 201).await, Written::Done);
+}
+
+async fn an_update_never_shrinks_the_expiry(store: &dyn Store) {
+    // A clock that is behind keeps what it read.
+    let (key, record) = created(store).await;
+    let _ = slide(store, &key, record.expires_at, 400).await;
+    let slid = live(load(store, &key, 400).await);
+    assert_eq!(set(store, &key, &slid, "theme", "dark", 300).await, Written::Done);
+    assert_eq!(live(load(store, &key, 400).await).expires_at, slid.expires_at);
+
+    // An update that was delayed while the session was slid finds it moved.
+    let (key, record) = created(store).await;
+    let _ = slide(store, &key, record.expires_at, 400).await;
+    assert_eq!(set(store, &key, &record, "theme", "dark", 300).await, Written::Refused);
+    assert_eq!(load(store, &key, 400).await, Found::Live(slid));
 }
 
 async fn variables_with_hard_names_are_set_and_removed(store: &dyn Store) {

@@ -135,6 +135,12 @@ async fn views_of_the_librarys_users_keep_to_the_table() {
         assert_eq!(world.cost(site.visit(path, Some(&cookie))).await.1, expected, "{path}");
     }
     let cookie = site.login("admin", None).await;
+    let reads = world.proxy.calls();
+    let mut reads = reads.iter().filter(|call| call.operation == "GetItem");
+    assert!(
+        reads.all(|call| call.request["ConsistentRead"] == true),
+        "what was acknowledged is read"
+    );
     wait(180);
     assert_eq!(
         world.cost(site.visit("/", Some(&cookie))).await.1,

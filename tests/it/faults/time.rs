@@ -95,6 +95,65 @@ async fn a_slide_that_finds_its_session_expired_is_quiet_and_changes_nothing() {
     assert_eq!(world.only_item().await, before);
 }
 
+/// A session that expired is dead once another one was begun over it, or a logout answered: a slide that was delayed
+/// would have given it more time.
+#[tokio::test]
+async fn an_expired_session_is_not_brought_back_by_a_late_slide() {
+    for end in ["/login?admin", "/set?theme=dark", "/logout", "/end"] {
+        let world = World::new().await;
+        let site = world.site();
+        let cookie = site.login("admin", None).await;
+        wait(600);
+        let slide = world.proxy.hold("UpdateItem");
+        let view = site.start("/", Some(&cookie));
+        slide.arrived().await;
+        view.await.expect("an answer").assert_done();
+        wait(IDLE - 600);
+        let (answer, cost) = world.cost(site.visit(end, Some(&cookie))).await;
+        assert!(answer.cookie.is_some(), "{end}: {answer:?}");
+        assert_eq!(cost.last().map(String::as_str), Some("UpdateItem"), "{end}");
+        slide.release();
+        slide.delivered().await;
+        assert_eq!(site.view(&cookie).await, "", "{end}");
+    }
+}
+
+/// The same while the request itself took so long that its session expired.
+#[tokio::test]
+async fn a_session_that_expired_during_a_login_is_not_brought_back_by_a_late_slide() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    wait(600);
+    let slide = world.proxy.hold("UpdateItem");
+    let view = site.start("/", Some(&cookie));
+    slide.arrived().await;
+    view.await.expect("an answer").assert_done();
+    let slow = format!("/slow-renew?{}", IDLE - 600);
+    let renewed = site.visit(&slow, Some(&cookie)).await.issued();
+    slide.release();
+    slide.delivered().await;
+    assert_eq!(site.view(&cookie).await, "");
+    assert_eq!(site.view(&renewed).await, "username=admin");
+}
+
+#[tokio::test]
+async fn an_update_that_was_delayed_never_takes_back_a_slide() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    let late = world.proxy.deliver_late("UpdateItem");
+    world.spoil("UpdateItem", || Fault::DropCall);
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_refused(503);
+    world.proxy.pass_everything();
+    wait(600);
+    assert_eq!(site.view(&cookie).await, "username=admin");
+    let slid = world.only_item().await;
+    late.release();
+    late.delivered().await;
+    assert_eq!(world.only_item().await["expires_at"], slid["expires_at"]);
+}
+
 #[tokio::test]
 async fn a_thousand_views_in_half_an_hour_write_at_most_a_dozen_times() {
     let world = World::new().await;

@@ -1,9 +1,7 @@
 //! No update is lost, and a change that finds its session gone is told so.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::World;
-use crate::support::own_table::{number, string};
+use crate::support::own_table::number;
 use crate::support::proxy::Fault;
 use crate::support::site::wait;
 
@@ -92,11 +90,6 @@ async fn a_change_that_finds_its_session_gone_is_told_so() {
             let ended = world.site().visit(end, Some(&cookie)).await;
             held.release();
             let changed = changed.await.expect("an answer");
-            // A renewal after another login is a login itself, and follows it.
-            if change == "/renew" && end.starts_with("/login") {
-                changed.issued();
-                continue;
-            }
             changed.assert_refused(409);
             let cookie = ended.cookie.expect("a cookie");
             let found = site.view(&cookie).await;
@@ -208,8 +201,9 @@ async fn emptying_a_session_that_a_login_replaced_is_told_so_and_leaves_the_new_
     assert_eq!(site.view(&new).await, "theme=dark username=admin");
 }
 
+/// Its state is not ours to see any more: between the two, the session became another login's.
 #[tokio::test]
-async fn a_login_that_another_one_overtook_knows_what_was_written_before() {
+async fn a_login_that_a_write_and_another_login_overtook_is_told_so() {
     let world = World::new().await;
     let site = world.site();
     let cookie = site.login("admin", None).await;
@@ -218,35 +212,64 @@ async fn a_login_that_another_one_overtook_knows_what_was_written_before() {
     held.arrived().await;
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     let first = site.login("admin", Some(&cookie)).await;
-    site.visit("/set?colour=blue", Some(&first)).await.assert_done();
     held.release();
-    let second = second.await.expect("an answer").issued();
-    for new in [first, second] {
-        assert_eq!(site.view(&new).await, "colour=blue theme=dark username=admin");
+    second.await.expect("an answer").assert_refused(409);
+    assert_eq!(site.view(&first).await, "theme=dark username=admin");
+}
+
+/// Whoever holds an ID that was planted before a login gets nothing of what the login made of it.
+#[tokio::test]
+async fn what_a_login_overtook_learns_nothing_of_it() {
+    for slow in ["/renew", "/renew?theme=dark", "/login?other"] {
+        let world = World::new().await;
+        let site = world.site();
+        let planted = site.visit("/set?planted=yes", None).await.issued();
+        let held = world.proxy.hold("UpdateItem");
+        let overtaken = site.start(slow, Some(&planted));
+        held.arrived().await;
+        let victim = world.site().login("victim", Some(&planted)).await;
+        world.site().visit("/set?role=admin", Some(&victim)).await.assert_done();
+        held.release();
+        let overtaken = overtaken.await.expect("an answer");
+        if let Some(cookie) = &overtaken.cookie {
+            let found = site.view(cookie).await;
+            assert!(!found.contains("victim") && !found.contains("role"), "{slow}: {found}");
+        } else {
+            overtaken.assert_refused(409);
+        }
     }
 }
 
 #[tokio::test]
-async fn a_circle_of_successors_ends() {
+async fn writing_an_equal_value_does_not_undo_what_another_request_wrote_meanwhile() {
     let world = World::new().await;
     let site = world.site();
     let cookie = site.login("admin", None).await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     let held = world.proxy.hold("UpdateItem");
-    let login = site.start("/login?admin", Some(&cookie));
+    let slow = site.start("/both?theme=dark&colour=blue", Some(&cookie));
     held.arrived().await;
-    // Somebody edits the table: the session was replaced by itself.
-    let call = world.proxy.calls().pop().expect("the held call");
-    let old = call.request["Key"]["id"]["S"].as_str().expect("a key").to_owned();
-    let mut items = world.table.items().await.into_iter();
-    let mut item = items
-        .find(|item| item["id"] == string(old.as_str()))
-        .expect("the old one");
-    item.insert("ended".to_owned(), AttributeValue::Bool(true));
-    item.insert("replaced_by".to_owned(), string(old));
-    world.table.put(item).await;
-    let before = world.proxy.calls().len();
+    world
+        .site()
+        .visit("/set?theme=light", Some(&cookie))
+        .await
+        .assert_done();
     held.release();
-    let new = login.await.expect("an answer").issued();
-    assert!(world.calls_since(before).len() < 15);
-    assert_eq!(site.view(&new).await, "username=admin");
+    slow.await.expect("an answer").assert_done();
+    assert_eq!(site.view(&cookie).await, "colour=blue theme=light username=admin");
+}
+
+#[tokio::test]
+async fn two_requests_that_take_out_the_last_two_variables_end_the_session() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.login("admin", None).await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    let held = world.proxy.hold("UpdateItem");
+    let slow = site.start("/pop?theme", Some(&cookie));
+    held.arrived().await;
+    world.site().visit("/pop?username", Some(&cookie)).await.assert_done();
+    held.release();
+    slow.await.expect("an answer").assert_logged_out();
+    assert_eq!(site.view(&cookie).await, "");
 }

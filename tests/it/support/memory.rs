@@ -50,10 +50,11 @@ impl Store for Memory {
     fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Found> {
         let found = self.edit(key, |kept| match kept {
             Some(Kept::Live(record)) if record.is_alive(at) => Found::Live(record.clone()),
+            Some(Kept::Live(_)) => Found::Expired,
             Some(Kept::Tombstone {
-                successor: Some(successor),
-                ..
-            }) => Found::Replaced(successor.clone()),
+                successor: Some(_),
+                revision,
+            }) => Found::Replaced(*revision),
             _ => Found::Gone,
         });
         Box::pin(async { Ok(found) })
@@ -71,12 +72,12 @@ impl Store for Memory {
         let written = self.if_alive(
             key,
             at,
-            |record| record.revision == read.revision,
+            |record| record.revision == read.revision && record.expires_at <= update.expires_at(at),
             |kept| {
                 *kept = Kept::Live(Record {
                     data: update.data(),
                     created_at: read.created_at,
-                    expires_at: at.expiry(read.created_at),
+                    expires_at: update.expires_at(at),
                     revision: read.revision + 1,
                 });
             },

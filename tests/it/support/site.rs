@@ -190,6 +190,11 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), ValueError> {
             }
         }
         "/set" => session.insert(name, value)?,
+        "/both" => {
+            for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+                session.insert(name, value)?;
+            }
+        }
         "/fill" => session.insert(name, "x".repeat(value.parse().unwrap_or_default()))?,
         "/many" => {
             for n in 0..name.parse().unwrap_or_default() {

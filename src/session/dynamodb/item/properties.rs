@@ -124,7 +124,7 @@ proptest! {
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }
-            Found::Gone | Found::Replaced(_) => prop_assert!(!expected),
+            Found::Expired | Found::Gone | Found::Replaced(_) => prop_assert!(!expected),
         }
     }
 }
