@@ -72,7 +72,8 @@ struct Visit {
 
 struct World {
     store: Steps,
-    site: Site,
+    /// Two instances; visits take turns.
+    sites: [Site; 2],
     visits: Vec<Visit>,
     history: History,
 }
@@ -80,7 +81,7 @@ struct World {
 impl World {
     fn new(store: Steps) -> Self {
         Self {
-            site: Site::new(store.clone()),
+            sites: [Site::new(store.clone()), Site::new(store.clone())],
             store,
             visits: Vec::new(),
             history: History::default(),
@@ -91,7 +92,7 @@ impl World {
         match *next {
             Move::Start(action, pick) => {
                 let (place, path, cookie) = self.history.start(action, pick);
-                let answer = Box::pin(self.site.visit(&path, cookie.as_deref()));
+                let answer = Box::pin(self.sites[place % 2].visit(&path, cookie.as_deref()));
                 self.visits.push(Visit { place, answer });
                 self.poll(self.visits.len() - 1);
             }
