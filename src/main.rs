@@ -9,6 +9,10 @@ use lambda_session::{app, event, init, log};
 
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
+/// A fifth of a page's instructions are the C library's `malloc` and `free`; this one saves most of them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "current_thread")]

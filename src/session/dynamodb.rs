@@ -4,6 +4,7 @@ mod client;
 mod expression;
 mod failure;
 mod item;
+mod user_agent;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;

@@ -25,7 +25,7 @@ pub type Clock = fn() -> u64;
 ///
 /// It wraps any `Service<http::Request<_>>`: `lambda_http`'s handlers and axum routers alike. If the session cannot
 /// be saved, the handler's response is replaced by
-/// [`SessionError::into_response`]. A service that fails (`Err`)
+/// [`SessionError::into_response`](super::SessionError::into_response). A service that fails (`Err`)
 /// saves nothing; an answer with an error's status is an answer, and saves, as in Flask. axum turns a handler's `Err`
 /// into such an answer.
 ///

@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, R
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 
+use super::user_agent::UserAgent;
+
 /// DynamoDB answers in single-digit milliseconds; an attempt that took a second is lost, and the next one on a new
 /// connection is faster than waiting for it. Four attempts fit a request's deadline.
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,7 +42,8 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
                 .build(),
         )
         // Answers are small and whole attempts are timed; watching the stream costs time on every call.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(UserAgent);
     // Only then: the SDK has found its own `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` by now.
     if let Some(endpoint) = endpoint {
         config.set_endpoint_url(Some(endpoint.to_owned()));

@@ -1,0 +1,202 @@
+//! The interleaved rounds: in each, product and floors take turns, so that what else the machine does hits them alike.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::artifact::Artifacts;
+use crate::routes::{Floor, Route, log_in, login};
+use crate::sandbox::{Sandbox, bytes};
+use crate::world::World;
+use crate::{Failure, event::Event, say};
+
+/// At least seven, for medians that hold.
+pub(crate) const ROUNDS: usize = 7;
+const BLOCKS: usize = 4;
+const REQUESTS: usize = 30;
+const SETTLE: usize = 40;
+
+/// What is measured, by name: one value a round.
+#[derive(Default)]
+pub(crate) struct Figures(BTreeMap<String, Vec<f64>>);
+
+impl Figures {
+    fn add(&mut self, name: String, value: f64) {
+        self.0.entry(name).or_default().push(value);
+    }
+
+    /// The median over the rounds.
+    pub(crate) fn median(&self, name: &str) -> Option<f64> {
+        median(self.0.get(name)?.clone())
+    }
+
+    /// The median over the rounds of one in relation to another.
+    pub(crate) fn ratio(&self, name: &str, floor: &str) -> Option<f64> {
+        let pairs = self.0.get(name)?.iter().zip(self.0.get(floor)?);
+        median(pairs.map(|(value, floor)| value / floor).collect())
+    }
+}
+
+/// The middle value.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = values.get(middle)?;
+    Some(if values.len() % 2 == 1 {
+        *upper
+    } else {
+        f64::midpoint(values[middle - 1], *upper)
+    })
+}
+
+/// Milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// One that takes part in the rounds.
+struct Contestant<'a> {
+    name: &'static str,
+    program: &'a Path,
+    environment: Vec<(String, String)>,
+    /// The cookie of a session it finds alive.
+    cookie: String,
+}
+
+impl<'a> Contestant<'a> {
+    fn new(name: &'static str, program: &'a Path, world: &World, endpoint: &str) -> Result<Self, Failure> {
+        let environment = world.environment(endpoint);
+        let cookie = match name {
+            "hello" => String::new(),
+            _ => log_in(&mut Sandbox::start(program, &environment)?)?,
+        };
+        Ok(Self {
+            name,
+            program,
+            environment,
+            cookie,
+        })
+    }
+
+    fn start(&self) -> Result<Sandbox, Failure> {
+        Sandbox::start(self.program, &self.environment)
+    }
+
+    /// Three starts, each for another first request.
+    fn first_requests(&self, figures: &mut Figures) -> Result<(), Failure> {
+        let events = [
+            ("first anonymous page", Event::get("/")),
+            ("first login", login()),
+            ("first view", Event::get("/").cookie(&self.cookie)),
+        ];
+        for (what, event) in events.into_iter().take(if self.cookie.is_empty() { 1 } else { 3 }) {
+            let mut sandbox = self.start()?;
+            let answer = sandbox.invoke(&bytes(event))?;
+            figures.add(format!("{} {what}", self.name), ms(answer.duration));
+            if what == "first anonymous page" {
+                figures.add(format!("{} first poll", self.name), ms(sandbox.first_poll));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Start-up and warm requests, over plain HTTP.
+pub(crate) fn run(artifacts: &Artifacts, world: &World) -> Result<Figures, Failure> {
+    let mut figures = Figures::default();
+    let of = |name, program| Contestant::new(name, program, world, &world.plain);
+    let hello = of("hello", &artifacts.hello)?;
+    let getitem = of("getitem", &artifacts.getitem)?;
+    let product = of("product", &artifacts.product)?;
+    let cold = of("cold", &artifacts.cold)?;
+    for round in 1..=ROUNDS {
+        say(&format!("round {round} of {ROUNDS}"));
+        for contestant in [&hello, &getitem, &product, &cold] {
+            contestant.first_requests(&mut figures)?;
+        }
+        warm_requests(&hello, &getitem, &product, &mut figures)?;
+    }
+    Ok(figures)
+}
+
+fn warm_requests(
+    hello: &Contestant<'_>,
+    getitem: &Contestant<'_>,
+    product: &Contestant<'_>,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let (mut page, mut store, mut own) = (hello.start()?, getitem.start()?, product.start()?);
+    let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
+    for block in 0..=BLOCKS {
+        let number = if block == 0 { SETTLE } else { REQUESTS };
+        for floor in Floor::ALL {
+            let sandbox = if floor == Floor::Page { &mut page } else { &mut store };
+            let events = vec![floor.event(&product.cookie); number];
+            measure(sandbox, events, samples.entry(floor.name().to_owned()).or_default())?;
+        }
+        for route in Route::ALL {
+            let events = route.events(&mut own, number)?;
+            measure(&mut own, events, samples.entry(route.name().to_owned()).or_default())?;
+        }
+        if block == 0 {
+            samples.clear();
+        }
+    }
+    for (name, (mut durations, cpu)) in samples {
+        figures.add(format!("{name} cpu"), cpu.as_secs_f64() * 1e6 / durations.len() as f64);
+        durations.sort_by(f64::total_cmp);
+        figures.add(format!("{name} p99"), durations[durations.len() * 99 / 100]);
+        figures.add(format!("{name} p50"), median(durations).unwrap_or_default());
+    }
+    for (name, sandbox) in [("hello", page), ("getitem", store), ("product", own)] {
+        figures.add(
+            format!("{name} memory"),
+            sandbox.peak_memory()? as f64 / 1024.0 / 1024.0,
+        );
+    }
+    Ok(())
+}
+
+fn measure(
+    sandbox: &mut Sandbox,
+    events: Vec<Vec<u8>>,
+    (durations, cpu): &mut (Vec<f64>, Duration),
+) -> Result<(), Failure> {
+    let before = sandbox.cpu()?;
+    for event in events {
+        let answer = sandbox.invoke(&event)?;
+        if !matches!(answer.status, 200 | 303) {
+            return Err(format!("an answer {}: {}", answer.status, answer.body).into());
+        }
+        durations.push(ms(answer.duration));
+    }
+    *cpu += sandbox.cpu()?.saturating_sub(before);
+    Ok(())
+}
+
+/// Starts over TLS, with the warm-up and without it.
+pub(crate) fn over_tls(artifacts: &Artifacts, world: &World, endpoint: &str) -> Result<Figures, Failure> {
+    let mut figures = Figures::default();
+    let of = |name, program| Contestant::new(name, program, world, endpoint);
+    let contestants = [
+        of("getitem", &artifacts.getitem)?,
+        of("product", &artifacts.product)?,
+        of("cold", &artifacts.cold)?,
+    ];
+    for round in 1..=ROUNDS {
+        say(&format!("TLS, round {round} of {ROUNDS}"));
+        for contestant in &contestants {
+            contestant.first_requests(&mut figures)?;
+            let view = bytes(Event::get("/").cookie(&contestant.cookie));
+            let mut sandbox = contestant.start()?;
+            let mut samples = Default::default();
+            measure(&mut sandbox, vec![view.clone(); SETTLE], &mut Default::default())?;
+            measure(&mut sandbox, vec![view; REQUESTS], &mut samples)?;
+            figures.add(
+                format!("{} view", contestant.name),
+                median(samples.0).unwrap_or_default(),
+            );
+        }
+    }
+    Ok(figures)
+}

@@ -1,0 +1,216 @@
+//! What the function talks to: the embedded `DynamoDB` in a process of its own, plain and behind TLS, and a counter.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::embedded::{Embedded, table};
+use crate::{Failure, artifact};
+
+/// The argument that makes this program the embedded `DynamoDB`.
+pub(crate) const SERVE: &str = "--serve-dynamodb";
+
+/// A `DynamoDB` to measure against. It ends with the value.
+pub(crate) struct World {
+    process: Option<Child>,
+    /// Its endpoint.
+    pub(crate) plain: String,
+    /// Its endpoint behind TLS, unless it is not ours.
+    pub(crate) tls: Option<String>,
+    /// The table.
+    pub(crate) table: String,
+}
+
+impl World {
+    /// Starts the embedded `DynamoDB`, unless the environment names another.
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let table = given("TABLE_NAME").unwrap_or_else(|| table::NAME.to_owned());
+        if let Some(plain) = given("DYNAMODB_ENDPOINT") {
+            return Ok(Self {
+                process: None,
+                plain,
+                tls: None,
+                table,
+            });
+        }
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args([SERVE, &table])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = command.spawn()?;
+        let mut lines = BufReader::new(process.stdout.take().ok_or("no pipe")?).lines();
+        let mut line = || lines.next().unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
+        let (plain, tls) = (line()?, Some(line()?));
+        Ok(Self {
+            process: Some(process),
+            plain,
+            tls,
+            table,
+        })
+    }
+
+    /// The variables a function needs to talk to it at `endpoint`, the floor's among them.
+    pub(crate) fn environment(&self, endpoint: &str) -> Vec<(String, String)> {
+        let authority = authority().display().to_string();
+        [
+            ("TABLE_NAME", self.table.as_str()),
+            ("SECRET_KEY", "a key for the bench that is longer than thirty-two bytes"),
+            ("DYNAMODB_ENDPOINT", endpoint),
+            ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+            ("SSL_CERT_FILE", authority.as_str()),
+        ]
+        .into_iter()
+        .filter(|(name, _)| *name != "SSL_CERT_FILE" || endpoint.starts_with("https:"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // The end of its standard input ends it.
+            drop(process.stdin.take());
+            let _ = process.wait();
+        }
+    }
+}
+
+/// The certificates the function trusts: all that this machine trusts, as many as on Lambda, and ours.
+fn authority() -> PathBuf {
+    artifact::target().join("bench").join("authorities.pem")
+}
+
+/// Serves until standard input ends.
+pub(crate) fn serve(table: &str) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let embedded = Embedded::start([listener], table, None).map_err(|error| error.to_string())?;
+        let plain = embedded.endpoints().next().ok_or("no listener")?;
+        let behind = plain.trim_start_matches("http://").to_owned();
+        let front = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{plain}\nhttps://localhost:{}", front.local_addr()?.port());
+        tokio::spawn(terminate_tls(front, acceptor()?, behind));
+        let mut end = [0];
+        let _ = tokio::io::stdin().read(&mut end).await;
+        embedded.stop().await;
+        Ok(())
+    })
+}
+
+fn acceptor() -> Result<TlsAcceptor, Failure> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let system = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
+    fs::write(authority(), system + &made.cert.pem())?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn terminate_tls(listener: TcpListener, acceptor: TlsAcceptor, behind: String) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, behind) = (acceptor.clone(), behind.clone());
+        tokio::spawn(async move {
+            let _ = stream.set_nodelay(true);
+            let mut stream = acceptor.accept(stream).await?;
+            let mut upstream = TcpStream::connect(behind).await?;
+            upstream.set_nodelay(true)?;
+            tokio::io::copy_bidirectional(&mut stream, &mut upstream).await
+        });
+    }
+}
+
+/// Stands between the function and `DynamoDB`, and counts.
+pub(crate) struct Counter {
+    /// Where the function connects to.
+    pub(crate) endpoint: String,
+    counts: Arc<[AtomicU64; 3]>,
+}
+
+/// What went over the wire.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) calls: u64,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+impl Counter {
+    /// Counts between a new endpoint and an old one.
+    pub(crate) fn start(behind: &str) -> Result<Self, Failure> {
+        let behind = behind.trim_start_matches("http://").to_owned();
+        let listener = StdListener::bind("127.0.0.1:0")?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let counts: Arc<[AtomicU64; 3]> = Arc::default();
+        let counting = Arc::clone(&counts);
+        thread::spawn(move || {
+            while let Ok((near, _)) = listener.accept() {
+                let Ok(far) = StdStream::connect(&behind) else { break };
+                let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) else {
+                    break;
+                };
+                let (requests, responses) = (Arc::clone(&counting), Arc::clone(&counting));
+                thread::spawn(move || copy(near, far, &requests[1], &requests[0]));
+                thread::spawn(move || copy(far_too, near_too, &responses[2], &AtomicU64::new(0)));
+            }
+        });
+        Ok(Self { endpoint, counts })
+    }
+
+    /// What has gone over the wire so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let [calls, sent, received] = &*self.counts;
+        Traffic {
+            calls: calls.load(Relaxed),
+            sent: sent.load(Relaxed),
+            received: received.load(Relaxed),
+        }
+    }
+}
+
+impl std::ops::Sub for Traffic {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            calls: self.calls - before.calls,
+            sent: self.sent - before.sent,
+            received: self.received - before.received,
+        }
+    }
+}
+
+/// Every call of `DynamoDB` carries this header once.
+const TARGET: &[u8] = b"x-amz-target:";
+
+fn copy(mut from: StdStream, mut to: StdStream, bytes: &AtomicU64, calls: &AtomicU64) {
+    let _ = to.set_nodelay(true);
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let found = buffer[..length]
+            .windows(TARGET.len())
+            .filter(|window| *window == TARGET)
+            .count();
+        calls.fetch_add(found as u64, Relaxed);
+        bytes.fetch_add(length as u64, Relaxed);
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
