@@ -9,6 +9,7 @@ use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{fmt, registry};
+use serde_json::json;
 
 use crate::config::Config;
 use crate::metrics;
@@ -31,6 +32,20 @@ pub fn start(config: &Config) {
     } else {
         registry.with(lines).try_init()
     };
+}
+
+/// Logs why the function does not start, before [`start`] could: `json` if Lambda asked for it, at the one level that it
+/// never drops.
+pub fn cannot_start(message: &str, json: bool) {
+    if json {
+        let timestamp = metrics::timestamp();
+        eprintln!(
+            "{}",
+            json!({ "timestamp": timestamp, "level": "FATAL", "message": message })
+        );
+    } else {
+        eprintln!("{message}");
+    }
 }
 
 /// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines.

@@ -21,12 +21,12 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let message = format!("lambda-session cannot start: {error}");
-            eprintln!("{message}");
-            // `sam local` loses the last words of a process that ends at once, so Lambda is told, too.
-            if let Ok(api) = std::env::var(RUNTIME_API)
-                && let Err(error) = init::report(&api, &message)
-            {
-                eprintln!("and Lambda could not be told: {error}");
+            let format = std::env::var("AWS_LAMBDA_LOG_FORMAT");
+            log::cannot_start(&message, format.is_ok_and(|format| format.eq_ignore_ascii_case("json")));
+            // `sam local` loses the last words of a process that ends at once, and Lambda knows what to do with them. If
+            // it cannot be told, it has them in the log.
+            if let Ok(api) = std::env::var(RUNTIME_API) {
+                let _ = init::report(&api, &message);
             }
             ExitCode::FAILURE
         }

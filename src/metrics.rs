@@ -24,9 +24,7 @@ pub(crate) struct Answered<'a> {
 ///
 /// Lambda drops lines whose level is below the function's, and takes one without level or RFC 3339 timestamp for INFO.
 pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bool, now: SystemTime) -> String {
-    let mut timestamp = String::new();
-    // Writing to a string does not fail.
-    let _ = Rfc3339.format_time(&mut Writer::new(&mut timestamp));
+    let timestamp = timestamp();
     let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let line = Line {
         timestamp: &timestamp,
@@ -51,6 +49,14 @@ pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bo
     let mut json = serde_json::to_string(&line).unwrap_or_default();
     json.push('\n');
     json
+}
+
+/// Now, as RFC 3339 writes it.
+pub(crate) fn timestamp() -> String {
+    let mut timestamp = String::new();
+    // Writing to a string does not fail.
+    let _ = Rfc3339.format_time(&mut Writer::new(&mut timestamp));
+    timestamp
 }
 
 #[derive(Serialize)]

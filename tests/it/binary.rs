@@ -74,6 +74,21 @@ async fn a_session_outlives_the_sandbox_it_began_in() {
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
 
+#[tokio::test]
+async fn in_json_the_reason_of_a_failed_start_is_a_line_that_lambda_keeps() {
+    let json = ("AWS_LAMBDA_LOG_FORMAT".to_owned(), "JSON".to_owned());
+    let mut lambda = Lambda::start(environment("http://127.0.0.1:9").into_iter().chain([json])).await;
+    let exit = lambda.exit().await;
+    let line: Value = serde_json::from_str(exit.stderr.trim()).expect("one line of JSON");
+    assert!(
+        line["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("SECRET_KEY")),
+        "{line}"
+    );
+    assert!(line["level"] == "FATAL" && line["timestamp"].is_string(), "{line}");
+}
+
 /// The README's rotation, step by step, as the function's environment sees it.
 #[tokio::test]
 async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifetime() {
