@@ -203,12 +203,7 @@ impl Session {
     /// ```
     #[must_use = "iterating over a snapshot changes nothing"]
     pub fn iter(&self) -> std::collections::btree_map::IntoIter<String, Value> {
-        let edits = self.edits();
-        let all: Data = edits
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        all.into_iter()
+        self.edits().now().into_iter()
     }
 
     /// How many variables there are.
@@ -296,5 +291,33 @@ impl IntoIterator for &Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.edits().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_that_outlives_the_save_still_reads_but_is_told_that_it_cannot_write() {
+        let session = Session::default();
+        session.insert("username", "admin").unwrap();
+        let late = session.clone();
+        assert_eq!(session.close().iter().count(), 1);
+        assert_eq!(late.get::<String>("username").unwrap().as_deref(), Some("admin"));
+        let error = late.insert("theme", "dark").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "session variable \"theme\": the session was saved already, nothing can be stored in it any more"
+        );
+    }
+
+    #[test]
+    fn an_error_names_types_and_never_shows_a_value() {
+        let session = Session::default();
+        session.insert("pin", 4711).unwrap();
+        let error = session.get::<u8>("pin").unwrap_err();
+        assert_eq!(error.to_string(), "session variable \"pin\": a Number is not a u8");
+        assert!(!format!("{error:?} {session:?}").contains("4711"));
     }
 }

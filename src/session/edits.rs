@@ -134,6 +134,11 @@ impl Edits {
         unwritten.chain(written.filter_map(|(name, write)| Some((name, write.as_ref()?))))
     }
 
+    /// The variables as they are now.
+    pub(crate) fn now(&self) -> Data {
+        self.changes.applied_to(&self.loaded)
+    }
+
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         let old = self.get(name)?.clone();
         if let Some(size) = &mut self.size {

@@ -60,6 +60,20 @@ async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
     }
 }
 
+/// `DYNAMODB_ENDPOINT` is ours; empty, as the template has it, it must not hide the SDK's own variables.
+#[tokio::test]
+async fn the_sdks_own_endpoint_variable_works_too() {
+    let dynamodb = dynamodb().await;
+    let mut variables = environment("");
+    variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint(&dynamodb)));
+    variables.push(("SECRET_KEY".to_owned(), SECRET_KEY.to_owned()));
+    let lambda = Lambda::start(variables).await;
+    let login = Event::post_form("/login", &[("username", "admin")]);
+    let cookie = visit(&lambda, login).await.cookie();
+    let page = visit(&lambda, Event::get("/").cookie(&cookie)).await;
+    assert!(page.body.contains("Logged in as admin"), "{}", page.body);
+}
+
 #[tokio::test]
 async fn a_session_outlives_the_sandbox_it_began_in() {
     let dynamodb = dynamodb().await;

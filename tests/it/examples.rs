@@ -24,13 +24,18 @@ async fn counter_counts_each_visitor_for_himself() {
     let first = visit(&lambda, Event::get("/")).await;
     assert_eq!((first.status, first.body.as_str()), (200, "Visit number 1"));
     let cookie = first.cookie();
+    let headers = |answer: &Answer| ["vary", "cache-control"].map(|name| answer.headers.get(name).cloned());
+    let private = ["Cookie", "no-store"].map(|value| Some(value.to_owned()));
+    assert_eq!(headers(&first), private, "no cache gives one visitor's page to another");
     for number in 2..5 {
         let next = visit(&lambda, Event::get("/").cookie(&cookie)).await;
         assert_eq!(next.body, format!("Visit number {number}"));
         assert!(next.cookies.is_empty(), "{next:?}");
     }
     assert_eq!(visit(&lambda, Event::get("/")).await.body, "Visit number 1");
-    assert_eq!(visit(&lambda, Event::get("/about")).await.body, "Counts your visits.");
+    let about = visit(&lambda, Event::get("/about").cookie(&cookie)).await;
+    assert_eq!(about.body, "Counts your visits.");
+    assert_eq!(headers(&about), [None, None], "a page without a session is everybody's");
 }
 
 #[tokio::test]
