@@ -116,9 +116,7 @@ async fn a_double_clicked_login_over_a_session_leaves_two_sound_cookies_and_a_de
 #[tokio::test]
 async fn a_logout_that_could_not_be_written_keeps_the_cookie_and_the_session() {
     for logout in ["/logout", "/end", "/clear"] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         world.spoil("UpdateItem", || Fault::DropCall);
         site.visit(logout, Some(&cookie)).await.assert_refused(503);
         world.proxy.pass_everything();
@@ -130,9 +128,7 @@ async fn a_logout_that_could_not_be_written_keeps_the_cookie_and_the_session() {
 async fn a_slow_view_leaves_the_cookie_to_the_login_or_logout_that_overtook_it() {
     for other in ["/logout", "/login?admin", "/login?other"] {
         for (held, path) in [("GetItem", "/"), ("UpdateItem", "/"), ("UpdateItem", "/set?theme=dark")] {
-            let world = World::new().await;
-            let site = world.site();
-            let cookie = site.login("admin", None).await;
+            let (world, site, cookie) = World::logged_in().await;
             wait(600);
             let gate = world.proxy.hold(held);
             let view = site.start(path, Some(&cookie));
@@ -147,9 +143,7 @@ async fn a_slow_view_leaves_the_cookie_to_the_login_or_logout_that_overtook_it()
 
 #[tokio::test]
 async fn a_view_without_a_session_leaves_the_cookie_alone() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (_world, site, cookie) = World::logged_in().await;
     site.visit("/logout", Some(&cookie)).await.assert_logged_out();
     for cookie in [None, Some(cookie.as_str()), Some("__Host-session=forged")] {
         site.visit("/", cookie).await.assert_done();

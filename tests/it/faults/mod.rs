@@ -39,6 +39,14 @@ impl World {
         Self { proxy, table }
     }
 
+    /// A visitor with a session, on one instance: where most tests begin.
+    async fn logged_in() -> (Self, Site, String) {
+        let world = Self::new().await;
+        let site = world.site();
+        let cookie = site.login("admin", None).await;
+        (world, site, cookie)
+    }
+
     fn store(&self) -> DynamoDbStore {
         DynamoDbStore::new(&sdk::config(), table::NAME, Some(&self.proxy.endpoint()))
     }

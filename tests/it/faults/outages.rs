@@ -17,9 +17,7 @@ type Spoil = fn() -> Fault;
 /// Each visit during the outage is a 503 within the deadline, after a bounded number of attempts; after it the session
 /// is still there.
 async fn assert_outage(fault: Spoil, attempts: usize) {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let before = world.proxy.calls().len();
     world.proxy.rule(move |_| fault());
     let visits = VISITS.map(|path| tokio::spawn(timed(site.visit(path, Some(&cookie)))));
@@ -129,9 +127,7 @@ async fn assert_survived(fault: Spoil) {
 /// The SDK has a quota of retries, which an outage must not use up.
 #[tokio::test]
 async fn after_a_long_outage_one_lost_attempt_is_survived_as_before() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     world.proxy.rule(|_| Fault::DropCall);
     for _ in 0..40 {
         let before = world.proxy.calls().len();
@@ -148,9 +144,7 @@ async fn after_a_long_outage_one_lost_attempt_is_survived_as_before() {
 
 #[tokio::test]
 async fn one_deadline_covers_all_calls_of_a_request() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     // Each call alone would make it, with its third attempt.
     world.proxy.rule(|call| match call.attempt {
         1 | 2 => Fault::Hang,
@@ -165,9 +159,7 @@ async fn one_deadline_covers_all_calls_of_a_request() {
 #[tokio::test]
 async fn a_connection_that_was_closed_while_idle_costs_no_timeout() {
     for ending in [Ending::Close, Ending::Reset] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         for _ in 0..3 {
             wait(600);
             world.proxy.close_idle(ending).await;
@@ -180,9 +172,7 @@ async fn a_connection_that_was_closed_while_idle_costs_no_timeout() {
 
 #[tokio::test]
 async fn attempts_of_one_call_say_the_same_and_back_off() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let before = world.proxy.calls().len();
     world.proxy.rule(|_| Fault::Error(400, "ThrottlingException"));
     site.visit("/login?admin", Some(&cookie)).await.assert_refused(503);

@@ -24,9 +24,7 @@ async fn assert_dead(world: &World, cookie: &str, end: &str) {
 #[tokio::test]
 async fn by_a_slide_that_lands_after_the_end() {
     for end in ENDS {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         wait(600);
         let slide = world.proxy.hold("UpdateItem");
         let view = site.start("/", Some(&cookie));
@@ -42,9 +40,7 @@ async fn by_a_slide_that_lands_after_the_end() {
 #[tokio::test]
 async fn by_an_update_that_lands_after_the_end() {
     for end in ENDS {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         let update = world.proxy.hold("UpdateItem");
         let set = site.start("/set?theme=dark", Some(&cookie));
         update.arrived().await;
@@ -58,9 +54,7 @@ async fn by_an_update_that_lands_after_the_end() {
 #[tokio::test]
 async fn by_a_duplicate_of_an_update_that_was_delayed() {
     for end in ENDS {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         let late = world.proxy.deliver_late("UpdateItem");
         site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
         finish(&site, end, &cookie).await;
@@ -118,9 +112,7 @@ async fn by_a_create_whose_client_gave_up() {
 #[tokio::test]
 async fn by_a_retry_of_the_end_itself() {
     for end in ENDS {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         world.proxy.once("UpdateItem", Fault::DropReply);
         finish(&site, end, &cookie).await;
         assert_dead(&world, &cookie, end).await;
@@ -130,9 +122,7 @@ async fn by_a_retry_of_the_end_itself() {
 #[tokio::test]
 async fn by_a_login_that_was_on_its_way_when_the_session_was_ended() {
     for held in ["PutItem", "UpdateItem"] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
         let gate = world.proxy.hold(held);
         let login = site.start("/login?admin", Some(&cookie));

@@ -19,9 +19,7 @@ async fn a_variable_that_does_not_fit_is_refused_before_any_write() {
 
 #[tokio::test]
 async fn two_changes_that_fit_only_alone_are_told_apart_and_the_limit_is_named() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let held = world.proxy.hold("UpdateItem");
     let second = site.start("/fill?b=300000", Some(&cookie));
     held.arrived().await;
@@ -55,9 +53,7 @@ async fn a_login_over_a_session_that_grew_too_large_meanwhile_leaves_it_as_it_wa
 
 #[tokio::test]
 async fn a_thousand_variables_change_in_one_request() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let (answer, cost) = world.cost(site.visit("/many?1000=first", Some(&cookie))).await;
     answer.assert_done();
     assert_eq!(cost, ["GetItem", "UpdateItem"]);

@@ -14,9 +14,7 @@ const AHEAD: u64 = 300;
 
 #[tokio::test]
 async fn a_session_ends_after_the_idle_timeout_though_its_record_is_still_there() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     wait(IDLE - 1);
     assert_eq!(site.view(&cookie).await, "username=admin");
     // That view has slid the expiry.
@@ -29,9 +27,7 @@ async fn a_session_ends_after_the_idle_timeout_though_its_record_is_still_there(
 
 #[tokio::test]
 async fn a_session_ends_with_its_lifetime_however_busy_it_is() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let start = now();
     while now() - start < LIFETIME - 100 {
         assert_eq!(site.view(&cookie).await, "username=admin", "after {}", now() - start);
@@ -60,9 +56,7 @@ async fn a_login_starts_a_new_lifetime() {
 #[tokio::test]
 async fn every_write_knows_both_timeouts() {
     for (expires_at, wait_in_view) in [(IDLE, IDLE), (10 * LIFETIME, LIFETIME)] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         let mut item = world.only_item().await;
         item.insert("expires_at".to_owned(), number(now() + expires_at));
         world.table.put(item.clone()).await;
@@ -87,9 +81,7 @@ async fn every_write_knows_both_timeouts() {
 
 #[tokio::test]
 async fn a_slide_that_finds_its_session_expired_is_quiet_and_changes_nothing() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let before = world.only_item().await;
     site.visit(&format!("/slow?{IDLE}"), Some(&cookie)).await.assert_done();
     assert_eq!(world.only_item().await, before);
@@ -100,9 +92,7 @@ async fn a_slide_that_finds_its_session_expired_is_quiet_and_changes_nothing() {
 #[tokio::test]
 async fn an_expired_session_is_not_brought_back_by_a_late_slide() {
     for end in ["/login?admin", "/set?theme=dark", "/logout", "/end"] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         wait(600);
         let slide = world.proxy.hold("UpdateItem");
         let view = site.start("/", Some(&cookie));
@@ -121,9 +111,7 @@ async fn an_expired_session_is_not_brought_back_by_a_late_slide() {
 /// The same while the request itself took so long that its session expired.
 #[tokio::test]
 async fn a_session_that_expired_during_a_login_is_not_brought_back_by_a_late_slide() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     wait(600);
     let slide = world.proxy.hold("UpdateItem");
     let view = site.start("/", Some(&cookie));
@@ -139,9 +127,7 @@ async fn a_session_that_expired_during_a_login_is_not_brought_back_by_a_late_sli
 
 #[tokio::test]
 async fn an_update_that_was_delayed_never_takes_back_a_slide() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let late = world.proxy.deliver_late("UpdateItem");
     world.spoil("UpdateItem", || Fault::DropCall);
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_refused(503);
@@ -156,9 +142,7 @@ async fn an_update_that_was_delayed_never_takes_back_a_slide() {
 
 #[tokio::test]
 async fn a_thousand_views_in_half_an_hour_write_at_most_a_dozen_times() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let before = world.proxy.calls().len();
     for view in 1..=1_000_u64 {
         wait(view * IDLE / 1_000 - (view - 1) * IDLE / 1_000);
@@ -181,9 +165,7 @@ async fn a_slide_that_fails_or_hangs_does_not_show() {
         || Fault::Error(400, "AccessDeniedException"),
     ];
     for fault in spoil {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         wait(600);
         world.spoil("UpdateItem", fault);
         let ((found, time), cost) = world.cost(timed(site.view(&cookie))).await;
@@ -197,9 +179,7 @@ async fn a_slide_that_fails_or_hangs_does_not_show() {
 
 #[tokio::test]
 async fn a_slide_takes_only_what_the_deadline_leaves() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     wait(600);
     world.proxy.rule(|call| match (call.operation.as_str(), call.attempt) {
         ("GetItem", 1..=3) | ("UpdateItem", _) => Fault::Hang,
@@ -212,9 +192,7 @@ async fn a_slide_takes_only_what_the_deadline_leaves() {
 
 #[tokio::test]
 async fn an_older_slide_never_shrinks_what_a_newer_one_wrote() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     wait(600);
     let older = world.proxy.hold("UpdateItem");
     let view = site.start("/", Some(&cookie));

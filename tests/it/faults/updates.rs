@@ -8,9 +8,7 @@ use crate::support::site::wait;
 #[tokio::test]
 async fn two_requests_that_change_different_variables_both_win() {
     for change in ["/set?language=en", "/pop?theme", "/many?200=x"] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
         let held = world.proxy.hold("UpdateItem");
         let first = site.start("/set?colour=blue", Some(&cookie));
@@ -31,9 +29,7 @@ async fn two_requests_that_change_different_variables_both_win() {
 
 #[tokio::test]
 async fn of_the_same_variable_the_later_write_wins() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let held = world.proxy.hold("UpdateItem");
     let later = site.start("/set?theme=later", Some(&cookie));
     held.arrived().await;
@@ -46,9 +42,7 @@ async fn of_the_same_variable_the_later_write_wins() {
 #[tokio::test]
 async fn a_login_takes_over_what_was_written_while_it_replaced_the_session() {
     for held in ["PutItem", "UpdateItem"] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         let gate = world.proxy.hold(held);
         let login = site.start("/login?admin", Some(&cookie));
         gate.arrived().await;
@@ -64,9 +58,7 @@ async fn a_login_takes_over_what_was_written_while_it_replaced_the_session() {
 
 #[tokio::test]
 async fn a_login_under_another_name_takes_nothing_over() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let gate = world.proxy.hold("UpdateItem");
     let login = site.start("/login?other", Some(&cookie));
     gate.arrived().await;
@@ -80,9 +72,7 @@ async fn a_login_under_another_name_takes_nothing_over() {
 async fn a_change_that_finds_its_session_gone_is_told_so() {
     for end in ["/logout", "/end", "/login?admin", "/login?other"] {
         for change in ["/set?theme=dark", "/pop?theme", "/many?200=x", "/renew"] {
-            let world = World::new().await;
-            let site = world.site();
-            let cookie = site.login("admin", None).await;
+            let (world, site, cookie) = World::logged_in().await;
             site.visit("/set?theme=light", Some(&cookie)).await.assert_done();
             let held = world.proxy.hold("UpdateItem");
             let changed = site.start(change, Some(&cookie));
@@ -103,9 +93,7 @@ async fn a_change_that_finds_its_session_gone_is_told_so() {
 
 #[tokio::test]
 async fn a_slide_that_finds_its_session_gone_is_quiet() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     wait(600);
     let slide = world.proxy.hold("UpdateItem");
     let view = site.start("/", Some(&cookie));
@@ -117,9 +105,7 @@ async fn a_slide_that_finds_its_session_gone_is_quiet() {
 
 #[tokio::test]
 async fn a_late_duplicate_does_not_undo_a_later_write() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let late = world.proxy.deliver_late("UpdateItem");
     site.visit("/set?theme=first", Some(&cookie)).await.assert_done();
     site.visit("/set?theme=second", Some(&cookie)).await.assert_done();
@@ -138,9 +124,7 @@ async fn a_late_attempt_of_a_failed_request_changes_nothing_after_a_later_write(
         ("/login?admin", "UpdateItem"),
         ("/many?200=x", "UpdateItem"),
     ] {
-        let world = World::new().await;
-        let site = world.site();
-        let cookie = site.login("admin", None).await;
+        let (world, site, cookie) = World::logged_in().await;
         site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
         let late = world.proxy.deliver_late(operation);
         world.spoil(operation, || Fault::DropCall);
@@ -160,9 +144,7 @@ async fn a_late_attempt_of_a_failed_request_changes_nothing_after_a_later_write(
 
 #[tokio::test]
 async fn an_update_whose_reply_was_lost_is_written_once() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     world.proxy.once("UpdateItem", Fault::DropReply);
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     assert_eq!(world.only_item().await["revision"], number(1));
@@ -171,9 +153,7 @@ async fn an_update_whose_reply_was_lost_is_written_once() {
 
 #[tokio::test]
 async fn a_session_that_another_request_filled_meanwhile_is_not_ended_for_being_empty() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let held = world.proxy.hold("UpdateItem");
     let pop = site.start("/pop?username", Some(&cookie));
     held.arrived().await;
@@ -204,9 +184,7 @@ async fn emptying_a_session_that_a_login_replaced_is_told_so_and_leaves_the_new_
 /// Its state is not ours to see any more: between the two, the session became another login's.
 #[tokio::test]
 async fn a_login_that_a_write_and_another_login_overtook_is_told_so() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     let held = world.proxy.hold("UpdateItem");
     let second = site.start("/login?admin", Some(&cookie));
     held.arrived().await;
@@ -242,9 +220,7 @@ async fn what_a_login_overtook_learns_nothing_of_it() {
 
 #[tokio::test]
 async fn writing_an_equal_value_does_not_undo_what_another_request_wrote_meanwhile() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     let held = world.proxy.hold("UpdateItem");
     let slow = site.start("/both?theme=dark&colour=blue", Some(&cookie));
@@ -261,9 +237,7 @@ async fn writing_an_equal_value_does_not_undo_what_another_request_wrote_meanwhi
 
 #[tokio::test]
 async fn two_requests_that_take_out_the_last_two_variables_end_the_session() {
-    let world = World::new().await;
-    let site = world.site();
-    let cookie = site.login("admin", None).await;
+    let (world, site, cookie) = World::logged_in().await;
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     let held = world.proxy.hold("UpdateItem");
     let slow = site.start("/pop?theme", Some(&cookie));
