@@ -15,8 +15,7 @@ use lambda_session::session::{DynamoDbStore, LazySession, SessionError, SessionL
 #[tokio::main]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
-    let sdk = aws_config::load_from_env().await;
-    let store = DynamoDbStore::new(&sdk, &config.table_name, config.dynamodb_endpoint.as_deref());
+    let store = DynamoDbStore::on_lambda(&config.table_name, config.dynamodb_endpoint.as_deref());
     let sessions = SessionLayer::builder(Arc::new(store), config.keys)
         .timeouts(config.timeouts)
         .secure(config.secure)

@@ -10,8 +10,7 @@ use tower::Layer;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
-    let sdk = aws_config::load_from_env().await;
-    let store = DynamoDbStore::new(&sdk, &config.table_name, config.dynamodb_endpoint.as_deref());
+    let store = DynamoDbStore::on_lambda(&config.table_name, config.dynamodb_endpoint.as_deref());
     let sessions = SessionLayer::builder(Arc::new(store), config.keys).timeouts(config.timeouts);
     run(sessions.secure(config.secure).build()?.layer(service_fn(views))).await
 }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::form::{self, FormError};
 use crate::log::RequestLog;
 use crate::session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store, ValueError};
-use crate::{guard, log, pages};
+use crate::{guard, headers, log, pages};
 
 /// The session variable that says who is logged in.
 const USERNAME: &str = "username";
@@ -23,6 +23,29 @@ const USERNAME: &str = "username";
 /// # Errors
 ///
 /// [`BuildError`] if the configuration's timeouts are zero, which [`Config::from_env`] does not allow.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use lambda_http::{Body, Request};
+/// use lambda_session::{app, config::Config, session::DynamoDbStore};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # let config = Config::from_env(|name| match name {
+/// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
+/// #     "TABLE_NAME" => Some("sessions"),
+/// #     _ => None,
+/// # })?;
+/// let store = DynamoDbStore::on_lambda(&config.table_name, None);
+/// let service = app::service(&config, Arc::new(store))?;
+/// // No path at all, which no HTTP request has.
+/// let answer = service.oneshot(Request::new(Body::Empty)).await?;
+/// assert_eq!(answer.status(), 400);
+/// # Ok(())
+/// # }
+/// ```
 pub fn service(
     config: &Config,
     store: Arc<dyn Store>,
@@ -208,7 +231,7 @@ fn finished(mut response: Response<Body>, method: &Method, secure: bool) -> Resp
         show(&mut response, content);
         *response.extensions_mut() = extensions;
     }
-    guard::set_headers(&mut response, secure);
+    headers::set(&mut response, secure);
     if method == Method::HEAD {
         *response.body_mut() = Body::Empty;
     }

@@ -15,6 +15,18 @@ use tower::{Service, service_fn};
 /// # Errors
 ///
 /// The Runtime API cannot be reached.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use lambda_http::{Body, Request, Response};
+/// use lambda_session::event;
+/// use tower::service_fn;
+///
+/// # async fn start() -> Result<(), lambda_http::Error> {
+/// event::run(service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::from("hello"))))).await
+/// # }
+/// ```
 pub async fn run<S>(application: S) -> Result<(), Error>
 where
     S: Application,
@@ -27,6 +39,17 @@ where
 /// `lambda_http` panics on a query or host that is no part of a URL, and on a body that is not the base64 it claims
 /// to be. To Lambda that is a failure of the function: the visitor gets its bare 502, and anybody could ring the
 /// alarm. Here it becomes a request without a path, which the application answers with 400.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use lambda_http::{Body, Request, Response};
+/// use lambda_session::event;
+/// use tower::service_fn;
+///
+/// let hello = service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::from("hello"))));
+/// let function = event::service(hello);
+/// ```
 pub fn service<S>(application: S) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize, Error = Infallible>
 where
     S: Application,

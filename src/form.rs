@@ -29,6 +29,11 @@ pub enum FormError {
 
 impl FormError {
     /// The status that says so.
+    ///
+    /// ```
+    /// use lambda_session::form::FormError;
+    /// assert_eq!(FormError::TooLarge.status(), 413);
+    /// ```
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {

@@ -1,8 +1,6 @@
-//! What guards every request and answer: the same-origin rule, and the headers.
+//! What guards logging in and out: the same-origin rule.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-
-use crate::pages;
+use http::{HeaderMap, HeaderValue};
 
 /// Why a request that logs in or out was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +22,17 @@ const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
 /// # Errors
 ///
 /// [`Refusal`] says why not.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue};
+/// use lambda_session::guard::{Refusal, same_origin};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+/// assert_eq!(same_origin(&headers, true), Ok(()));
+/// headers.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+/// assert_eq!(same_origin(&headers, true), Err(Refusal::CrossOrigin));
+/// ```
 pub fn same_origin(headers: &HeaderMap, secure: bool) -> Result<(), Refusal> {
     if PREFETCH
         .iter()
@@ -75,30 +84,10 @@ fn is_own_origin(origin: &str, headers: &HeaderMap, secure: bool) -> bool {
             .is_some_and(|ours| ours.eq_ignore_ascii_case(host))
 }
 
-/// Sets the headers that every answer carries, errors included. The names are OWASP's HTTP Headers Cheat Sheet's.
-pub fn set_headers<B>(response: &mut Response<B>, secure: bool) {
-    let headers = response.headers_mut();
-    for (name, value) in [
-        // A page about a visitor is nobody else's, and must not come back from the history after a logout.
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "Cookie"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with our own form.
-        (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(header::CONTENT_SECURITY_POLICY, pages::content_security_policy());
-    if secure {
-        let year = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     #[track_caller]

@@ -16,6 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// The Runtime API does not take it.
+///
+/// ```
+/// use lambda_session::init::report;
+///
+/// // Nobody listens there.
+/// assert!(report("127.0.0.1:1", "SECRET_KEY is not set").is_err());
+/// ```
 pub fn report(address: &str, error: &str) -> io::Result<()> {
     let body = json!({ "errorType": "Runtime.InitError", "errorMessage": error, "stackTrace": [] }).to_string();
     let mut connection = TcpStream::connect(address)?;

@@ -39,8 +39,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Error> {
-//!     let sdk = aws_config::load_from_env().await;
-//!     let store = DynamoDbStore::new(&sdk, &std::env::var("TABLE_NAME")?, None);
+//!     let store = DynamoDbStore::on_lambda(&std::env::var("TABLE_NAME")?, None);
 //!     let keys = Keys::new(std::env::var("SECRET_KEY")?.as_bytes())?;
 //!     let sessions = SessionLayer::builder(Arc::new(store), keys).build()?;
 //!     run(sessions.layer(service_fn(count))).await
@@ -66,8 +65,8 @@
 //! In reading order:
 //!
 //! - [`session`]: the library. Start at its front page: it follows one request through its modules.
-//! - [`app`]: the demo's three paths on it, with [`form`] and [`pages`]; [`guard`] for what every request must pass
-//!   and every answer carries.
+//! - [`app`]: the demo's three paths on it, with [`form`] and [`pages`]; [`guard`] for who may log
+//!   in and out, and [`headers`] on every answer.
 //! - [`config`]: the environment. [`log`]: the log, with the metrics in it. [`init`]: what Lambda is told when the start
 //!   fails.
 //! - `main`: the wiring, with [`event`]: Lambda's requests. `examples/local.rs`: the same application on a port of this
@@ -78,6 +77,7 @@ pub mod config;
 pub mod event;
 pub mod form;
 pub mod guard;
+pub mod headers;
 pub mod init;
 pub mod log;
 mod metrics;

@@ -19,6 +19,17 @@ use crate::session::LazySession;
 ///
 /// Our own events at the configured level; the libraries' only from warnings up, because below they show requests,
 /// and with them cookies and credentials.
+///
+/// ```
+/// # use lambda_session::config::Config;
+/// # let config = Config::from_env(|name| match name {
+/// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
+/// #     "TABLE_NAME" => Some("sessions"),
+/// #     _ => None,
+/// # })?;
+/// lambda_session::log::start(&config);
+/// # Ok::<(), lambda_session::config::ConfigError>(())
+/// ```
 pub fn start(config: &Config) {
     let ours = LevelFilter::from_level(config.log_level.events);
     let filter = Targets::new()
@@ -36,6 +47,10 @@ pub fn start(config: &Config) {
 
 /// Logs why the function does not start, before [`start`] could: `json` if Lambda asked for it, at the one level that it
 /// never drops.
+///
+/// ```
+/// lambda_session::log::cannot_start("SECRET_KEY is not set", true);
+/// ```
 pub fn cannot_start(message: &str, json: bool) {
     if json {
         let timestamp = metrics::timestamp();
@@ -49,6 +64,10 @@ pub fn cannot_start(message: &str, json: bool) {
 }
 
 /// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines.
+///
+/// ```
+/// lambda_session::log::panics();
+/// ```
 pub fn panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -79,6 +98,14 @@ impl Event {
 
 /// Notes on a response what it is, for its line. A response that is replaced because the session could not be saved
 /// loses the note: what failed did not happen.
+///
+/// ```
+/// use http::Response;
+/// use lambda_session::log::{self, Event};
+///
+/// let response = log::event(Event::Login, Response::new("welcome"));
+/// assert_eq!(response.extensions().get(), Some(&Event::Login));
+/// ```
 #[must_use]
 pub fn event<B>(event: Event, mut response: Response<B>) -> Response<B> {
     response.extensions_mut().insert(event);
@@ -110,6 +137,17 @@ pub struct RequestLog {
 
 impl RequestLog {
     /// A log as `config` wants it.
+    ///
+    /// ```
+    /// # use lambda_session::config::Config;
+    /// # let config = Config::from_env(|name| match name {
+    /// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
+    /// #     "TABLE_NAME" => Some("sessions"),
+    /// #     _ => None,
+    /// # })?;
+    /// let lines = lambda_session::log::RequestLog::new(&config);
+    /// # Ok::<(), lambda_session::config::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -121,6 +159,21 @@ impl RequestLog {
     }
 
     /// Writes a request's line.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use http::{Method, Response};
+    /// # use lambda_session::log::{Line, RequestLog};
+    /// # use lambda_session::config::Config;
+    /// # let config = Config::from_env(|name| match name {
+    /// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
+    /// #     "TABLE_NAME" => Some("sessions"),
+    /// #     _ => None,
+    /// # })?;
+    /// let line = Line { route: "/", method: &Method::GET, request_id: None, duration: Duration::from_millis(1) };
+    /// RequestLog::new(&config).write(&line, &mut Response::new(()));
+    /// # Ok::<(), lambda_session::config::ConfigError>(())
+    /// ```
     pub fn write<B>(&self, line: &Line<'_>, response: &mut Response<B>) {
         let event = response.extensions_mut().remove::<Event>();
         let session = response.extensions_mut().remove::<LazySession>();

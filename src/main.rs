@@ -44,8 +44,7 @@ async fn run() -> Result<(), Error> {
     }
     log::start(&config);
     log::panics();
-    let sdk = aws_config::load_from_env().await;
-    let store = DynamoDbStore::new(&sdk, &config.table_name, config.dynamodb_endpoint.as_deref());
+    let store = DynamoDbStore::on_lambda(&config.table_name, config.dynamodb_endpoint.as_deref());
     // Init's CPU is free and fast; the first visitor's is neither.
     store.warm_up().await;
     event::run(app::service(&config, Arc::new(store))?).await

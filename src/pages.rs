@@ -23,12 +23,25 @@ static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// The value of the `Content-Security-Policy` header.
+///
+/// ```
+/// # use lambda_session::pages;
+/// let policy = pages::content_security_policy();
+/// assert!(policy.to_str()?.starts_with("default-src 'none'"));
+/// # Ok::<(), http::header::ToStrError>(())
+/// ```
 #[must_use]
 pub fn content_security_policy() -> HeaderValue {
     CONTENT_SECURITY_POLICY.clone()
 }
 
 /// The start page.
+///
+/// ```
+/// # use lambda_session::pages;
+/// assert!(pages::home(None).into_string().contains("You are not logged in"));
+/// assert!(pages::home(Some("<admin>")).into_string().contains("Logged in as &lt;admin&gt;"));
+/// ```
 #[must_use]
 pub fn home(username: Option<&str>) -> Markup {
     match username {
@@ -50,6 +63,12 @@ pub fn home(username: Option<&str>) -> Markup {
 }
 
 /// The login form; after a mistake with what is wrong and what was typed.
+///
+/// ```
+/// # use lambda_session::pages;
+/// let again = pages::login(Some(("Please enter a username.", ""))).into_string();
+/// assert!(again.contains("Please enter a username."));
+/// ```
 #[must_use]
 pub fn login(mistake: Option<(&str, &str)>) -> Markup {
     let (message, typed) = mistake.unzip();
@@ -73,6 +92,12 @@ pub fn login(mistake: Option<(&str, &str)>) -> Markup {
 }
 
 /// A page that says what went wrong and what to do next.
+///
+/// ```
+/// # use lambda_session::pages;
+/// let page = pages::problem(http::StatusCode::NOT_FOUND).into_string();
+/// assert!(page.contains("href=\"/\""));
+/// ```
 #[must_use]
 pub fn problem(status: StatusCode) -> Markup {
     let (title, advice) = match status {
@@ -124,6 +149,11 @@ pub fn problem(status: StatusCode) -> Markup {
 }
 
 /// A login that another site asked for: the person can do it from here, if it is what they want.
+///
+/// ```
+/// # use lambda_session::pages;
+/// assert!(pages::refused_login().into_string().contains("href=\"/login\""));
+/// ```
 #[must_use]
 pub fn refused_login() -> Markup {
     page(
@@ -137,6 +167,14 @@ pub fn refused_login() -> Markup {
 }
 
 /// See [`refused_login`].
+///
+/// ```
+/// # use lambda_session::pages;
+/// use lambda_session::guard::Refusal;
+///
+/// let page = pages::refused_logout(Refusal::CrossOrigin).into_string();
+/// assert!(page.contains("href=\"/logout\""));
+/// ```
 #[must_use]
 pub fn refused_logout(refusal: Refusal) -> Markup {
     let reason = match refusal {

@@ -15,6 +15,7 @@
 //! [`dynamodb`].
 
 mod budget;
+mod builder;
 mod commit;
 mod cookie;
 mod dict;
@@ -29,13 +30,14 @@ mod save;
 pub mod store;
 mod value;
 
+pub use builder::{BuildError, SessionLayerBuilder};
 pub use cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use dict::Session;
 pub use dynamodb::DynamoDbStore;
 pub use error::SessionError;
 pub use id::{RecordKey, SessionId};
-pub use layer::{BuildError, Clock, SessionLayer, SessionLayerBuilder, SessionService};
+pub use layer::{SessionLayer, SessionService};
 pub use lazy::LazySession;
-pub use record::{Moment, Record, Timeouts};
+pub use record::{Clock, Moment, Record, Timeouts};
 pub use store::{Store, StoreError, StoreErrorKind};
 pub use value::{Data, MAX_DATA_BYTES, MAX_DEPTH, Value, ValueError};

@@ -22,7 +22,7 @@ pub(crate) struct Artifacts {
 }
 
 impl Artifacts {
-    /// Builds what is not built yet. The floors get the product's lock file and release profile. `BENCH_PROGRAMS`
+    /// Builds what is not built yet. All get the product's lock file and release profile. `BENCH_PROGRAMS`
     /// names a directory with programs built elsewhere.
     pub(crate) fn build() -> Result<Self, Failure> {
         if let Some(directory) = std::env::var_os("BENCH_PROGRAMS") {
@@ -40,12 +40,14 @@ impl Artifacts {
             "building with cargo, as there is no cargo lambda (minutes, the first time)"
         });
         cargo(root, lambda, &["--bin", "lambda-session"])?;
-        let floor = root.join("benches/floor");
-        fs::copy(root.join("Cargo.lock"), floor.join("Cargo.lock"))?;
         let profile = build.join("profile.toml");
         fs::write(&profile, release_profile(&fs::read_to_string(root.join("Cargo.toml"))?))?;
         let config = profile.to_str().ok_or("the target directory's name is not UTF-8")?;
-        cargo(&floor, lambda, &["--config", config])?;
+        for package in ["benches/cold", "benches/floor"] {
+            let package = root.join(package);
+            fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock"))?;
+            cargo(&package, lambda, &["--config", config])?;
+        }
         let program = |name: &str| {
             if lambda {
                 target().join("lambda").join(name).join("bootstrap")

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
@@ -121,5 +123,7 @@ fn client(endpoint: &str) -> Client {
     let config = Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"));
-    Client::from_conf(config.credentials_provider(keys).endpoint_url(endpoint).build())
+    let http = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let config = config.credentials_provider(keys).http_client(http.build_https());
+    Client::from_conf(config.endpoint_url(endpoint).build())
 }

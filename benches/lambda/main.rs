@@ -14,6 +14,8 @@ mod embedded;
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/it/support/event.rs"]
 mod event;
+#[path = "../../tests/it/support/tls.rs"]
+mod tls;
 
 mod artifact;
 mod chart;

@@ -5,15 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::artifact::Artifacts;
-use crate::routes::{Floor, Route, log_in, login};
+use crate::routes::{Floor, Turn, log_in, login};
 use crate::sandbox::{Sandbox, bytes};
 use crate::world::World;
 use crate::{Failure, event::Event, say};
 
 /// At least seven, for medians that hold.
 pub(crate) const ROUNDS: usize = 7;
-const BLOCKS: usize = 4;
-const REQUESTS: usize = 30;
+/// Starts a round for each kind of first request.
+const STARTS: usize = 5;
+const BLOCKS: usize = 10;
+const REQUESTS: usize = 20;
 const SETTLE: usize = 40;
 
 /// What is measured, by name: one value a round.
@@ -82,8 +84,8 @@ impl<'a> Contestant<'a> {
         Sandbox::start(self.program, &self.environment)
     }
 
-    /// Three starts, each for another first request.
-    fn first_requests(&self, figures: &mut Figures) -> Result<(), Failure> {
+    /// A start for each kind of first request.
+    fn first_requests(&self, samples: &mut Samples) -> Result<(), Failure> {
         let events = [
             ("first anonymous page", Event::get("/")),
             ("first login", login()),
@@ -92,13 +94,31 @@ impl<'a> Contestant<'a> {
         for (what, event) in events.into_iter().take(if self.cookie.is_empty() { 1 } else { 3 }) {
             let mut sandbox = self.start()?;
             let answer = sandbox.invoke(&bytes(event))?;
-            figures.add(format!("{} {what}", self.name), ms(answer.duration));
-            if what == "first anonymous page" {
-                figures.add(format!("{} first poll", self.name), ms(sandbox.first_poll));
-            }
+            let mut add = |what: &str, duration| {
+                let all: &mut Vec<f64> = samples.entry(format!("{} {what}", self.name)).or_default();
+                all.push(ms(duration));
+            };
+            add(what, answer.duration);
+            add("first poll", sandbox.first_poll);
         }
         Ok(())
     }
+}
+
+type Samples = BTreeMap<String, Vec<f64>>;
+
+/// Starts of each in turn; the medians are the round's values.
+fn starts(contestants: &[&Contestant<'_>], figures: &mut Figures) -> Result<(), Failure> {
+    let mut samples = Samples::default();
+    for _ in 0..STARTS {
+        for contestant in contestants {
+            contestant.first_requests(&mut samples)?;
+        }
+    }
+    for (name, values) in samples {
+        figures.add(name, median(values).unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// Start-up and warm requests, over plain HTTP.
@@ -111,9 +131,7 @@ pub(crate) fn run(artifacts: &Artifacts, world: &World) -> Result<Figures, Failu
     let cold = of("cold", &artifacts.cold)?;
     for round in 1..=ROUNDS {
         say(&format!("round {round} of {ROUNDS}"));
-        for contestant in [&hello, &getitem, &product, &cold] {
-            contestant.first_requests(&mut figures)?;
-        }
+        starts(&[&hello, &getitem, &product, &cold], &mut figures)?;
         warm_requests(&hello, &getitem, &product, &mut figures)?;
     }
     Ok(figures)
@@ -127,20 +145,26 @@ fn warm_requests(
 ) -> Result<(), Failure> {
     let (mut page, mut store, mut own) = (hello.start()?, getitem.start()?, product.start()?);
     let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
+    let mut turns = Turn::all();
     for block in 0..=BLOCKS {
         let number = if block == 0 { SETTLE } else { REQUESTS };
-        for floor in Floor::ALL {
-            let sandbox = if floor == Floor::Page { &mut page } else { &mut store };
-            let events = vec![floor.event(&product.cookie); number];
-            measure(sandbox, events, samples.entry(floor.name().to_owned()).or_default())?;
-        }
-        for route in Route::ALL {
-            let events = route.events(&mut own, number)?;
-            measure(&mut own, events, samples.entry(route.name().to_owned()).or_default())?;
+        for turn in &turns {
+            let events = match turn {
+                Turn::Floor(floor) => vec![floor.event(&product.cookie); number],
+                Turn::Route(route) => route.events(&mut own, number)?,
+            };
+            let sandbox = match turn {
+                Turn::Floor(Floor::Page) => &mut page,
+                Turn::Floor(_) => &mut store,
+                Turn::Route(_) => &mut own,
+            };
+            measure(sandbox, events, samples.entry(turn.name().to_owned()).or_default())?;
         }
         if block == 0 {
             samples.clear();
         }
+        // Who follows whom matters, so everybody begins once.
+        turns.rotate_left(1);
     }
     for (name, (mut durations, cpu)) in samples {
         figures.add(format!("{name} cpu"), cpu.as_secs_f64() * 1e6 / durations.len() as f64);
@@ -185,8 +209,8 @@ pub(crate) fn over_tls(artifacts: &Artifacts, world: &World, endpoint: &str) -> 
     ];
     for round in 1..=ROUNDS {
         say(&format!("TLS, round {round} of {ROUNDS}"));
+        starts(&contestants.each_ref(), &mut figures)?;
         for contestant in &contestants {
-            contestant.first_requests(&mut figures)?;
             let view = bytes(Event::get("/").cookie(&contestant.cookie));
             let mut sandbox = contestant.start()?;
             let mut samples = Default::default();

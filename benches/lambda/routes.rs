@@ -24,6 +24,28 @@ pub(crate) enum Floor {
     PutItem,
 }
 
+/// Whose turn it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Turn {
+    Floor(Floor),
+    Route(Route),
+}
+
+impl Turn {
+    /// Everybody.
+    pub(crate) fn all() -> Vec<Self> {
+        let floors = Floor::ALL.into_iter().map(Self::Floor);
+        floors.chain(Route::ALL.into_iter().map(Self::Route)).collect()
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor(floor) => floor.name(),
+            Self::Route(route) => route.name(),
+        }
+    }
+}
+
 impl Floor {
     pub(crate) const ALL: [Self; 3] = [Self::Page, Self::GetItem, Self::PutItem];
 

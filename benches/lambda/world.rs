@@ -10,12 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
 
 use crate::embedded::{Embedded, table};
+use crate::tls::Terminator;
 use crate::{Failure, artifact};
 
 /// The argument that makes this program the embedded `DynamoDB`.
@@ -103,36 +101,16 @@ pub(crate) fn serve(table: &str) -> Result<(), Failure> {
         let plain = embedded.endpoints().next().ok_or("no listener")?;
         let behind = plain.trim_start_matches("http://").to_owned();
         let front = TcpListener::bind("127.0.0.1:0").await?;
+        let terminator = Terminator::new()?;
+        let system = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
+        fs::write(authority(), system + &terminator.authority)?;
         println!("{plain}\nhttps://localhost:{}", front.local_addr()?.port());
-        tokio::spawn(terminate_tls(front, acceptor()?, behind));
+        tokio::spawn(terminator.serve(front, behind));
         let mut end = [0];
         let _ = tokio::io::stdin().read(&mut end).await;
         embedded.stop().await;
         Ok(())
     })
-}
-
-fn acceptor() -> Result<TlsAcceptor, Failure> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let system = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
-    fs::write(authority(), system + &made.cert.pem())?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config = ServerConfig::builder().with_no_client_auth();
-    let config = config.with_single_cert(vec![made.cert.der().clone()], key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-async fn terminate_tls(listener: TcpListener, acceptor: TlsAcceptor, behind: String) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, behind) = (acceptor.clone(), behind.clone());
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            let mut stream = acceptor.accept(stream).await?;
-            let mut upstream = TcpStream::connect(behind).await?;
-            upstream.set_nodelay(true)?;
-            tokio::io::copy_bidirectional(&mut stream, &mut upstream).await
-        });
-    }
 }
 
 /// Stands between the function and `DynamoDB`, and counts.

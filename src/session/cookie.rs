@@ -55,6 +55,13 @@ impl Keys {
     /// # Errors
     ///
     /// [`ShortKey`] if it has fewer than [`MIN_KEY_BYTES`] bytes.
+    ///
+    /// ```
+    /// use lambda_session::session::{Keys, ShortKey};
+    ///
+    /// assert!(Keys::new(b"a long and random secret of at least 32 bytes").is_ok());
+    /// assert_eq!(Keys::new(b"short").unwrap_err(), ShortKey { bytes: 5 });
+    /// ```
     pub fn new(secret: &[u8]) -> Result<Self, ShortKey> {
         Ok(Self {
             signing: keyed(secret)?,
@@ -67,6 +74,13 @@ impl Keys {
     /// # Errors
     ///
     /// [`ShortKey`] if it has fewer than [`MIN_KEY_BYTES`] bytes.
+    ///
+    /// ```
+    /// # use lambda_session::session::Keys;
+    /// let keys = Keys::new(b"the new key, which signs from now on")?
+    ///     .with_fallback(b"the key before it, until its sessions have ended")?;
+    /// # Ok::<(), lambda_session::session::ShortKey>(())
+    /// ```
     pub fn with_fallback(mut self, secret: &[u8]) -> Result<Self, ShortKey> {
         self.fallbacks.push(keyed(secret)?);
         Ok(self)

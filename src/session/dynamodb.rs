@@ -1,10 +1,14 @@
 //! Sessions in DynamoDB. With `main`, the only place that names AWS types.
 
 mod client;
+mod environment;
 mod expression;
 mod failure;
+mod http_client;
 mod item;
 mod user_agent;
+
+use std::env;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -40,17 +44,32 @@ pub struct DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// A store in `table`, over a client with the store's own timeouts and retries. `endpoint` is another DynamoDB
-    /// than the region's, for local runs.
+    /// A store in `table` for a Lambda function: region and credentials are those that Lambda puts into the
+    /// environment. `endpoint` is another DynamoDB than the region's, for local runs.
     ///
-    /// ```no_run
-    /// # async fn start() {
+    /// ```
     /// use lambda_session::session::DynamoDbStore;
     ///
-    /// let sdk = aws_config::load_from_env().await;
+    /// let store = DynamoDbStore::on_lambda("sessions", None);
+    /// ```
+    #[must_use]
+    pub fn on_lambda(table: &str, endpoint: Option<&str>) -> Self {
+        Self::new(&environment::sdk(|name| env::var(name).ok()), table, endpoint)
+    }
+
+    /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as `aws_config::load_from_env`
+    /// makes it. Of that are used: region, credentials, endpoint and HTTP client, if it has one. Timeouts and retries
+    /// are the store's own.
+    ///
+    /// ```
+    /// use aws_config::{BehaviorVersion, Region, SdkConfig};
+    /// use lambda_session::session::DynamoDbStore;
+    ///
+    /// let sdk = SdkConfig::builder()
+    ///     .behavior_version(BehaviorVersion::latest())
+    ///     .region(Region::from_static("eu-central-1"))
+    ///     .build();
     /// let store = DynamoDbStore::new(&sdk, "sessions", None);
-    /// store.warm_up().await;
-    /// # }
     /// ```
     #[must_use]
     pub fn new(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Self {
@@ -62,6 +81,15 @@ impl DynamoDbStore {
 
     /// Connects and signs once, so that the first visitor does not wait for it: a read of a key that cannot exist.
     /// Never fails; what is wrong shows at the first real call.
+    ///
+    /// ```no_run
+    /// # async fn start() {
+    /// use lambda_session::session::DynamoDbStore;
+    ///
+    /// let store = DynamoDbStore::on_lambda("sessions", None);
+    /// store.warm_up().await;
+    /// # }
+    /// ```
     pub async fn warm_up(&self) {
         let nobody = RecordKey::from_stored("-".to_owned());
         let read = self.get(&nobody).customize().config_override(once()).send();

@@ -32,6 +32,12 @@ impl SessionId {
     /// # Errors
     ///
     /// The operating system's generator failed.
+    ///
+    /// ```
+    /// # use lambda_session::session::SessionId;
+    /// assert!(SessionId::generate()? != SessionId::generate()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; LEN];
         getrandom::fill(&mut bytes)?;
@@ -53,6 +59,13 @@ impl SessionId {
     }
 
     /// Where this session's record is kept.
+    ///
+    /// ```
+    /// # use lambda_session::session::SessionId;
+    /// let id = SessionId::generate()?;
+    /// assert_eq!(id.record_key(), id.clone().record_key());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn record_key(&self) -> RecordKey {
         RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0)))
@@ -73,12 +86,25 @@ pub struct RecordKey(String);
 
 impl RecordKey {
     /// A key as a store wrote it down, in a tombstone's `replaced_by`.
+    ///
+    /// ```
+    /// # use lambda_session::session::RecordKey;
+    /// let successor = RecordKey::from_stored("as it was written".to_owned());
+    /// assert_eq!(successor.as_str(), "as it was written");
+    /// ```
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
     /// The key as text, for a store to use.
+    ///
+    /// ```
+    /// # use lambda_session::session::SessionId;
+    /// // 256 bits in base64url.
+    /// assert_eq!(SessionId::generate()?.record_key().as_str().len(), 43);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

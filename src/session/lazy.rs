@@ -12,8 +12,7 @@ use super::commit::decide;
 use super::dict::Session;
 use super::error::SessionError;
 use super::id::SessionId;
-use super::layer::Clock;
-use super::record::{Moment, Record, Timeouts};
+use super::record::{Clock, Moment, Record, Timeouts};
 use super::save::{CookieAction, Presented, Save};
 use super::store::Found;
 use super::value::Data;
@@ -75,6 +74,14 @@ impl LazySession {
     /// # Errors
     ///
     /// [`SessionError::NoLayer`] if the request did not come through a `SessionLayer`.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use lambda_session::session::{LazySession, SessionError};
+    ///
+    /// let error = LazySession::of(&Request::new(())).err();
+    /// assert!(matches!(error, Some(SessionError::NoLayer)));
+    /// ```
     pub fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
         request.extensions().get().cloned().ok_or(SessionError::NoLayer)
     }
@@ -86,6 +93,30 @@ impl LazySession {
     /// # Errors
     ///
     /// [`SessionError::Store`] if the store failed. Answer with [`SessionError::into_response`].
+    ///
+    /// ```
+    /// # use std::{convert::Infallible, sync::Arc};
+    /// # use http::{Request, Response};
+    /// # use lambda_session::session::{DynamoDbStore, Keys, LazySession, SessionLayer};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// # let sessions = SessionLayer::builder(store, keys).build()?;
+    /// let service = sessions.layer(service_fn(async |request: Request<String>| {
+    ///     let answer = match LazySession::of(&request) {
+    ///         Ok(session) => session.load().await.map(|session| session.is_empty().to_string()),
+    ///         Err(error) => Err(error),
+    ///     };
+    ///     Ok::<_, Infallible>(answer.map_or_else(|error| error.into_response(), Response::new))
+    /// }));
+    /// // No cookie, so no session and no store call.
+    /// let response = service.oneshot(Request::new(String::new())).await?;
+    /// assert_eq!(response.body(), "true");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn load(&self) -> Result<Session, SessionError> {
         let loaded = self.0.loaded.get_or_try_init(|| self.0.load());
         let loaded = loaded.await.inspect_err(SessionError::log)?;
@@ -96,6 +127,29 @@ impl LazySession {
     }
 
     /// Ends the session, as [`Session::end`] does, but without the read if it is not loaded.
+    ///
+    /// ```
+    /// # use std::{convert::Infallible, sync::Arc};
+    /// # use http::{Request, Response};
+    /// # use lambda_session::session::{DynamoDbStore, Keys, LazySession, SessionLayer};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// # let sessions = SessionLayer::builder(store, keys).build()?;
+    /// let logout = sessions.layer(service_fn(async |request: Request<String>| {
+    ///     match LazySession::of(&request) {
+    ///         Ok(session) => session.end(),
+    ///         Err(error) => return Ok(error.into_response()),
+    ///     }
+    ///     Ok::<_, Infallible>(Response::new("logged out".to_owned()))
+    /// }));
+    /// let response = logout.oneshot(Request::new(String::new())).await?;
+    /// assert_eq!(response.body(), "logged out");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn end(&self) {
         self.0.ended.store(true, Ordering::Relaxed);
         if let Some(loaded) = self.0.loaded.get() {
@@ -109,6 +163,26 @@ impl LazySession {
     }
 
     /// How many store calls the request has made.
+    ///
+    /// ```
+    /// # use std::{convert::Infallible, sync::Arc};
+    /// # use http::{Request, Response};
+    /// # use lambda_session::session::{DynamoDbStore, Keys, LazySession, SessionLayer};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// # let sessions = SessionLayer::builder(store, keys).build()?;
+    /// let service = sessions.layer(service_fn(async |_: Request<String>| {
+    ///     Ok::<_, Infallible>(Response::new("a page that needs no session".to_owned()))
+    /// }));
+    /// let response = service.oneshot(Request::new(String::new())).await?;
+    /// let session = response.extensions().get::<LazySession>();
+    /// assert_eq!(session.map(LazySession::store_calls), Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn store_calls(&self) -> u32 {
         self.0.budget.calls()

@@ -30,6 +30,9 @@ impl Timeouts {
     }
 }
 
+/// Tells the time in seconds since 1970-01-01 UTC.
+pub type Clock = fn() -> u64;
+
 /// One moment of one request: the time, and the timeouts that hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -42,12 +45,25 @@ pub struct Moment {
 impl Moment {
     /// The one instant at which a session created at or before it has outlived its lifetime. A store's write
     /// conditions need it: alive sessions have `created_at` *after* it.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Moment, Timeouts};
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts { idle_seconds: 1_800, lifetime_seconds: 43_200 } };
+    /// assert_eq!(at.oldest_creation(), 956_800);
+    /// ```
     #[must_use]
     pub fn oldest_creation(&self) -> u64 {
         self.now.saturating_sub(self.timeouts.lifetime_seconds)
     }
 
     /// When a session created at `created_at` ends if this is its last request.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Moment, Timeouts};
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts { idle_seconds: 1_800, lifetime_seconds: 43_200 } };
+    /// assert_eq!(at.expiry(999_000), 1_001_800); // idle
+    /// assert_eq!(at.expiry(957_000), 1_000_200); // the lifetime ends sooner
+    /// ```
     #[must_use]
     pub fn expiry(&self, created_at: u64) -> u64 {
         let idle = self.now.saturating_add(self.timeouts.idle_seconds);
@@ -57,6 +73,12 @@ impl Moment {
 
     /// Until when a tombstone is kept: an hour, far longer than the minutes a signed request stays valid, so a
     /// write that was delayed in the network always finds it.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Moment, Timeouts};
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts { idle_seconds: 1_800, lifetime_seconds: 43_200 } };
+    /// assert_eq!(at.tombstone_expiry(), 1_003_600);
+    /// ```
     #[must_use]
     pub fn tombstone_expiry(&self) -> u64 {
         self.now.saturating_add(60 * 60)
@@ -78,6 +100,13 @@ pub struct Record {
 
 impl Record {
     /// A new session with `data`.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts};
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts { idle_seconds: 1_800, lifetime_seconds: 43_200 } };
+    /// let record = Record::new(Data::new(), &at);
+    /// assert_eq!((record.created_at, record.expires_at, record.revision), (1_000_000, 1_001_800, 0));
+    /// ```
     #[must_use]
     pub fn new(data: Data, at: &Moment) -> Self {
         Self {
@@ -90,12 +119,28 @@ impl Record {
 
     /// Whether both timeouts hold. DynamoDB deletes expired items days late, so every read asks, and every write
     /// condition says the same.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts};
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts { idle_seconds: 1_800, lifetime_seconds: 43_200 } };
+    /// let record = Record::new(Data::new(), &at);
+    /// assert!(record.is_alive(&at));
+    /// assert!(!record.is_alive(&Moment { now: 1_001_800, ..at }));
+    /// ```
     #[must_use]
     pub fn is_alive(&self, at: &Moment) -> bool {
         self.expires_at > at.now && self.created_at > at.oldest_creation()
     }
 
     /// The new expiry, if it is worth a write.
+    ///
+    /// ```
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts};
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts { idle_seconds: 1_800, lifetime_seconds: 43_200 } };
+    /// let record = Record::new(Data::new(), &at);
+    /// assert_eq!(record.slide_due(&Moment { now: 1_000_179, ..at }), None);
+    /// assert_eq!(record.slide_due(&Moment { now: 1_000_180, ..at }), Some(1_001_980));
+    /// ```
     #[must_use]
     pub fn slide_due(&self, at: &Moment) -> Option<u64> {
         let expiry = at.expiry(self.created_at);

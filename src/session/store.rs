@@ -93,6 +93,17 @@ pub struct Update<'a> {
 impl<'a> Update<'a> {
     /// A change of `read`, as the layer makes it: the variables that differ, with their new values, and `None` for
     /// those that go.
+    ///
+    /// ```
+    /// use lambda_session::session::store::Update;
+    /// use lambda_session::session::{Data, Moment, Record, Timeouts, Value};
+    ///
+    /// let at = Moment { now: 1_000_000, timeouts: Timeouts::default() };
+    /// let read = Record::new(Data::from([("old".to_owned(), Value::Bool(true))]), &at);
+    /// let dark = Value::S("dark".to_owned());
+    /// let update = Update::new(&read, [("theme", Some(&dark)), ("old", None)]);
+    /// assert_eq!(update.changes().len(), 2);
+    /// ```
     pub fn new(read: &'a Record, changes: impl IntoIterator<Item = (&'a str, Option<&'a Value>)>) -> Self {
         Self {
             read,
@@ -101,12 +112,34 @@ impl<'a> Update<'a> {
     }
 
     /// The record as it was read; the update holds only while its revision stands.
+    ///
+    /// ```
+    /// # use lambda_session::session::store::Update;
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts, Value};
+    /// #
+    /// # let at = Moment { now: 1_000_000, timeouts: Timeouts::default() };
+    /// # let read = Record::new(Data::from([("old".to_owned(), Value::Bool(true))]), &at);
+    /// # let dark = Value::S("dark".to_owned());
+    /// # let update = Update::new(&read, [("theme", Some(&dark)), ("old", None)]);
+    /// assert_eq!(update.read().revision, 0);
+    /// ```
     #[must_use]
     pub fn read(&self) -> &'a Record {
         self.read
     }
 
     /// The variables that change, with their new values; `None` for those that go.
+    ///
+    /// ```
+    /// # use lambda_session::session::store::Update;
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts, Value};
+    /// #
+    /// # let at = Moment { now: 1_000_000, timeouts: Timeouts::default() };
+    /// # let read = Record::new(Data::from([("old".to_owned(), Value::Bool(true))]), &at);
+    /// # let dark = Value::S("dark".to_owned());
+    /// # let update = Update::new(&read, [("theme", Some(&dark)), ("old", None)]);
+    /// assert_eq!(update.changes(), [("theme", Some(&dark)), ("old", None)]);
+    /// ```
     #[must_use]
     pub fn changes(&self) -> &[(&'a str, Option<&'a Value>)] {
         &self.changes
@@ -114,12 +147,35 @@ impl<'a> Update<'a> {
 
     /// The expiry to set. It never shrinks: not by a clock that is behind, and not by an update that is delayed while
     /// views slide the expiry, which is why a store asks for an expiry not later than this.
+    ///
+    /// ```
+    /// # use lambda_session::session::store::Update;
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts, Value};
+    /// #
+    /// # let at = Moment { now: 1_000_000, timeouts: Timeouts::default() };
+    /// # let read = Record::new(Data::from([("old".to_owned(), Value::Bool(true))]), &at);
+    /// # let dark = Value::S("dark".to_owned());
+    /// # let update = Update::new(&read, [("theme", Some(&dark)), ("old", None)]);
+    /// let later = Moment { now: 1_000_060, ..at };
+    /// assert_eq!(update.expires_at(&later), read.expires_at + 60);
+    /// ```
     #[must_use]
     pub fn expires_at(&self, at: &Moment) -> u64 {
         at.expiry(self.read.created_at).max(self.read.expires_at)
     }
 
     /// All variables as they will be.
+    ///
+    /// ```
+    /// # use lambda_session::session::store::Update;
+    /// # use lambda_session::session::{Data, Moment, Record, Timeouts, Value};
+    /// #
+    /// # let at = Moment { now: 1_000_000, timeouts: Timeouts::default() };
+    /// # let read = Record::new(Data::from([("old".to_owned(), Value::Bool(true))]), &at);
+    /// # let dark = Value::S("dark".to_owned());
+    /// # let update = Update::new(&read, [("theme", Some(&dark)), ("old", None)]);
+    /// assert_eq!(update.data(), Data::from([("theme".to_owned(), dark.clone())]));
+    /// ```
     #[must_use]
     pub fn data(&self) -> Data {
         let mut data = self.read.data.clone();
@@ -163,6 +219,13 @@ pub enum StoreErrorKind {
 
 impl StoreError {
     /// An error of this kind with its cause.
+    ///
+    /// ```
+    /// use lambda_session::session::{StoreError, StoreErrorKind};
+    ///
+    /// let error = StoreError::new(StoreErrorKind::Unavailable, "connection refused");
+    /// assert_eq!(error.to_string(), "the session store is unavailable");
+    /// ```
     pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             kind,
@@ -171,6 +234,12 @@ impl StoreError {
     }
 
     /// What kind of failure it is.
+    ///
+    /// ```
+    /// # use lambda_session::session::{StoreError, StoreErrorKind};
+    /// let error = StoreError::new(StoreErrorKind::TooLarge, "500 KB");
+    /// assert_eq!(error.kind(), StoreErrorKind::TooLarge);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind

@@ -44,6 +44,12 @@ impl ValueError {
     }
 
     /// The variable's name.
+    ///
+    /// ```
+    /// # use lambda_session::session::Session;
+    /// let error = Session::default().insert("ratio", f64::NAN).unwrap_err();
+    /// assert_eq!(error.name(), "ratio");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -1,9 +1,13 @@
 //! The compiled function, from outside, as Lambda runs it.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::support::event::Event;
 use crate::support::lambda::{Answer, InvocationError, Lambda};
+use crate::support::tls::Terminator;
 use crate::support::{SECRET_KEY, dynamodb, endpoint, environment};
 
 async fn function(endpoint: &str) -> Lambda {
@@ -72,6 +76,35 @@ async fn the_sdks_own_endpoint_variable_works_too() {
     let cookie = visit(&lambda, login).await.cookie();
     let page = visit(&lambda, Event::get("/").cookie(&cookie)).await;
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
+}
+
+/// The one trusted certificate authority is the one that the machine trusts.
+#[tokio::test]
+async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
+    let dynamodb = dynamodb().await;
+    let behind = endpoint(&dynamodb).trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let front = format!(
+        "https://localhost:{}",
+        listener.local_addr().expect("an address").port()
+    );
+    let terminator = Terminator::new().expect("a certificate");
+    let authority = terminator.authority.clone();
+    tokio::spawn(terminator.serve(listener, behind));
+    let stranger = Terminator::new().expect("another certificate").authority;
+    for (trusted_authority, status) in [(&authority, 303), (&stranger, 503)] {
+        let mut trusted = tempfile::NamedTempFile::new().expect("a file");
+        trusted
+            .write_all(trusted_authority.as_bytes())
+            .expect("the certificate");
+        let file = trusted.path().display().to_string();
+        let mut variables = environment(&front);
+        variables.push(("SECRET_KEY".to_owned(), SECRET_KEY.to_owned()));
+        variables.push(("SSL_CERT_FILE".to_owned(), file));
+        let lambda = Lambda::start(variables).await;
+        let login = Event::post_form("/login", &[("username", "admin")]);
+        assert_eq!(visit(&lambda, login).await.status, status);
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,7 @@ use aws_sdk_dynamodb::Client;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
 
-use crate::sdk;
-use crate::support::{PATIENCE, example, signal};
+use crate::support::{PATIENCE, example, sdk_at, signal};
 
 #[tokio::test]
 async fn it_makes_the_table_at_every_address_it_prints_and_stops_when_asked() {
@@ -26,8 +25,7 @@ async fn it_makes_the_table_at_every_address_it_prints_and_stops_when_asked() {
         .collect();
     assert!(endpoints[0].starts_with("http://127.0.0.1:"), "{lines:?}");
     for endpoint in endpoints {
-        let config = aws_sdk_dynamodb::config::Builder::from(&sdk::config()).endpoint_url(endpoint);
-        let tables = Client::from_conf(config.build())
+        let tables = Client::from_conf(sdk_at(endpoint).build())
             .list_tables()
             .send()
             .await

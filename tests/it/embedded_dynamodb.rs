@@ -6,14 +6,13 @@ use tempfile::tempdir;
 use tokio::net::TcpListener;
 
 use crate::embedded::{Embedded, table};
-use crate::sdk;
-use crate::support::endpoint;
+use crate::support::{endpoint, sdk_at};
 
 async fn start(directory: &std::path::Path) -> (Embedded, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let embedded = Embedded::start([listener], table::NAME, Some(directory)).expect("a database");
-    let config = aws_sdk_dynamodb::config::Builder::from(&sdk::config()).endpoint_url(endpoint(&embedded));
-    (embedded, Client::from_conf(config.build()))
+    let client = Client::from_conf(sdk_at(endpoint(&embedded)).build());
+    (embedded, client)
 }
 
 async fn put(client: &Client, id: &str, expires_at: &str) {

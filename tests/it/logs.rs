@@ -5,12 +5,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::embedded::table;
-use crate::sdk;
 use crate::support::app::COOKIE;
 use crate::support::event::Event;
 use crate::support::lambda::{Answer, Exit, Lambda};
 use crate::support::proxy::{Fault, Proxy};
-use crate::support::{SECRET_KEY, dynamodb, endpoint, environment, forge};
+use crate::support::{SECRET_KEY, dynamodb, endpoint, environment, forge, sdk_at};
 
 /// In everything that is sent and must not come back in a log.
 const MARK: &str = "zqxmark";
@@ -178,7 +177,7 @@ impl Suite {
         proxy.pass_everything();
 
         // A record that somebody else broke.
-        let client = Client::new(&sdk::config().into_builder().endpoint_url(endpoint).build());
+        let client = Client::from_conf(sdk_at(endpoint).build());
         let broken = client.update_item().table_name(table::NAME);
         let broken = broken.key("id", AttributeValue::S(forge::record_key(id)));
         let broken = broken.update_expression("SET created_at = :wrong");

@@ -12,9 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::embedded::{Embedded, table};
-use crate::sdk;
 use crate::support::proxy::{Ending, Fault, Proxy};
-use crate::support::{dynamodb, endpoint};
+use crate::support::{dynamodb, endpoint, sdk_at};
 
 struct Setup {
     proxy: Proxy,
@@ -44,14 +43,10 @@ impl Setup {
 }
 
 fn client(endpoint: &str, attempts: u32) -> Client {
-    let config = aws_sdk_dynamodb::config::Builder::from(&sdk::config())
-        .endpoint_url(endpoint)
-        .retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(attempts)
-                .with_initial_backoff(Duration::from_millis(1)),
-        );
-    Client::from_conf(config.build())
+    let retries = RetryConfig::standard()
+        .with_max_attempts(attempts)
+        .with_initial_backoff(Duration::from_millis(1));
+    Client::from_conf(sdk_at(endpoint).retry_config(retries).build())
 }
 
 /// The error's code, or `None` for a call that got no answer from DynamoDB.

@@ -1,5 +1,6 @@
 //! The shape of the code that ARCHITECTURE.md promises.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,7 @@ fn the_pure_modules_touch_no_clock_environment_or_network() {
         "config.rs",
         "form.rs",
         "guard.rs",
+        "headers.rs",
         "pages.rs",
         "session/commit.rs",
         "session/cookie.rs",
@@ -67,6 +69,124 @@ fn the_pure_modules_touch_no_clock_environment_or_network() {
             assert!(!code(text).contains(name), "{file} names {name}");
         }
     }
+}
+
+/// The module that a path leads to, seen from `module`: the longest part of it that is one.
+fn target(module: &[String], path: &str, modules: &BTreeSet<Vec<String>>) -> Option<Vec<String>> {
+    let mut segments = path.split("::").map(str::trim).peekable();
+    let mut from = match *segments.peek()? {
+        "crate" => Vec::new(),
+        "super" | "self" => module.to_vec(),
+        _ => return None,
+    };
+    while let Some(segment) = segments.next_if(|segment| ["crate", "super", "self"].contains(segment)) {
+        if segment == "super" {
+            from.pop();
+        }
+    }
+    from.extend(segments.map(str::to_owned));
+    while !modules.contains(&from) {
+        from.pop()?;
+    }
+    Some(from)
+}
+
+/// The paths in a piece of code, with `a::{b, c::d}` taken apart.
+fn paths(code: &str) -> Vec<String> {
+    fn expand(prefix: &str, text: &str, paths: &mut Vec<String>) {
+        let (mut depth, mut start) = (0, 0);
+        let mut parts = Vec::new();
+        for (at, character) in text.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    parts.push(&text[start..at]);
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        parts.push(&text[start..]);
+        for part in parts.into_iter().map(str::trim) {
+            match part.split_once('{') {
+                Some((before, inside)) => expand(&format!("{prefix}{before}"), inside.trim_end_matches('}'), paths),
+                None => paths.push(format!("{prefix}{part}")),
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    for statement in code.split(';').map(str::trim) {
+        if let Some((_, import)) = statement.rsplit_once("use ") {
+            expand("", import, &mut paths);
+        }
+        let word = |character: char| !(character.is_alphanumeric() || "_:".contains(character));
+        paths.extend(
+            statement
+                .split(word)
+                .filter(|path| path.contains("::"))
+                .map(str::to_owned),
+        );
+    }
+    paths
+}
+
+#[test]
+fn no_module_depends_on_itself_by_way_of_others() {
+    let modules: BTreeMap<Vec<String>, String> = sources()
+        .into_iter()
+        .filter(|(path, _)| !["main.rs", "lib.rs"].iter().any(|root| path == Path::new(root)))
+        .map(|(path, text)| {
+            let names = path.with_extension("");
+            (
+                names.iter().map(|name| name.to_string_lossy().into_owned()).collect(),
+                code(&text),
+            )
+        })
+        .collect();
+    let names = modules.keys().cloned().collect();
+    let mut uses: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (module, code) in &modules {
+        let targets = paths(code).into_iter().filter_map(|path| target(module, &path, &names));
+        uses.insert(module.clone(), targets.filter(|target| target != module).collect());
+    }
+    assert!(
+        uses.values().map(BTreeSet::len).sum::<usize>() > 50,
+        "the check sees imports: {uses:?}"
+    );
+    // Take away, again and again, the modules that use none of those left.
+    while let Some(free) = uses
+        .iter()
+        .find(|(_, targets)| targets.is_empty())
+        .map(|(module, _)| module.clone())
+    {
+        uses.remove(&free);
+        for targets in uses.values_mut() {
+            targets.remove(&free);
+        }
+    }
+    assert!(uses.is_empty(), "circles among {uses:#?}");
+}
+
+#[test]
+fn every_public_function_has_an_example() {
+    let mut functions = 0;
+    for (path, text) in sources() {
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        for (number, line) in lines.iter().enumerate() {
+            if !["pub fn ", "pub async fn ", "pub const fn "]
+                .iter()
+                .any(|start| line.starts_with(start))
+            {
+                continue;
+            }
+            functions += 1;
+            let above = lines[..number].iter().rev();
+            let mut docs = above.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+            assert!(docs.any(|line| line.contains("```")), "{}: {line}", path.display());
+        }
+    }
+    assert!(functions > 50, "the check sees {functions} functions");
 }
 
 #[test]

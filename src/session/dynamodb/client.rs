@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, R
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
 
+use super::http_client;
 use super::user_agent::UserAgent;
 
 /// DynamoDB answers in single-digit milliseconds; an attempt that took a second is lost, and the next one on a new
@@ -44,6 +45,9 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
         // Answers are small and whole attempts are timed; watching the stream costs time on every call.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(UserAgent);
+    if sdk.http_client().is_none() {
+        config.set_http_client(Some(http_client::new(endpoint.or(sdk.endpoint_url()))));
+    }
     // Only then: the SDK has found its own `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` by now.
     if let Some(endpoint) = endpoint {
         config.set_endpoint_url(Some(endpoint.to_owned()));

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::net::TcpListener;
 
 use crate::embedded::{Embedded, table};
+use crate::sdk;
 
 pub(crate) mod app;
 pub(crate) mod browser;
@@ -20,6 +23,7 @@ pub(crate) mod policy;
 pub(crate) mod proxy;
 mod runtime;
 pub(crate) mod site;
+pub(crate) mod tls;
 
 /// Longer than anything here takes. It turns a test that would hang into one that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +37,14 @@ pub(crate) async fn dynamodb() -> Embedded {
 /// Where that DynamoDB listens.
 pub(crate) fn endpoint(dynamodb: &Embedded) -> String {
     dynamodb.endpoints().next().expect("one listener")
+}
+
+/// The configuration of a client past the store, which has its own: the SDK's defaults.
+pub(crate) fn sdk_at(endpoint: impl Into<String>) -> aws_sdk_dynamodb::config::Builder {
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    aws_sdk_dynamodb::config::Builder::from(&sdk::config())
+        .http_client(HttpClient::new().tls_provider(tls).build_https())
+        .endpoint_url(endpoint)
 }
 
 /// The variables the template gives the function, but for the secret key.

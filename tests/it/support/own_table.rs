@@ -5,16 +5,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use lambda_session::session::dynamodb::PARTITION_KEY;
 use lambda_session::session::{DynamoDbStore, RecordKey};
 
-use super::{dynamodb, endpoint};
+use super::{dynamodb, endpoint, sdk_at};
 use crate::embedded::{Embedded, table};
 use crate::sdk;
 
@@ -42,7 +40,7 @@ impl Table {
         let endpoint = endpoint(&dynamodb);
         Self {
             store: DynamoDbStore::new(&sdk, table::NAME, Some(&endpoint)),
-            client: client(&sdk, Some(&endpoint)),
+            client: Client::from_conf(sdk_at(&endpoint).build()),
             endpoint,
             name: table::NAME.to_owned(),
             _dynamodb: Some(dynamodb),
@@ -56,7 +54,7 @@ impl Table {
         let number = TABLES.fetch_add(1, Ordering::Relaxed);
         let name = format!("sessions-{}-{}-{number}", started.as_millis(), std::process::id());
         let sdk = sdk::config();
-        let client = client(&sdk, Some(endpoint));
+        let client = Client::from_conf(sdk_at(endpoint).build());
         let id = AttributeDefinition::builder()
             .attribute_name(PARTITION_KEY)
             .attribute_type(ScalarAttributeType::S);
@@ -108,13 +106,6 @@ impl Table {
         item.extend(value.map(|value| (attribute.to_owned(), value)));
         self.put(item).await;
     }
-}
-
-/// Past the store: the SDK's defaults.
-pub(crate) fn client(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
-    let mut config = Builder::from(sdk);
-    config.set_endpoint_url(endpoint.map(str::to_owned));
-    Client::from_conf(config.build())
 }
 
 pub(crate) fn string(text: impl Into<String>) -> AttributeValue {

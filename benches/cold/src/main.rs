@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Error, Request, RequestExt as _, Response, run, service_fn};
+use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
 use lambda_session::config::Config;
 use lambda_session::session::{DynamoDbStore, LazySession, SessionLayer, Store};
-use lambda_session::{app, log};
+use lambda_session::{app, event, log};
 use tower::{Layer as _, ServiceExt as _};
 
 #[global_allocator]
@@ -15,25 +15,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> Result<(), Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
     log::start(&config);
-    let sdk = aws_config::load_from_env().await;
-    let store: Arc<dyn Store> = Arc::new(DynamoDbStore::new(
-        &sdk,
-        &config.table_name,
-        config.dynamodb_endpoint.as_deref(),
-    ));
+    let endpoint = config.dynamodb_endpoint.as_deref();
+    let store: Arc<dyn Store> = Arc::new(DynamoDbStore::on_lambda(&config.table_name, endpoint));
     let sessions = SessionLayer::builder(Arc::clone(&store), config.keys.clone()).build()?;
     let counter = sessions.layer(service_fn(count));
     let product = app::service(&config, store)?;
-    run(service_fn(move |request: Request| {
+    event::run(service_fn(move |request: Request| {
         let (counter, product) = (counter.clone(), product.clone());
         async move {
-            if request.raw_http_path() == "/count" {
-                return counter.oneshot(request).await;
+            if request.raw_http_path() != "/count" {
+                return product.oneshot(request).await;
             }
-            match product.oneshot(request).await {
-                Ok(response) => Ok(response),
-                Err(never) => match never {},
-            }
+            let failed = |error: Error| Response::builder().status(500).body(error.to_string().into());
+            Ok(counter.oneshot(request).await.or_else(failed).unwrap_or_default())
         }
     }))
     .await

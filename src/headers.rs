@@ -1,0 +1,36 @@
+//! The headers on every answer.
+
+use http::{HeaderName, HeaderValue, Response, header};
+
+use crate::pages;
+
+/// Sets the headers that every answer carries, errors included. The names are OWASP's HTTP Headers Cheat Sheet's.
+///
+/// ```
+/// use http::Response;
+/// use lambda_session::headers;
+///
+/// let mut response = Response::new("a page");
+/// headers::set(&mut response, true);
+/// assert_eq!(response.headers()["cache-control"], "no-store");
+/// ```
+pub fn set<B>(response: &mut Response<B>, secure: bool) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        // A page about a visitor is nobody else's, and must not come back from the history after a logout.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Cookie"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: browsers would send `Origin: null` with our own form.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, pages::content_security_policy());
+    if secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+}

@@ -1,0 +1,188 @@
+//! How a layer is configured, and what is refused.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+
+use super::cookie::{Keys, SessionCookie};
+use super::layer::SessionLayer;
+use super::record::{Clock, Timeouts};
+use super::store::Store;
+
+impl SessionLayer {
+    /// A layer over `store`, with the defaults: cookie `__Host-session` with `Secure`, 30 minutes idle, 12 hours
+    /// in all.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use lambda_session::session::{DynamoDbStore, Keys, SessionLayer};
+    ///
+    /// let store = DynamoDbStore::on_lambda("sessions", None);
+    /// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// let sessions = SessionLayer::builder(Arc::new(store), keys).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn builder(store: Arc<dyn Store>, keys: Keys) -> SessionLayerBuilder {
+        SessionLayerBuilder {
+            store,
+            keys,
+            cookie_name: None,
+            secure: true,
+            timeouts: Timeouts::default(),
+            clock: system_clock,
+        }
+    }
+}
+
+/// Builds a [`SessionLayer`].
+pub struct SessionLayerBuilder {
+    store: Arc<dyn Store>,
+    keys: Keys,
+    cookie_name: Option<Cow<'static, str>>,
+    secure: bool,
+    timeouts: Timeouts,
+    clock: Clock,
+}
+
+/// What a [`SessionLayerBuilder`] refuses.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A cookie name that is not a token as RFC 6265 wants it.
+    #[error("cookie name {0:?} is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed")]
+    CookieName(String),
+    /// A cookie name that browsers accept only with `Secure`.
+    #[error("cookie name {0:?} is accepted by browsers only with Secure")]
+    Prefix(String),
+    /// A timeout of no time at all.
+    #[error("the {0} must be at least one second")]
+    NoTime(&'static str),
+}
+
+impl SessionLayerBuilder {
+    /// How long sessions live.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use lambda_session::session::{DynamoDbStore, Keys, SessionLayer};
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// use lambda_session::session::Timeouts;
+    ///
+    /// let sessions = SessionLayer::builder(store, keys)
+    ///     .timeouts(Timeouts { idle_seconds: 15 * 60, lifetime_seconds: 8 * 60 * 60 })
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The cookie's name. By default `__Host-session`, or `session` when not secure.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use lambda_session::session::{DynamoDbStore, Keys, SessionLayer};
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// // `__Host-` makes browsers refuse the cookie from any other host (RFC 6265bis, section 4.1.3).
+    /// let sessions = SessionLayer::builder(store, keys).cookie_name("__Host-shop").build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn cookie_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.cookie_name = Some(name.into());
+        self
+    }
+
+    /// Whether the cookie is sent over https only. `false` is for plain-http local runs.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use lambda_session::session::{DynamoDbStore, Keys, SessionLayer};
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// let local = SessionLayer::builder(store, keys).secure(false).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Another clock than the system's, for tests.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use lambda_session::session::{DynamoDbStore, Keys, SessionLayer};
+    /// # let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// let in_2030 = SessionLayer::builder(store, keys).clock(|| 1_893_456_000).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if the cookie's name is no token or needs `Secure`, or a timeout is zero.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use lambda_session::session::{BuildError, Keys, SessionLayer, Store};
+    ///
+    /// # fn check(store: Arc<dyn Store>, keys: Keys) {
+    /// let refused = SessionLayer::builder(store, keys).cookie_name("my session").build();
+    /// assert!(matches!(refused, Err(BuildError::CookieName(_))));
+    /// # }
+    /// ```
+    pub fn build(self) -> Result<SessionLayer, BuildError> {
+        let default = if self.secure { "__Host-session" } else { "session" };
+        let name = self.cookie_name.unwrap_or(Cow::Borrowed(default));
+        if !is_token(&name) {
+            return Err(BuildError::CookieName(name.into_owned()));
+        }
+        if !self.secure && (name.starts_with("__Host-") || name.starts_with("__Secure-")) {
+            return Err(BuildError::Prefix(name.into_owned()));
+        }
+        for (seconds, timeout) in [
+            (self.timeouts.idle_seconds, "idle timeout"),
+            (self.timeouts.lifetime_seconds, "lifetime"),
+        ] {
+            if seconds == 0 {
+                return Err(BuildError::NoTime(timeout));
+            }
+        }
+        Ok(SessionLayer {
+            store: self.store,
+            cookie: Arc::new(SessionCookie::new(name, self.secure, self.keys)),
+            timeouts: self.timeouts,
+            clock: self.clock,
+        })
+    }
+}
+
+/// RFC 9110, section 5.6.2, which RFC 6265, section 4.1.1 takes the cookie's name from.
+fn is_token(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+fn system_clock() -> u64 {
+    // A clock before 1970 is broken; at 0 every session is new, which is the best that can be done with it.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}
