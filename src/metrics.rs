@@ -2,11 +2,13 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lambda_http::tracing::subscriber::fmt::format::Writer;
 use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime as Rfc3339};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// A request and its answer.
 #[derive(Serialize)]
@@ -43,7 +45,7 @@ pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bo
         },
         aws: Directive {
             timestamp: u64::try_from(since_1970.as_millis()).unwrap_or_default(),
-            definitions: [DEFINITION],
+            definitions: &DEFINITIONS,
         },
     };
     let mut json = serde_json::to_string(&line).unwrap_or_default();
@@ -71,7 +73,7 @@ struct Line<'a> {
     #[serde(flatten)]
     metrics: Metrics,
     #[serde(rename = "_aws")]
-    aws: Directive,
+    aws: Directive<'a>,
 }
 
 /// The values, under the names that the template's alarms and dashboard look for.
@@ -89,11 +91,11 @@ struct Metrics {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Directive {
+struct Directive<'a> {
     /// Milliseconds since 1970.
     timestamp: u64,
     #[serde(rename = "CloudWatchMetrics")]
-    definitions: [Definition; 1],
+    definitions: &'a RawValue,
 }
 
 #[derive(Serialize)]
@@ -110,6 +112,9 @@ struct Metric {
     name: &'static str,
     unit: &'static str,
 }
+
+/// The same on every line.
+static DEFINITIONS: LazyLock<Box<RawValue>> = LazyLock::new(|| to_raw_value(&[DEFINITION]).unwrap_or_default());
 
 const DEFINITION: Definition = Definition {
     namespace: "lambda-session",

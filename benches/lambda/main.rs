@@ -2,7 +2,7 @@
 //!
 //! The floors (`benches/floor`) are *hello*, a static page, and *getitem*, one bare `GetItem` or `PutItem`. What the
 //! product takes is a ratio to them, measured in turns. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB`
-//! than the embedded one. The figures go to `target/bench.json`, the chart to `benches/ratios.svg`.
+//! than the embedded one. `cargo bench -- --compare DIR` measures the programs in `DIR` against each other. The figures go to `target/bench.json`, the chart to `benches/ratios.svg`.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -19,6 +19,7 @@ mod tls;
 
 mod artifact;
 mod chart;
+mod compare;
 mod growth;
 mod report;
 mod rounds;
@@ -41,6 +42,11 @@ fn main() -> Result<(), Failure> {
     }
     if !cfg!(target_os = "linux") {
         return Err("CPU times come from /proc: the bench needs Linux, as Lambda is".into());
+    }
+    if let [compare, directory, ..] = arguments.as_slice()
+        && compare == "--compare"
+    {
+        return compare::run(directory.as_ref(), &world::World::start()?);
     }
     let artifacts = artifact::Artifacts::build()?;
     let world = world::World::start()?;

@@ -1,7 +1,7 @@
 //! The interleaved rounds: in each, product and floors take turns, so that what else the machine does hits them alike.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::artifact::Artifacts;
@@ -17,13 +17,15 @@ const STARTS: usize = 5;
 const BLOCKS: usize = 10;
 const REQUESTS: usize = 20;
 const SETTLE: usize = 40;
+/// Requests at the beginning of a turn that are not counted: the processor has to get used to this program again.
+pub(crate) const LEAD: usize = 5;
 
 /// What is measured, by name: one value a round.
 #[derive(Default)]
 pub(crate) struct Figures(BTreeMap<String, Vec<f64>>);
 
 impl Figures {
-    fn add(&mut self, name: String, value: f64) {
+    pub(crate) fn add(&mut self, name: String, value: f64) {
         self.0.entry(name).or_default().push(value);
     }
 
@@ -57,20 +59,21 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 }
 
 /// One that takes part in the rounds.
-struct Contestant<'a> {
-    name: &'static str,
-    program: &'a Path,
+pub(crate) struct Contestant {
+    pub(crate) name: String,
+    program: PathBuf,
     environment: Vec<(String, String)>,
-    /// The cookie of a session it finds alive.
-    cookie: String,
+    /// The cookie of a session it finds alive; none where there are no sessions.
+    pub(crate) cookie: String,
 }
 
-impl<'a> Contestant<'a> {
-    fn new(name: &'static str, program: &'a Path, world: &World, endpoint: &str) -> Result<Self, Failure> {
+impl Contestant {
+    /// `program`, with the store at `endpoint`.
+    pub(crate) fn new(name: String, program: PathBuf, world: &World, endpoint: &str) -> Result<Self, Failure> {
         let environment = world.environment(endpoint);
-        let cookie = match name {
+        let cookie = match name.as_str() {
             "hello" => String::new(),
-            _ => log_in(&mut Sandbox::start(program, &environment)?)?,
+            _ => log_in(&mut Sandbox::start(&program, &environment)?)?,
         };
         Ok(Self {
             name,
@@ -80,8 +83,9 @@ impl<'a> Contestant<'a> {
         })
     }
 
-    fn start(&self) -> Result<Sandbox, Failure> {
-        Sandbox::start(self.program, &self.environment)
+    /// A sandbox of its own.
+    pub(crate) fn start(&self) -> Result<Sandbox, Failure> {
+        Sandbox::start(&self.program, &self.environment)
     }
 
     /// A start for each kind of first request.
@@ -108,10 +112,13 @@ impl<'a> Contestant<'a> {
 type Samples = BTreeMap<String, Vec<f64>>;
 
 /// Starts of each in turn; the medians are the round's values.
-fn starts(contestants: &[&Contestant<'_>], figures: &mut Figures) -> Result<(), Failure> {
+pub(crate) fn starts<'a>(
+    contestants: impl IntoIterator<Item = &'a Contestant> + Clone,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
     let mut samples = Samples::default();
     for _ in 0..STARTS {
-        for contestant in contestants {
+        for contestant in contestants.clone() {
             contestant.first_requests(&mut samples)?;
         }
     }
@@ -124,41 +131,46 @@ fn starts(contestants: &[&Contestant<'_>], figures: &mut Figures) -> Result<(), 
 /// Start-up and warm requests, over plain HTTP.
 pub(crate) fn run(artifacts: &Artifacts, world: &World) -> Result<Figures, Failure> {
     let mut figures = Figures::default();
-    let of = |name, program| Contestant::new(name, program, world, &world.plain);
+    let of = |name: &str, program: &Path| Contestant::new(name.to_owned(), program.to_owned(), world, &world.plain);
     let hello = of("hello", &artifacts.hello)?;
     let getitem = of("getitem", &artifacts.getitem)?;
     let product = of("product", &artifacts.product)?;
     let cold = of("cold", &artifacts.cold)?;
     for round in 1..=ROUNDS {
         say(&format!("round {round} of {ROUNDS}"));
-        starts(&[&hello, &getitem, &product, &cold], &mut figures)?;
+        starts([&hello, &getitem, &product, &cold], &mut figures)?;
         warm_requests(&hello, &getitem, &product, &mut figures)?;
     }
     Ok(figures)
 }
 
 fn warm_requests(
-    hello: &Contestant<'_>,
-    getitem: &Contestant<'_>,
-    product: &Contestant<'_>,
+    hello: &Contestant,
+    getitem: &Contestant,
+    product: &Contestant,
     figures: &mut Figures,
 ) -> Result<(), Failure> {
     let (mut page, mut store, mut own) = (hello.start()?, getitem.start()?, product.start()?);
+    // Like *hello*: what the store's code leaves of the processor's caches is measured with the store's requests.
+    let mut pages = product.start()?;
     let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
     let mut turns = Turn::all();
     for block in 0..=BLOCKS {
         let number = if block == 0 { SETTLE } else { REQUESTS };
         for turn in &turns {
-            let events = match turn {
-                Turn::Floor(floor) => vec![floor.event(&product.cookie); number],
-                Turn::Route(route) => route.events(&mut own, number)?,
+            let mut events = match turn {
+                Turn::Floor(floor) => vec![floor.event(&product.cookie); LEAD + number],
+                Turn::Route(route) => route.events(&mut own, LEAD + number)?,
             };
             let sandbox = match turn {
                 Turn::Floor(Floor::Page) => &mut page,
                 Turn::Floor(_) => &mut store,
+                Turn::Route(route) if route.calls() == 0 => &mut pages,
                 Turn::Route(_) => &mut own,
             };
-            measure(sandbox, events, samples.entry(turn.name().to_owned()).or_default())?;
+            let counted = events.split_off(LEAD);
+            measure(sandbox, events, &mut Default::default())?;
+            measure(sandbox, counted, samples.entry(turn.name().to_owned()).or_default())?;
         }
         if block == 0 {
             samples.clear();
@@ -181,7 +193,8 @@ fn warm_requests(
     Ok(())
 }
 
-fn measure(
+/// Adds what these events take, one after the other.
+pub(crate) fn measure(
     sandbox: &mut Sandbox,
     events: Vec<Vec<u8>>,
     (durations, cpu): &mut (Vec<f64>, Duration),
@@ -201,7 +214,7 @@ fn measure(
 /// Starts over TLS, with the warm-up and without it.
 pub(crate) fn over_tls(artifacts: &Artifacts, world: &World, endpoint: &str) -> Result<Figures, Failure> {
     let mut figures = Figures::default();
-    let of = |name, program| Contestant::new(name, program, world, endpoint);
+    let of = |name: &str, program: &Path| Contestant::new(name.to_owned(), program.to_owned(), world, endpoint);
     let contestants = [
         of("getitem", &artifacts.getitem)?,
         of("product", &artifacts.product)?,
@@ -209,7 +222,7 @@ pub(crate) fn over_tls(artifacts: &Artifacts, world: &World, endpoint: &str) -> 
     ];
     for round in 1..=ROUNDS {
         say(&format!("TLS, round {round} of {ROUNDS}"));
-        starts(&contestants.each_ref(), &mut figures)?;
+        starts(&contestants, &mut figures)?;
         for contestant in &contestants {
             let view = bytes(Event::get("/").cookie(&contestant.cookie));
             let mut sandbox = contestant.start()?;
