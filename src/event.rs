@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Error, Request, Response};
+use lambda_http::{Adapter, Body, Context, Error, Request, Response};
 use serde::Serialize;
-use tower::{Service, service_fn};
+use tower::{Service, ServiceExt as _, service_fn};
 
 /// Serves events until Lambda ends the process.
 ///
@@ -32,6 +32,36 @@ where
     S: Application,
 {
     lambda_runtime::run(service(application)).await
+}
+
+/// Answers a request that nobody made, so that what a first request needs of the program is in memory when it comes. Like
+/// any without a cookie it calls no store, and it is not logged.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use lambda_http::{Body, Request, Response};
+/// use lambda_session::event;
+/// use tower::service_fn;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let hello = service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::from("hello"))));
+/// event::warm_up(hello).await;
+/// # }
+/// ```
+pub async fn warm_up<S>(application: S)
+where
+    S: Application,
+{
+    // What Lambda's runtime does with an event and its answer.
+    let Ok(request) = serde_json::from_str(include_str!("../events/home-200.json")) else {
+        return;
+    };
+    let Ok(answer) = service(application)
+        .oneshot(LambdaEvent::new(request, Context::default()))
+        .await;
+    let _ = serde_json::to_vec(&answer);
 }
 
 /// What [`run`] gives the Lambda runtime: an event in, its answer out.
@@ -75,4 +105,28 @@ pub trait Application:
 impl<S> Application for S where
     S: Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone
 {
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::mpsc;
+
+    use lambda_http::RequestExt as _;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_warm_up_is_one_view_without_a_cookie_and_without_an_invocation() {
+        let (seen, requests) = mpsc::channel();
+        warm_up(service_fn(move |request: Request| {
+            let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
+            let cookie = request.headers().contains_key("cookie");
+            let _ = seen.send((request.raw_http_path().to_owned(), cookie, invocation));
+            ready(Ok::<_, Infallible>(Response::new(Body::Empty)))
+        }))
+        .await;
+        let expected = ("/".to_owned(), false, Some(String::new()));
+        assert_eq!(requests.iter().collect::<Vec<_>>(), [expected]);
+    }
 }

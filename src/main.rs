@@ -45,7 +45,9 @@ async fn run() -> Result<(), Error> {
     log::start(&config);
     log::panics();
     let store = DynamoDbStore::on_lambda(&config.table_name, config.dynamodb_endpoint.as_deref());
-    // Init's CPU is free and fast; the first visitor's is neither.
+    // Init has a whole processor; the first visitor has the share that the function's memory buys.
     store.warm_up().await;
-    event::run(app::service(&config, Arc::new(store))?).await
+    let application = app::service(&config, Arc::new(store))?;
+    event::warm_up(application.clone()).await;
+    event::run(application).await
 }
