@@ -10,6 +10,7 @@ use maud::Markup;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use crate::config::Config;
+use crate::event::WarmUp;
 use crate::form::{self, FormError};
 use crate::log::RequestLog;
 use crate::session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store, ValueError};
@@ -27,7 +28,7 @@ const USERNAME: &str = "username";
 /// ```
 /// use std::sync::Arc;
 ///
-/// use lambda_http::{Body, Request};
+/// use lambda_http::{Request, RequestExt};
 /// use lambda_session::{app, config::Config, session::DynamoDbStore};
 /// use tower::ServiceExt;
 ///
@@ -40,9 +41,8 @@ const USERNAME: &str = "username";
 /// # })?;
 /// let store = DynamoDbStore::on_lambda(&config.table_name, None);
 /// let service = app::service(&config, Arc::new(store))?;
-/// // No path at all, which no HTTP request has.
-/// let answer = service.oneshot(Request::new(Body::Empty)).await?;
-/// assert_eq!(answer.status(), 400);
+/// let answer = service.oneshot(Request::default().with_raw_http_path("/")).await?;
+/// assert_eq!(answer.status(), 200);
 /// # Ok(())
 /// # }
 /// ```
@@ -64,13 +64,14 @@ pub fn service(
         let start = Instant::now();
         let method = request.method().clone();
         let route = Route::of(&request);
+        let warm_up = request.extensions().get::<WarmUp>().is_some();
         let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
         let response = routed.clone().oneshot(request);
         let lines = Arc::clone(&lines);
         async move {
             let mut response = finished(response.await?, &method, secure);
-            // Lambda gives every invocation an ID: this is the warm-up, and nobody asked.
-            if invocation.as_deref() == Some("") {
+            if warm_up {
+                // Nobody asked, so there is nothing to log.
                 return Ok(response);
             }
             let line = log::Line {

@@ -15,7 +15,8 @@ const BLOCKS: usize = 10;
 const REQUESTS: usize = 30;
 const SETTLE: usize = 40;
 
-/// Measures every program in `directory`, in interleaved rounds, and prints a line for each.
+/// Measures every program in `directory`, copies of `target/release/lambda-session` under names of their own, in interleaved
+/// rounds, and prints a line for each.
 pub(crate) fn run(directory: &Path, world: &World) -> Result<(), Failure> {
     let mut programs: Vec<PathBuf> = fs::read_dir(directory)?
         .map(|entry| Ok(entry?.path()))
@@ -37,7 +38,7 @@ pub(crate) fn run(directory: &Path, world: &World) -> Result<(), Failure> {
     }
     println!(
         "{:<16} {:>7} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "", "zip MB", "RSS MB", "start ms", "view ms", "TLS start", "TLS view", "page us", "view us"
+        "", "zip MB", "RSS MiB", "start ms", "view ms", "TLS start", "TLS view", "page us", "view us"
     );
     for program in &programs {
         let name = name(program);
@@ -79,6 +80,7 @@ fn warm(contestants: &[Contestant], figures: &mut Figures) -> Result<(), Failure
             samples.clear();
         }
         sandboxes.rotate_left(1);
+        sandboxes.reverse();
     }
     for (name, (durations, cpu)) in samples {
         figures.add(name, cpu.as_secs_f64() * 1e6 / durations.len() as f64);

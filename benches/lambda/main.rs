@@ -2,7 +2,9 @@
 //!
 //! The floors (`benches/floor`) are *hello*, a static page, and *getitem*, one bare `GetItem` or `PutItem`. What the
 //! product takes is a ratio to them, measured in turns. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB`
-//! than the embedded one. `cargo bench -- --compare DIR` measures the programs in `DIR` against each other. The figures go to `target/bench.json`, the chart to `benches/ratios.svg`.
+//! than the embedded one. The figures go to `target/bench.json`, the chart to `benches/ratios.svg`.
+//!
+//! `cargo bench -- --compare DIR` measures the programs in `DIR`, builds of the product, against each other.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 

@@ -68,7 +68,7 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
         None,
     ));
     rows.extend(start(
-        "same, without the warm-up",
+        "to the first poll, no warm-up",
         ("cold first poll", "hello first poll"),
         Some(1.5),
     ));
@@ -85,11 +85,7 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
         ("product first view", "view p50"),
         Some(1.5),
     ));
-    rows.extend(start(
-        "same, without the warm-up",
-        ("cold first view", "view p50"),
-        None,
-    ));
+    rows.extend(start("first view, no warm-up", ("cold first view", "view p50"), None));
     for (group, unit) in [("cpu", "us"), ("p50", "ms"), ("p99", "ms")] {
         for route in Route::ALL {
             let name = format!("{} {group}", route.name());
@@ -103,7 +99,7 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
         }
     }
     let memory = ("product memory", "getitem memory");
-    rows.extend(Row::of("size", "peak memory", "MB", figures, memory).map(|row| row.target(Some(1.05))));
+    rows.extend(Row::of("size", "peak memory", "MiB", figures, memory).map(|row| row.target(Some(1.05))));
     rows
 }
 
@@ -118,7 +114,7 @@ pub(crate) fn tls_rows(figures: &Figures) -> Vec<Row> {
             ("product first view", "product view"),
             Some(1.5),
         ),
-        row("same, without the warm-up", ("cold first view", "cold view"), None),
+        row("first view, no warm-up", ("cold first view", "cold view"), None),
         row("view p50", ("product view", "getitem view"), None),
     ]
     .into_iter()

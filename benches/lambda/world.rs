@@ -103,6 +103,7 @@ pub(crate) fn serve(table: &str) -> Result<(), Failure> {
         let front = TcpListener::bind("127.0.0.1:0").await?;
         let terminator = Terminator::new()?;
         let system = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
+        fs::create_dir_all(artifact::target().join("bench"))?;
         fs::write(authority(), system + &terminator.authority)?;
         println!("{plain}\nhttps://localhost:{}", front.local_addr()?.port());
         tokio::spawn(terminator.serve(front, behind));

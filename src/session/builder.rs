@@ -154,7 +154,11 @@ impl SessionLayerBuilder {
         if !is_token(&name) {
             return Err(BuildError::CookieName(name.into_owned()));
         }
-        if !self.secure && (name.starts_with("__Host-") || name.starts_with("__Secure-")) {
+        // Browsers compare the prefix without regard to case (RFC 6265bis, section 5.4).
+        let prefixed = ["__host-", "__secure-"]
+            .iter()
+            .any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
+        if !self.secure && prefixed {
             return Err(BuildError::Prefix(name.into_owned()));
         }
         for (seconds, timeout) in [

@@ -1,4 +1,4 @@
-//! Sessions in DynamoDB. With `main`, the only place that names AWS types.
+//! Sessions in DynamoDB: the only place that names AWS types.
 
 mod client;
 mod environment;
@@ -44,8 +44,12 @@ pub struct DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// A store in `table` for a Lambda function: region and credentials are those that Lambda puts into the
-    /// environment. `endpoint` is another DynamoDB than the region's, for local runs.
+    /// A store in `table` for a Lambda function. `endpoint` is another DynamoDB than the region's, for local runs.
+    ///
+    /// Everything else comes from the environment: `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and, where they are set, `AWS_ENDPOINT_URL_DYNAMODB` or
+    /// `AWS_ENDPOINT_URL`, `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and the usual proxy variables. Profiles, roles
+    /// and single sign-on are for [`new`](Self::new).
     ///
     /// ```
     /// use lambda_session::session::DynamoDbStore;
@@ -54,12 +58,13 @@ impl DynamoDbStore {
     /// ```
     #[must_use]
     pub fn on_lambda(table: &str, endpoint: Option<&str>) -> Self {
-        Self::new(&environment::sdk(|name| env::var(name).ok()), table, endpoint)
+        let sdk = environment::sdk(|name| env::var(name).ok());
+        Self::new(&sdk, table, endpoint.or(sdk.endpoint_url()))
     }
 
-    /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as `aws_config::load_from_env`
-    /// makes it. Of that are used: region, credentials, endpoint and HTTP client, if it has one. Timeouts and retries
-    /// are the store's own.
+    /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as
+    /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. All of it is used, but for timeouts, retries,
+    /// stalled-stream protection and user agent, which are the store's own. `endpoint` comes before the configuration's.
     ///
     /// ```
     /// use aws_config::{BehaviorVersion, Region, SdkConfig};

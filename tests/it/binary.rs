@@ -78,7 +78,7 @@ async fn the_sdks_own_endpoint_variable_works_too() {
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
 
-/// The one trusted certificate authority is the one that the machine trusts.
+/// `SSL_CERT_FILE` takes the place of the machine's certificate authorities.
 #[tokio::test]
 async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
     let dynamodb = dynamodb().await;

@@ -125,8 +125,16 @@ async fn it_prints_its_address_and_that_it_trusts_any_name_and_stops_on_ctrl_c()
 
 #[tokio::test]
 async fn a_visitor_logs_in_and_out() {
-    let local = Local::start(&[]).await;
+    let mut local = Local::start(&[]).await;
     assert!(local.get("/", "").await.body().contains("You are not logged in"));
+    let logged = async {
+        while let Ok(Some(line)) = local.printed.next_line().await {
+            if line.contains("answered") {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, logged).await.expect("a line for the request");
     assert!(local.get("/login", "").await.body().contains("username"));
     let cookie = local.login().await;
     assert!(cookie.starts_with("session="), "{cookie}");

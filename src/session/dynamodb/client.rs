@@ -46,7 +46,7 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(UserAgent);
     if sdk.http_client().is_none() {
-        config.set_http_client(Some(http_client::new(endpoint.or(sdk.endpoint_url()))));
+        config.set_http_client(Some(http_client::new(endpoint)));
     }
     // Only then: the SDK has found its own `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` by now.
     if let Some(endpoint) = endpoint {

@@ -4,7 +4,7 @@ use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
-/// What Lambda sets, by the names that the SDK's own loader reads.
+/// What Lambda sets, and where DynamoDB is, under the names that the SDK's own loader knows.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 ///

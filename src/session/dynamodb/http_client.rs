@@ -9,7 +9,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 
-/// A client for an endpoint; without one, for the region's.
+/// A client for an endpoint; without one, for whatever the SDK finds.
 pub(super) fn new(endpoint: Option<&str>) -> SharedHttpClient {
     SharedHttpClient::new(OnDemand {
         tls: endpoint.is_none_or(|url| !url.starts_with("http://")),
@@ -31,12 +31,14 @@ impl HttpClient for OnDemand {
     /// One for all calls: a store's settings are the same for each.
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let made = self.connector.get_or_init(|| {
+            let proxy = ProxyConfig::from_env();
+            let tls = self.tls || !proxy.is_disabled();
             let mut connector = Connector::builder()
                 .connector_settings(settings.clone())
-                .proxy_config(ProxyConfig::from_env())
+                .proxy_config(proxy)
                 .tls_provider(Provider::Rustls(CryptoMode::Ring));
             connector.set_sleep_impl(components.sleep_impl());
-            if !self.tls {
+            if !tls {
                 // Nobody will show a certificate, so nobody has to be trusted.
                 let trusts_nobody = TlsContext::builder().with_trust_store(TrustStore::empty()).build();
                 connector.set_tls_context(trusts_nobody.unwrap_or_default());
