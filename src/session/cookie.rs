@@ -180,6 +180,12 @@ impl SessionCookie {
 mod tests {
     use super::*;
 
+    #[test]
+    fn keys_never_show_themselves() {
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        assert_eq!(format!("{keys:?}"), "Keys(..)");
+    }
+
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
     const OTHER: &[u8] = b"another secret key of 32 bytes!!";
 

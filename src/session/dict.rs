@@ -313,6 +313,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_makes_room_and_no_more_than_it_took() {
+        let half = "x".repeat(crate::session::MAX_DATA_BYTES / 2 - 10);
+        let session = Session::default();
+        session.insert("a", &half).unwrap();
+        session.insert("b", &half).unwrap();
+        assert!(session.insert("c", &half).is_err());
+        session.remove("a");
+        session.insert("c", &half).unwrap();
+        assert!(session.insert("d", "x".repeat(100)).is_err());
+    }
+
+    #[test]
     fn an_error_names_types_and_never_shows_a_value() {
         let session = Session::default();
         session.insert("pin", 4711).unwrap();
