@@ -31,15 +31,14 @@ impl HttpClient for OnDemand {
     /// One for all calls: a store's settings are the same for each.
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let made = self.connector.get_or_init(|| {
-            let proxy = ProxyConfig::from_env();
-            let tls = self.tls || !proxy.is_disabled();
             let mut connector = Connector::builder()
                 .connector_settings(settings.clone())
-                .proxy_config(proxy)
                 .tls_provider(Provider::Rustls(CryptoMode::Ring));
             connector.set_sleep_impl(components.sleep_impl());
-            if !tls {
-                // Nobody will show a certificate, so nobody has to be trusted.
+            if self.tls {
+                connector.set_proxy_config(Some(ProxyConfig::from_env()));
+            } else {
+                // A local DynamoDB: no proxy leads there, and nobody will show a certificate to be trusted.
                 let trusts_nobody = TlsContext::builder().with_trust_store(TrustStore::empty()).build();
                 connector.set_tls_context(trusts_nobody.unwrap_or_default());
             }
