@@ -9,8 +9,8 @@ const LEFT: f64 = 250.0;
 const ROW: f64 = 24.0;
 const TOP: f64 = 74.0;
 /// Pixels for a ratio of 1.
-const ONE: f64 = 230.0;
-const LONGEST: f64 = 1.7;
+const ONE: f64 = 190.0;
+const LONGEST: f64 = 1.8;
 
 /// The figures that are shown, as the JSON names them, and in words.
 const SHOWN: [(&str, &str, &str); 13] = [

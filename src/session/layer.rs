@@ -128,3 +128,39 @@ fn mark_private<B>(response: &mut Response<B>) {
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::Ready;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::session::{DynamoDbStore, Keys};
+
+    /// Never ready.
+    struct Busy;
+
+    impl Service<Request<String>> for Busy {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Pending
+        }
+
+        fn call(&mut self, _: Request<String>) -> Self::Future {
+            unreachable!("it is not ready")
+        }
+    }
+
+    #[test]
+    fn it_is_not_ready_before_the_service_inside_is() {
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
+        let sessions = SessionLayer::builder(store, keys).build().unwrap();
+        let ready = sessions.layer(Busy).poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_pending());
+    }
+}
