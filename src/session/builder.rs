@@ -190,3 +190,58 @@ fn system_clock() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::DynamoDbStore;
+
+    fn builder() -> SessionLayerBuilder {
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        SessionLayer::builder(Arc::new(DynamoDbStore::on_lambda("sessions", None)), keys)
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_words() {
+        let timeouts = |idle_seconds, lifetime_seconds| Timeouts {
+            idle_seconds,
+            lifetime_seconds,
+        };
+        for (builder, expected) in [
+            (
+                builder().cookie_name("my session"),
+                "cookie name \"my session\" is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed",
+            ),
+            (
+                builder().cookie_name(""),
+                "cookie name \"\" is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed",
+            ),
+            (
+                builder().secure(false).cookie_name("__host-shop"),
+                "cookie name \"__host-shop\" is accepted by browsers only with Secure",
+            ),
+            (
+                builder().secure(false).cookie_name("__Secure-shop"),
+                "cookie name \"__Secure-shop\" is accepted by browsers only with Secure",
+            ),
+            (
+                builder().timeouts(timeouts(0, 1)),
+                "the idle timeout must be at least one second",
+            ),
+            (
+                builder().timeouts(timeouts(1, 0)),
+                "the lifetime must be at least one second",
+            ),
+        ] {
+            let refused = builder.build().err().map(|error| error.to_string());
+            assert_eq!(refused.as_deref(), Some(expected));
+        }
+        assert!(
+            builder()
+                .cookie_name("__Host-shop")
+                .timeouts(timeouts(1, 1))
+                .build()
+                .is_ok()
+        );
+    }
+}
