@@ -73,7 +73,7 @@ fn bar(svg: &mut String, y: f64, label: &str, ratio: f64, figure: &Value) {
     let (end, top) = (LEFT + width + 6.0, y + 4.0);
     let floor = figure["floor"]["is"].as_str().unwrap_or_default();
     let floor = if ["view p50", "product view"].contains(&floor) {
-        "a warm view"
+        "warm"
     } else {
         floor.split(' ').next().unwrap_or_default()
     };
