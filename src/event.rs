@@ -57,7 +57,7 @@ pub struct WarmUp;
 /// event::warm_up(hello).await;
 /// # }
 /// ```
-pub async fn warm_up<S>(application: S)
+pub async fn warm_up<S>(mut application: S)
 where
     S: Application,
 {
@@ -67,7 +67,7 @@ where
     };
     let marked = service_fn(move |mut request: Request| {
         request.extensions_mut().insert(WarmUp);
-        application.clone().call(request)
+        application.call(request)
     });
     let Ok(answer) = service(marked)
         .oneshot(LambdaEvent::new(request, Context::default()))

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::artifact::zipped;
 use crate::event::Event;
-use crate::rounds::{Contestant, Figures, LEAD, ROUNDS, measure, starts};
+use crate::rounds::{BLOCKS, Contestant, Figures, LEAD, ROUNDS, SETTLE, measure, starts};
 use crate::sandbox::bytes;
 use crate::world::World;
 use crate::{Failure, say};
 
-const BLOCKS: usize = 10;
 const REQUESTS: usize = 30;
-const SETTLE: usize = 40;
 
 /// Measures every program in `directory`, copies of `target/release/lambda-session` under names of their own, in interleaved
 /// rounds, and prints a line for each.

@@ -14,9 +14,9 @@ use crate::{Failure, event::Event, say};
 pub(crate) const ROUNDS: usize = 7;
 /// Starts a round for each kind of first request.
 const STARTS: usize = 5;
-const BLOCKS: usize = 10;
+pub(crate) const BLOCKS: usize = 10;
 const REQUESTS: usize = 20;
-const SETTLE: usize = 40;
+pub(crate) const SETTLE: usize = 40;
 /// Requests at the beginning of a turn that are not counted: the processor has to get used to this program again.
 pub(crate) const LEAD: usize = 5;
 

@@ -155,9 +155,8 @@ impl SessionLayerBuilder {
             return Err(BuildError::CookieName(name.into_owned()));
         }
         // Browsers compare the prefix without regard to case (RFC 6265bis, section 5.4).
-        let prefixed = ["__host-", "__secure-"]
-            .iter()
-            .any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
+        let lower = name.to_ascii_lowercase();
+        let prefixed = lower.starts_with("__host-") || lower.starts_with("__secure-");
         if !self.secure && prefixed {
             return Err(BuildError::Prefix(name.into_owned()));
         }
