@@ -1,14 +1,21 @@
-//! Lambda's events: as [`lambda_http::run`] takes them, but with an answer for every request.
+//! Lambda's events: as [`lambda_http::run`] takes them, but with an answer for every request, and cheaper.
+//!
+//! `lambda_http` panics on a query or host that is no part of a URL, and on a body that is not the base64 it claims to
+//! be. To Lambda that is a failure of the function: the visitor gets its bare 502, and anybody could ring the alarm.
+
+mod convert;
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Context, Error, Request, Response};
+use lambda_http::{Body, Context, Error, Request, RequestExt as _, Response};
 use serde::Serialize;
 use tower::{Service, ServiceExt as _, service_fn};
+
+pub use convert::Event;
 
 /// Serves events until Lambda ends the process.
 ///
@@ -31,7 +38,27 @@ pub async fn run<S>(application: S) -> Result<(), Error>
 where
     S: Application,
 {
-    lambda_runtime::run(service(application)).await
+    // As a task: before tokio polls the future that it was started with, it asks the system for events.
+    tokio::spawn(after_others(lambda_runtime::run(service(application)))).await?
+}
+
+/// Polls `future` when the tasks have been polled that wait already. Among them are the HTTP client's, which put a connection
+/// back where the next request looks for one.
+async fn after_others<F>(future: F) -> F::Output
+where
+    F: Future,
+{
+    let mut future = pin!(future);
+    let mut waited = true;
+    poll_fn(|context| {
+        waited = !waited;
+        if waited {
+            return future.as_mut().poll(context);
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
 }
 
 /// Marks the request that [`warm_up`] makes, in its extensions.
@@ -77,9 +104,7 @@ where
 
 /// What [`run`] gives the Lambda runtime: an event in, its answer out.
 ///
-/// `lambda_http` panics on a query or host that is no part of a URL, and on a body that is not the base64 it claims
-/// to be. To Lambda that is a failure of the function: the visitor gets its bare 502, and anybody could ring the
-/// alarm. Here it becomes a request without a path, which the application answers with 400.
+/// An event whose request cannot be read becomes a request without a path, which the application answers with 400.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -91,30 +116,27 @@ where
 /// let hello = service_fn(async |_: Request| Ok::<_, Infallible>(Response::new(Body::from("hello"))));
 /// let function = event::service(hello);
 /// ```
-pub fn service<S>(application: S) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize, Error = Infallible>
+pub fn service<S>(
+    application: S,
+) -> impl Service<LambdaEvent<Event>, Response: Serialize + Send, Error = Infallible, Future: Send> + Send
 where
     S: Application,
 {
-    let application = Adapter::from(application);
-    service_fn(move |event: LambdaEvent<LambdaRequest>| {
-        let mut application = application.clone();
-        let context = event.context.clone();
-        // What a panic leaves behind is dropped: the half-made request.
-        catch_unwind(AssertUnwindSafe(|| application.call(event))).unwrap_or_else(|_| {
-            let nothing = LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default());
-            application.call(LambdaEvent::new(nothing, context))
-        })
+    service_fn(move |event: LambdaEvent<Event>| {
+        let request = convert::request(event.payload).unwrap_or_default();
+        let response = application.clone().oneshot(request.with_lambda_context(event.context));
+        async { response.await.map(convert::answer) }
     })
 }
 
 /// What [`app::service`](crate::app::service) makes.
 pub trait Application:
-    Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone
+    Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
 }
 
 impl<S> Application for S where
-    S: Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone
+    S: Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
 }
 

@@ -1,8 +1,26 @@
 //! The headers on every answer.
 
-use http::{HeaderName, HeaderValue, Response, header};
+use std::sync::LazyLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use crate::pages;
+
+static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let fixed = [
+        // A page about a visitor is nobody else's, and must not come back from the history after a logout.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Cookie"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: browsers would send `Origin: null` with our own form.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let policy = (header::CONTENT_SECURITY_POLICY, pages::content_security_policy());
+    fixed.into_iter().chain([policy]).collect()
+});
 
 /// Sets the headers that every answer carries, errors included. The names are OWASP's HTTP Headers Cheat Sheet's.
 ///
@@ -16,19 +34,10 @@ use crate::pages;
 /// ```
 pub fn set<B>(response: &mut Response<B>, secure: bool) {
     let headers = response.headers_mut();
-    for (name, value) in [
-        // A page about a visitor is nobody else's, and must not come back from the history after a logout.
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "Cookie"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with our own form.
-        (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+    headers.reserve(HEADERS.len() + 1);
+    for (name, value) in &*HEADERS {
+        headers.insert(name, value.clone());
     }
-    headers.insert(header::CONTENT_SECURITY_POLICY, pages::content_security_policy());
     if secure {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);

@@ -54,10 +54,9 @@ pub fn start(config: &Config) {
 pub fn cannot_start(message: &str, json: bool) {
     if json {
         let timestamp = metrics::timestamp();
-        eprintln!(
-            "{}",
-            json!({ "timestamp": timestamp, "level": "FATAL", "message": message })
-        );
+        let line = json!({ "timestamp": timestamp, "level": "FATAL", "message": message });
+        // In one piece: `eprintln!` would write it token by token.
+        eprint!("{}", line.to_string() + "\n");
     } else {
         eprintln!("{message}");
     }
@@ -221,5 +220,33 @@ fn standard(method: &Method) -> &str {
         method.as_str()
     } else {
         "other"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::panic::{catch_unwind, take_hook};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_logged_by_its_place_and_without_its_message() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = Mutex::new(file.reopen().unwrap());
+        let subscriber = fmt().json().flatten_event(true).with_writer(lines).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            panics();
+            let panicked = catch_unwind(|| panic!("from outside"));
+            // The other tests' panics are to be seen.
+            drop(take_hook());
+            panicked.unwrap_err();
+        });
+        let line = fs::read_to_string(file).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["event"], &line["level"]), (&json!("panic"), &json!("ERROR")));
+        assert!(line["place"].as_str().unwrap().starts_with("src/log.rs:"), "{line}");
+        assert!(!line.to_string().contains("from outside"), "{line}");
     }
 }

@@ -210,3 +210,14 @@ async fn an_event_that_is_no_request_is_reported_and_the_next_one_served() {
     );
     assert_eq!(visit(&lambda, Event::get("/")).await.status, 200);
 }
+
+/// A client that is polled in the wrong order looks for its connection before it has been put back.
+#[tokio::test]
+async fn one_connection_to_lambda_serves_all_events() {
+    let dynamodb = dynamodb().await;
+    let lambda = function(&endpoint(&dynamodb)).await;
+    for _ in 0..20 {
+        assert_eq!(visit(&lambda, Event::get("/")).await.status, 200);
+    }
+    assert_eq!(lambda.connections(), 1);
+}

@@ -150,7 +150,7 @@ async fn neighbours_do_not_get_in_the_way() {
     }
 }
 
-/// `lambda_http` drops all cookies when a control character is among them, which no browser sends.
+/// They make no header, so all of them are dropped. No browser sends one.
 #[tokio::test]
 async fn a_control_character_in_a_neighbour_makes_nobody_and_no_error() {
     let site = App::start().await;

@@ -1,18 +1,22 @@
-//! The events in `events/`, which `sam local invoke` takes, through the same handler. Each file's name ends in the
-//! status of its answer.
+//! Events and their answers.
 
+use std::convert::Infallible;
 use std::fs;
+use std::future::ready;
 use std::sync::Arc;
 
-use lambda_session::app;
+use http::Response;
+use lambda_http::{Adapter, Body, Context, LambdaEvent, Request};
 use lambda_session::config::Config;
 use lambda_session::session::DynamoDbStore;
-use tower::ServiceExt as _;
+use lambda_session::{app, event};
+use tower::{ServiceExt as _, service_fn};
 
 use crate::embedded::table;
 use crate::sdk;
 use crate::support::{SECRET_KEY, dynamodb, endpoint};
 
+/// The events in `events/`, which `sam local invoke` takes. Each file's name ends in the status of its answer.
 #[tokio::test]
 async fn every_event_is_answered_as_its_name_says() {
     let dynamodb = dynamodb().await;
@@ -39,5 +43,34 @@ async fn every_event_is_answered_as_its_name_says() {
         let request = lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let answer = service.clone().oneshot(request).await.expect("an answer");
         assert_eq!(Some(answer.status().as_u16()), expected, "{name}");
+    }
+}
+
+/// To the byte, for text, bytes and nothing, with and without cookies.
+#[tokio::test]
+async fn an_answer_is_the_one_that_lambda_http_makes() {
+    let event = fs::read("events/home-200.json").expect("an event");
+    let response = |body| {
+        let response = Response::builder().status(201).header("content-type", "text/html");
+        let response = response.header("set-cookie", "a=1; Path=/").header("set-cookie", "b=2");
+        response.body(body).expect("a response")
+    };
+    let bytes = Response::builder().header("content-type", "image/png");
+    for expected in [
+        response(Body::Empty),
+        response(Body::from("<h1>\u{fc}\"")),
+        bytes.body(Body::from(&b"\x89PNG"[..])).expect("a response"),
+        Response::new(Body::from("bare")),
+    ] {
+        let ours = expected.clone();
+        let ours = event::service(service_fn(move |_: Request| ready(Ok::<_, Infallible>(ours.clone()))));
+        let theirs = Adapter::from(service_fn(|_: Request| ready(Ok::<_, Infallible>(expected.clone()))));
+        let payload = serde_json::from_slice(&event).expect("an event");
+        let ours = ours.oneshot(LambdaEvent::new(payload, Context::default())).await;
+        let payload = serde_json::from_slice(&event).expect("an event");
+        let theirs = theirs.oneshot(LambdaEvent::new(payload, Context::default())).await;
+        let (Ok(ours), Ok(theirs)) = (ours, theirs);
+        let [ours, theirs] = [serde_json::to_string(&ours), serde_json::to_string(&theirs)];
+        assert_eq!(ours.expect("JSON"), theirs.expect("JSON"), "{expected:?}");
     }
 }

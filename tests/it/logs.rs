@@ -239,7 +239,6 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
             ("refused", "INFO"),
             ("malformed record", "WARN"),
             ("store failure", "ERROR"),
-            ("panic", "ERROR"),
         ] {
             let found = lines.iter().find(|(_, value)| value["event"] == event);
             assert_eq!(found.map(|(_, value)| &value["level"]), Some(&json!(level)), "{event}");

@@ -181,9 +181,9 @@ async fn a_hostile_event_gets_an_error_and_the_next_one_is_served() {
     assert!(!exit.stderr.contains("panicked at"), "{exit:?}");
 }
 
-/// Requests that `lambda_http` cannot convert. The visitor gets a page, not the bare 502 of a function that failed.
+/// Requests that cannot be read. The visitor gets a page, not the bare 502 of a function that failed.
 fn hostile_requests() -> Vec<Value> {
-    let hosts = ["", " ", "a b", "[", "a:b:c", "%", "1.2.3.4.5", "a@b:c", "host:99999"];
+    let hosts = ["", " ", "a b", "[", "a:b:c", "%", "a@b:c", "host:99999"];
     let queries = ["<script>", "a b", "a=\"b\"#c", "\u{0}", "\n", "a=\u{7f}", "<>"];
     let bodies = ["%", "a", "dXNl\n", "\u{fc}"];
     let hosts = hosts.map(|host| Event::get("/").with("/headers/host", host));

@@ -97,6 +97,11 @@ impl Lambda {
         self.api.polls()
     }
 
+    /// How many connections to the Runtime API the function has made.
+    pub(crate) fn connections(&self) -> usize {
+        self.api.connections()
+    }
+
     /// The most memory the process has had, where the system says so.
     pub(crate) fn peak_memory_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;

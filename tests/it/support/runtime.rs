@@ -2,17 +2,23 @@
 //!
 //! As on Lambda a function gets one invocation at a time, and the next waits until it asks again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use http::StatusCode;
+use hyper::body::Frame;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
@@ -35,12 +41,17 @@ impl RuntimeApi {
         let address = listener.local_addr().expect("a bound listener");
         let (invocations, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
+            connections: AtomicUsize::new(0),
             polls: AtomicUsize::new(0),
             init_error: Mutex::default(),
             waiting: AsyncMutex::new(waiting),
             running: Mutex::default(),
         });
         let router = router(Arc::clone(&shared));
+        let counted = Arc::clone(&shared);
+        let listener = listener.tap_io(move |_| {
+            counted.connections.fetch_add(1, Ordering::SeqCst);
+        });
         let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("a server") });
         Self {
             address,
@@ -57,6 +68,11 @@ impl RuntimeApi {
     /// How often the function asked for an invocation.
     pub(crate) fn polls(&self) -> usize {
         self.shared.polls.load(Ordering::SeqCst)
+    }
+
+    /// How many connections the function has made.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// What the function said of a start that failed.
@@ -89,6 +105,7 @@ struct Invocation {
 }
 
 struct Shared {
+    connections: AtomicUsize,
     polls: AtomicUsize,
     init_error: Mutex<Option<Value>>,
     waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
@@ -141,7 +158,41 @@ async fn next(State(api): State<Arc<Shared>>) -> Response {
         ),
         ("content-type", "application/json".to_owned()),
     ];
-    (headers, invocation.event).into_response()
+    (headers, Body::new(Pieces::of(&invocation.event))).into_response()
+}
+
+/// An event in two pieces, as a network may deliver it.
+struct Pieces {
+    rest: VecDeque<Bytes>,
+    paused: bool,
+}
+
+impl Pieces {
+    fn of(event: &[u8]) -> Self {
+        let (head, tail) = event.split_at(event.len() / 2);
+        Self {
+            rest: [head, tail].map(Bytes::copy_from_slice).into(),
+            paused: false,
+        }
+    }
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // A server that has to wait sends what it has.
+        self.paused = !self.paused;
+        if self.paused {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.rest.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
 }
 
 async fn init_error(State(api): State<Arc<Shared>>, body: String) -> StatusCode {

@@ -1,0 +1,130 @@
+//! An event as a request, a response as its answer: version 2.0 of the payload, which Function URLs and HTTP APIs share.
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{HeaderValue, header};
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt as _, Response};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// A request as Lambda hands it over.
+///
+/// ```
+/// use lambda_session::event::Event;
+///
+/// let event = r#"{ "rawPath": "/", "requestContext": { "http": { "method": "GET" } } }"#;
+/// assert!(serde_json::from_str::<Event>(event).is_ok());
+/// assert!(serde_json::from_str::<Event>(r#"{ "Records": [] }"#).is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Event(ApiGatewayV2httpRequest);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        // Lambda's runtime keeps the path of every value it reads, for errors; within a raw value it has nothing to keep.
+        let event = <Box<RawValue>>::deserialize(deserializer)?;
+        serde_json::from_str(event.get()).map(Self).map_err(|_| {
+            // Lambda's runtime logs it; what is wrong with it can be something from outside.
+            D::Error::custom("this is no request of a Function URL or an HTTP API (payload format 2.0)")
+        })
+    }
+}
+
+/// What may not stand in the path of a URL (RFC 3986, section 3.3). `rawPath` may have been decoded on its way.
+const NO_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The request, with what [`RequestExt`](lambda_http::RequestExt) reads of it. `None` if it is none.
+pub(super) fn request(Event(event): Event) -> Option<Request> {
+    let mut headers = event.headers;
+    if let Some(cookies) = event.cookies
+        && let Ok(cookies) = HeaderValue::try_from(cookies.join("; "))
+    {
+        headers.insert(header::COOKIE, cookies);
+    }
+    let path = event.raw_path.filter(|path| !path.is_empty())?;
+    let query = event.raw_query_string.unwrap_or_default();
+    let mut target = String::from(if path.starts_with('/') { "" } else { "/" });
+    target.extend(utf8_percent_encode(&path, NO_PATH));
+    if !query.is_empty() {
+        target.push('?');
+        target.push_str(&query);
+    }
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    if let Some(host) = headers.get(header::HOST) {
+        uri.scheme = Some(Scheme::HTTPS);
+        uri.authority = Some(authority(host)?);
+    }
+    let body = match event.body {
+        None => Body::Empty,
+        Some(text) if event.is_base64_encoded => Body::Binary(STANDARD.decode(text).ok()?),
+        Some(text) => Body::Text(text),
+    };
+
+    let mut request = Request::new(body).with_raw_http_path(path);
+    *request.method_mut() = event.request_context.http.method.clone();
+    *request.uri_mut() = Uri::from_parts(uri).ok()?;
+    *request.headers_mut() = headers;
+    if !query.is_empty() {
+        request = request.with_query_string_parameters(query.parse::<QueryMap>().unwrap_or_default());
+    }
+    if !event.path_parameters.is_empty() {
+        request = request.with_path_parameters(event.path_parameters);
+    }
+    if !event.stage_variables.is_empty() {
+        request = request.with_stage_variables(event.stage_variables);
+    }
+    Some(request.with_request_context(RequestContext::ApiGatewayV2(event.request_context)))
+}
+
+/// A host and perhaps its port (RFC 9110, section 7.2); a URL could name a user there as well.
+fn authority(host: &HeaderValue) -> Option<Authority> {
+    let authority = Authority::try_from(host.as_bytes()).ok()?;
+    let port = authority.port().map_or(0, |port| 1 + port.as_str().len());
+    (authority.as_str().len() == authority.host().len() + port).then_some(authority)
+}
+
+/// The answer; its cookies have a place of their own.
+pub(super) fn answer(response: Response<Body>) -> ApiGatewayV2httpResponse {
+    let (mut parts, body) = response.into_parts();
+    let mut answer = ApiGatewayV2httpResponse::default();
+    if let header::Entry::Occupied(cookies) = parts.headers.entry(header::SET_COOKIE) {
+        let (_, cookies) = cookies.remove_entry_mult();
+        answer.cookies = cookies
+            .filter_map(|cookie| cookie.to_str().map(str::to_owned).ok())
+            .collect();
+    }
+    answer.status_code = parts.status.as_u16().into();
+    answer.headers = parts.headers;
+    answer.is_base64_encoded = matches!(body, Body::Binary(_));
+    answer.body = Some(match body {
+        Body::Empty => Body::Text(String::new()),
+        body => body,
+    });
+    answer
+}
