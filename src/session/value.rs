@@ -328,13 +328,82 @@ mod tests {
         assert!(matches!(check("x", &nested(MAX_DEPTH + 1)), Err(Reason::TooDeep)));
     }
 
+    fn text(text: &str) -> Value {
+        Value::S(text.to_owned())
+    }
+
+    fn list(values: &[&str]) -> Value {
+        Value::L(values.iter().map(|value| number(value)).collect())
+    }
+
+    fn map(values: &[(&str, &str)]) -> Value {
+        Value::M(
+            values
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), number(value)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_name_has_a_byte_and_no_more_than_dynamodb_takes() {
+        let longest = "n".repeat(MAX_NAME_BYTES);
+        assert!(check(&longest, &text("")).is_ok());
+        assert!(matches!(
+            check(&format!("{longest}n"), &text("")),
+            Err(Reason::NameTooLong)
+        ));
+        assert!(matches!(check("", &text("")), Err(Reason::EmptyName)));
+        assert!(matches!(check("x", &map(&[("", "1")])), Err(Reason::EmptyName)));
+    }
+
+    #[test]
+    fn lists_and_maps_are_the_same_member_by_member() {
+        assert!(same(&list(&["1", "2"]), &list(&["1.0", "2"])));
+        for other in [&["1"][..], &["1", "2", "3"], &["2", "1"], &["1", "3"]] {
+            assert!(!same(&list(&["1", "2"]), &list(other)), "{other:?}");
+        }
+        assert!(same(&map(&[("a", "1"), ("b", "2")]), &map(&[("b", "2.0"), ("a", "1")])));
+        for other in [&[("a", "1")][..], &[("a", "1"), ("b", "3")], &[("a", "1"), ("c", "2")]] {
+            assert!(!same(&map(&[("a", "1"), ("b", "2")]), &map(other)), "{other:?}");
+        }
+    }
+
     #[test]
     fn sets_are_the_same_in_any_order() {
-        let set = |texts: &[&str]| Value::Ns(texts.iter().map(ToString::to_string).collect());
-        assert!(same(&set(&["1", "2"]), &set(&["2.0", "1"])));
-        assert!(!same(&set(&["1", "2"]), &set(&["1", "3"])));
-        assert!(check("x", &set(&["1", "2"])).is_ok());
-        assert!(matches!(check("x", &set(&[])), Err(Reason::NotASet)));
-        assert!(matches!(check("x", &set(&["1", "2", "1.0"])), Err(Reason::NotASet)));
+        let texts = |members: &[&str]| members.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let numbers = |members: &[&str]| Value::Ns(texts(members));
+        let strings = |members: &[&str]| Value::Ss(texts(members));
+        let blobs = |members: &[&str]| Value::Bs(texts(members).into_iter().map(String::into_bytes).collect());
+        assert!(same(&numbers(&["1", "2"]), &numbers(&["2.0", "1"])));
+        assert!(matches!(check("x", &numbers(&["1", "2", "1.0"])), Err(Reason::NotASet)));
+        let kinds: [&dyn Fn(&[&str]) -> Value; 3] = [&numbers, &strings, &blobs];
+        for set in kinds {
+            assert!(same(&set(&["1", "2"]), &set(&["2", "1"])));
+            assert!(!same(&set(&["1", "2"]), &set(&["1", "3"])));
+            assert!(check("x", &set(&["1", "2"])).is_ok());
+            assert!(matches!(check("x", &set(&[])), Err(Reason::NotASet)));
+            assert!(matches!(check("x", &set(&["1", "1"])), Err(Reason::NotASet)));
+        }
+    }
+
+    #[test]
+    fn a_size_is_what_dynamodbs_documentation_says() {
+        for (value, bytes) in [
+            (text("abc"), 3),
+            (Value::Bool(true), 1),
+            (Value::B(vec![0; 5]), 5),
+            (number("0"), 1),
+            (number("12345"), 4),
+            (number("120"), 2),
+            (list(&[]), 3),
+            (list(&["1", "2"]), 3 + 2 * (1 + 2)),
+            (map(&[("ab", "1")]), 3 + 2 + 1 + 2),
+            (Value::Ss(vec!["ab".to_owned(), "c".to_owned()]), 3),
+            (Value::Ns(vec!["1".to_owned(), "234".to_owned()]), 2 + 3),
+            (Value::Bs(vec![vec![0; 4], vec![1]]), 5),
+        ] {
+            assert_eq!(size(&value), bytes, "{value:?}");
+        }
     }
 }
