@@ -98,7 +98,7 @@ enum Route {
 }
 
 impl Route {
-    /// By the path as it was sent: `lambda_http` normalizes the one in the URI, so that `/../login` would be ours.
+    /// By the path as it was sent. `lambda_http::run` would normalize the one in the URI, so that `/../login` would be ours.
     fn of(request: &Request) -> Self {
         match request.raw_http_path() {
             "/" => Self::Home,

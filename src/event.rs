@@ -10,9 +10,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use http::HeaderValue;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::{Body, Context, Error, Request, RequestExt as _, Response};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _, service_fn};
 
 pub use convert::Event;
@@ -21,7 +23,7 @@ pub use convert::Event;
 ///
 /// # Errors
 ///
-/// The Runtime API cannot be reached.
+/// The Runtime API cannot be reached, or its client panicked, as without the variables that Lambda sets.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -38,25 +40,32 @@ pub async fn run<S>(application: S) -> Result<(), Error>
 where
     S: Application,
 {
-    // As a task: before tokio polls the future that it was started with, it asks the system for events.
-    tokio::spawn(after_others(lambda_runtime::run(service(application)))).await?
+    // As a task: before tokio polls the future that it was started with, it asks the system for events. In a set, because
+    // that ends its tasks when it is dropped.
+    let mut task = JoinSet::new();
+    task.spawn(after_others(lambda_runtime::run(service(application))));
+    match task.join_next().await {
+        Some(Ok(ended)) => ended,
+        // The panic's message could hold what came from outside.
+        _ => Err("Lambda's loop panicked".into()),
+    }
 }
 
-/// Polls `future` when the tasks have been polled that wait already. Among them are the HTTP client's, which put a connection
-/// back where the next request looks for one.
+/// Whenever `future` is woken, lets the tasks run first that are queued already. Among them are the HTTP client's, which put
+/// a connection back where the next request looks for one.
 async fn after_others<F>(future: F) -> F::Output
 where
     F: Future,
 {
     let mut future = pin!(future);
-    let mut waited = true;
+    let mut yielded = false;
     poll_fn(|context| {
-        waited = !waited;
-        if waited {
-            return future.as_mut().poll(context);
+        yielded = !yielded;
+        if yielded {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        future.as_mut().poll(context)
     })
     .await
 }
@@ -123,7 +132,11 @@ where
     S: Application,
 {
     service_fn(move |event: LambdaEvent<Event>| {
-        let request = convert::request(event.payload).unwrap_or_default();
+        let mut request = convert::request(event.payload);
+        // The event's own is the trace's root without its parent.
+        if let Some(Ok(trace)) = event.context.xray_trace_id.as_deref().map(HeaderValue::try_from) {
+            request.headers_mut().insert("x-amzn-trace-id", trace);
+        }
         let response = application.clone().oneshot(request.with_lambda_context(event.context));
         async { response.await.map(convert::answer) }
     })
@@ -142,12 +155,51 @@ impl<S> Application for S where
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
+    use std::future::{Ready, ready};
     use std::sync::mpsc;
 
-    use lambda_http::RequestExt as _;
+    use http::Method;
+    use lambda_http::request::RequestContext;
 
     use super::*;
+
+    fn hello(_: Request) -> Ready<Result<Response<Body>, Infallible>> {
+        ready(Ok(Response::new(Body::from("hello"))))
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_panic_outside_of_lambda_is_an_error_without_its_message() {
+        let error = run(service_fn(hello)).await.unwrap_err();
+        assert_eq!(error.to_string(), "Lambda's loop panicked");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_request_that_cannot_be_read_has_its_method_and_context_but_no_path() {
+        let event = r#"{ "rawPath": "/", "headers": { "host": "a b" },
+            "requestContext": { "accountId": "me", "http": { "method": "HEAD" } } }"#;
+        let event: Event = serde_json::from_str(event).unwrap();
+        assert_eq!(format!("{event:?}"), "Event { .. }");
+        let (seen, requests) = mpsc::channel();
+        let handler = service_fn(move |request: Request| {
+            let RequestContext::ApiGatewayV2(context) = request.request_context() else {
+                return hello(request);
+            };
+            let _ = seen.send((
+                request.method().clone(),
+                request.raw_http_path().to_owned(),
+                context.account_id,
+            ));
+            hello(request)
+        });
+        service(handler)
+            .oneshot(LambdaEvent::new(event, Context::default()))
+            .await
+            .unwrap();
+        assert_eq!(
+            requests.recv().unwrap(),
+            (Method::HEAD, String::new(), Some("me".to_owned()))
+        );
+    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn the_warm_up_is_one_marked_view_without_a_cookie() {

@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::guard::Refusal;
 
-/// Without line breaks and indentation, each of which would be sent, and escaped, with every page.
+/// Without line breaks and indentation, each of which would be sent, and escaped, with every page. So a line has to end
+/// where CSS needs no space.
 static STYLE: LazyLock<String> = LazyLock::new(|| include_str!("pages.css").lines().map(str::trim).collect());
 
 /// Our one style sheet by its hash, forms to ourselves, and nothing else (CSP Level 3; OWASP CSP Cheat Sheet).

@@ -1,7 +1,7 @@
 //! A plain HTTP request as the event a Function URL would make of it.
 //!
-//! It then goes through `lambda_http`'s own conversion, so that what the handler sees here is what it sees on Lambda:
-//! joined headers, normalised path, decoded body.
+//! It then goes through `lambda_http`'s conversion, whose requests are those that the handler sees on Lambda (a test
+//! compares them): joined headers, decoded body.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -1,6 +1,11 @@
 //! An event as a request, a response as its answer: version 2.0 of the payload, which Function URLs and HTTP APIs share.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+//!
+//! Unlike `lambda_http`'s, the address is https always, has its path as it was sent and no stage before it; and a body is
+//! text or bytes as its type says, whatever the headers do.
+
+use std::{fmt, mem};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,8 +29,14 @@ use serde_json::value::RawValue;
 /// assert!(serde_json::from_str::<Event>(event).is_ok());
 /// assert!(serde_json::from_str::<Event>(r#"{ "Records": [] }"#).is_err());
 /// ```
-#[derive(Clone, Debug)]
 pub struct Event(ApiGatewayV2httpRequest);
+
+/// Nothing of the request, which holds cookies.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").finish_non_exhaustive()
+    }
+}
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
@@ -58,8 +69,15 @@ const NO_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The request, with what [`RequestExt`](lambda_http::RequestExt) reads of it. `None` if it is none.
-pub(super) fn request(Event(event): Event) -> Option<Request> {
+/// The request, with what [`RequestExt`](lambda_http::RequestExt) reads of it. One that cannot be read has no path.
+pub(super) fn request(Event(mut event): Event) -> Request {
+    let context = mem::take(&mut event.request_context);
+    let mut request = readable(event, context.domain_name.as_deref()).unwrap_or_default();
+    *request.method_mut() = context.http.method.clone();
+    request.with_request_context(RequestContext::ApiGatewayV2(context))
+}
+
+fn readable(event: ApiGatewayV2httpRequest, domain: Option<&str>) -> Option<Request> {
     let mut headers = event.headers;
     if let Some(cookies) = event.cookies
         && let Ok(cookies) = HeaderValue::try_from(cookies.join("; "))
@@ -76,7 +94,11 @@ pub(super) fn request(Event(event): Event) -> Option<Request> {
     }
     let mut uri = http::uri::Parts::default();
     uri.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
-    if let Some(host) = headers.get(header::HOST) {
+    if let Some(host) = headers
+        .get(header::HOST)
+        .map(HeaderValue::as_bytes)
+        .or(domain.map(str::as_bytes))
+    {
         uri.scheme = Some(Scheme::HTTPS);
         uri.authority = Some(authority(host)?);
     }
@@ -87,7 +109,6 @@ pub(super) fn request(Event(event): Event) -> Option<Request> {
     };
 
     let mut request = Request::new(body).with_raw_http_path(path);
-    *request.method_mut() = event.request_context.http.method.clone();
     *request.uri_mut() = Uri::from_parts(uri).ok()?;
     *request.headers_mut() = headers;
     if !query.is_empty() {
@@ -99,14 +120,15 @@ pub(super) fn request(Event(event): Event) -> Option<Request> {
     if !event.stage_variables.is_empty() {
         request = request.with_stage_variables(event.stage_variables);
     }
-    Some(request.with_request_context(RequestContext::ApiGatewayV2(event.request_context)))
+    Some(request)
 }
 
 /// A host and perhaps its port (RFC 9110, section 7.2); a URL could name a user there as well.
-fn authority(host: &HeaderValue) -> Option<Authority> {
-    let authority = Authority::try_from(host.as_bytes()).ok()?;
+fn authority(host: &[u8]) -> Option<Authority> {
+    let authority = Authority::try_from(host.strip_suffix(b":").unwrap_or(host)).ok()?;
     let port = authority.port().map_or(0, |port| 1 + port.as_str().len());
-    (authority.as_str().len() == authority.host().len() + port).then_some(authority)
+    let whole = !authority.host().is_empty() && authority.as_str().len() == authority.host().len() + port;
+    whole.then_some(authority)
 }
 
 /// The answer; its cookies have a place of their own.

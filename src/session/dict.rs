@@ -334,4 +334,17 @@ mod tests {
         assert_eq!(format!("{session:?}"), "{\"pin\": Number}");
         assert!(!format!("{error:?}").contains("4711"));
     }
+
+    #[test]
+    fn a_session_counts_and_lists_its_variables() {
+        let session = Session::default();
+        assert!(session.is_empty());
+        session.insert("username", "admin").unwrap();
+        session.insert("theme", "dark").unwrap();
+        assert!(!session.is_empty());
+        assert_eq!(session.len(), 2);
+        let names: Vec<_> = (&session).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["theme", "username"]);
+        assert_eq!(session.keys(), names);
+    }
 }

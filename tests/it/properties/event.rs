@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderValue, Method, Response, header};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _};
+use lambda_http::{Adapter, Body, Context, LambdaEvent, Request, RequestExt as _};
 use lambda_session::event;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -135,17 +134,22 @@ proptest! {
             event = event.with("/stageVariables", json!({ "stage": parameter }));
         }
         let event = cookies.iter().fold(event, |event, cookie| event.cookie(cookie)).into_value().to_string();
-        let expected: LambdaRequest = serde_json::from_str(&event).expect("an event");
-        let expected = described(&expected.into());
-        let seen = Arc::new(Mutex::new(None));
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&seen);
-        let service = event::service(service_fn(move |request: Request| {
-            *kept.lock().expect("one thread") = Some(described(&request));
+        let handler = service_fn(move |request: Request| {
+            kept.lock().expect("one thread").push(described(&request));
             async { Ok::<_, Infallible>(Response::new(Body::Empty)) }
-        }));
-        let payload = serde_json::from_str(&event).expect("an event");
-        let _ = runtime().block_on(service.oneshot(LambdaEvent::new(payload, Context::default())));
-        prop_assert_eq!(seen.lock().expect("one thread").take(), Some(expected));
+        });
+        let mut context = Context::default();
+        context.xray_trace_id = Some("Root=1-69230000-000000000000000000000001;Parent=53995c3f42cd8ad8".to_owned());
+        let ours = LambdaEvent::new(serde_json::from_str(&event).expect("an event"), context.clone());
+        let theirs = LambdaEvent::new(serde_json::from_str(&event).expect("an event"), context);
+        let runtime = runtime();
+        let _ = runtime.block_on(event::service(handler.clone()).oneshot(ours));
+        let _ = runtime.block_on(Adapter::from(handler).oneshot(theirs));
+        let seen = seen.lock().expect("one thread");
+        prop_assert_eq!(seen.len(), 2);
+        prop_assert_eq!(&seen[0], &seen[1]);
     }
 }
 
