@@ -277,6 +277,7 @@ mod tests {
     fn numbers_that_dynamodb_gives_back_in_another_spelling_are_the_same() {
         for (a, b) in [
             ("1", "1.0"),
+            ("+1", "1"),
             ("0.0000001", "1E-7"),
             ("100", "1e+2"),
             ("-0", "0"),

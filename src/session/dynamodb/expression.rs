@@ -145,3 +145,28 @@ pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
     }
     .tombstone(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::record::{Record, Timeouts};
+    use crate::session::value::{Data, Value};
+
+    #[test]
+    fn as_many_variables_as_an_expression_holds_are_written_one_by_one() {
+        let at = Moment {
+            now: 1,
+            timeouts: Timeouts::default(),
+        };
+        let record = Record::new(Data::new(), &at);
+        let value = Value::Bool(true);
+        for (count, whole) in [(MAX_VARIABLES, false), (MAX_VARIABLES + 1, true)] {
+            let names: Vec<String> = (0..count).map(|n| format!("variable {n}")).collect();
+            let changes = names.iter().map(|name| (name.as_str(), Some(&value)));
+            let update = update(&Update::new(&record, changes), &at);
+            assert_eq!(update.update.contains("#data = :data"), whole, "{count}");
+            // What limits expressions (see `MAX_VARIABLES`).
+            assert!(update.update.len() <= 4096, "{}", update.update.len());
+        }
+    }
+}

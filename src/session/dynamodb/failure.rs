@@ -7,12 +7,10 @@ use std::error::Error;
 use crate::session::error::causes;
 use crate::session::store::{StoreError, StoreErrorKind, Written};
 
-/// The names of errors that are DynamoDB's passing trouble, not our mistake.
+/// The errors that are DynamoDB's passing trouble, though their status says that the request was wrong.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const PASSING: [&str; 6] = [
-    "InternalServerError",
-    "ItemCollectionSizeLimitExceededException",
+const PASSING: [&str; 4] = [
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
@@ -71,5 +69,67 @@ where
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => format!("{error}: {}", causes(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::get_item::GetItemError;
+
+    use super::*;
+
+    fn answered(status: u16, code: Option<&str>, message: Option<&str>) -> StoreError {
+        let response = HttpResponse::new(status.try_into().unwrap(), "".into());
+        let mut metadata = ErrorMetadata::builder();
+        if let Some(code) = code {
+            metadata = metadata.code(code);
+        }
+        if let Some(message) = message {
+            metadata = metadata.message(message);
+        }
+        failed(SdkError::service_error(
+            GetItemError::generic(metadata.build()),
+            response,
+        ))
+    }
+
+    #[test]
+    fn a_name_or_a_status_tells_passing_trouble_from_a_mistake() {
+        use StoreErrorKind::{Rejected, TooLarge, Unavailable};
+        for (status, code, message, kind) in [
+            (400, Some("ThrottlingException"), None, Unavailable),
+            (400, Some("RequestLimitExceeded"), None, Unavailable),
+            (500, Some("InternalServerError"), None, Unavailable),
+            (503, Some("NeverHeardOf"), None, Unavailable),
+            (429, Some("NeverHeardOf"), None, Unavailable),
+            (200, None, None, Unavailable),
+            (403, None, None, Unavailable),
+            (400, Some("AccessDeniedException"), None, Rejected),
+            (400, Some("ValidationException"), Some("One or more values"), Rejected),
+            (
+                400,
+                Some("ValidationException"),
+                Some("Item size has exceeded"),
+                TooLarge,
+            ),
+        ] {
+            assert_eq!(
+                answered(status, code, message).kind(),
+                kind,
+                "{status} {code:?} {message:?}"
+            );
+        }
+        let unsent = SdkError::<GetItemError, _>::construction_failure("no such table name");
+        assert_eq!(failed(unsent).kind(), Rejected);
+        let unanswered = SdkError::<GetItemError, _>::timeout_error("too late");
+        assert_eq!(failed(unanswered).kind(), Unavailable);
+    }
+
+    #[test]
+    fn a_cause_is_dynamodbs_name_and_message_as_far_as_there_are_any() {
+        let cause = |message| causes(&answered(400, Some("ThrottlingException"), message));
+        assert_eq!(cause(None), "ThrottlingException");
+        assert_eq!(cause(Some("slow down")), "ThrottlingException: slow down");
     }
 }

@@ -57,6 +57,23 @@ async fn a_login_takes_over_what_was_written_while_it_replaced_the_session() {
 }
 
 #[tokio::test]
+async fn a_login_takes_over_what_was_written_while_it_was_taking_over() {
+    let (world, site, cookie) = World::logged_in().await;
+    let writer = world.site();
+    let tombstone = world.proxy.hold("UpdateItem");
+    let login = site.start("/login?admin", Some(&cookie));
+    tombstone.arrived().await;
+    writer.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    let taking_over = world.proxy.hold("UpdateItem");
+    tombstone.release();
+    taking_over.arrived().await;
+    writer.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
+    taking_over.release();
+    let new = login.await.expect("an answer").issued();
+    assert_eq!(site.view(&new).await, "colour=blue theme=dark username=admin");
+}
+
+#[tokio::test]
 async fn a_login_under_another_name_takes_nothing_over() {
     let (world, site, cookie) = World::logged_in().await;
     let gate = world.proxy.hold("UpdateItem");
@@ -241,6 +258,30 @@ async fn two_requests_that_take_out_the_last_two_variables_end_the_session() {
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     let held = world.proxy.hold("UpdateItem");
     let slow = site.start("/pop?theme", Some(&cookie));
+    held.arrived().await;
+    world.site().visit("/pop?username", Some(&cookie)).await.assert_done();
+    held.release();
+    slow.await.expect("an answer").assert_logged_out();
+    assert_eq!(site.view(&cookie).await, "");
+}
+
+#[tokio::test]
+async fn taking_out_the_last_variable_of_a_session_that_ended_meanwhile_is_a_logout() {
+    let (world, site, cookie) = World::logged_in().await;
+    let held = world.proxy.hold("UpdateItem");
+    let slow = site.start("/pop?username", Some(&cookie));
+    held.arrived().await;
+    world.site().visit("/logout", Some(&cookie)).await.assert_logged_out();
+    held.release();
+    slow.await.expect("an answer").assert_logged_out();
+}
+
+#[tokio::test]
+async fn renewing_a_session_that_two_requests_emptied_together_ends_it() {
+    let (world, site, cookie) = World::logged_in().await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    let held = world.proxy.hold("UpdateItem");
+    let slow = site.start("/renew-and-pop?theme", Some(&cookie));
     held.arrived().await;
     world.site().visit("/pop?username", Some(&cookie)).await.assert_done();
     held.release();

@@ -189,6 +189,10 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), ValueError> {
                 session.insert(name, value)?;
             }
         }
+        "/renew-and-pop" => {
+            session.renew();
+            drop(session.pop::<String>(name)?);
+        }
         "/set" => session.insert(name, value)?,
         "/both" => {
             for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
