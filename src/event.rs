@@ -3,7 +3,9 @@
 //! `lambda_http` panics on a query or host that is no part of a URL, and on a body that is not the base64 it claims to
 //! be. To Lambda that is a failure of the function: the visitor gets its bare 502, and anybody could ring the alarm.
 
-mod convert;
+mod answer;
+mod headers;
+mod request;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -17,7 +19,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _, service_fn};
 
-pub use convert::Event;
+pub use request::Event;
+
+use answer::Answer;
 
 /// Serves events until Lambda ends the process.
 ///
@@ -132,13 +136,13 @@ where
     S: Application,
 {
     service_fn(move |event: LambdaEvent<Event>| {
-        let mut request = convert::request(event.payload);
+        let mut request = event.payload.into_request();
         // The event's own is the trace's root without its parent.
         if let Some(Ok(trace)) = event.context.xray_trace_id.as_deref().map(HeaderValue::try_from) {
             request.headers_mut().insert("x-amzn-trace-id", trace);
         }
         let response = application.clone().oneshot(request.with_lambda_context(event.context));
-        async { response.await.map(convert::answer) }
+        async { response.await.map(Answer) }
     })
 }
 

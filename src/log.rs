@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{Method, Response};
 use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
@@ -10,6 +10,7 @@ use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{fmt, registry};
 use serde_json::json;
+use time::OffsetDateTime;
 
 use crate::config::Config;
 use crate::metrics;
@@ -53,7 +54,7 @@ pub fn start(config: &Config) {
 /// ```
 pub fn cannot_start(message: &str, json: bool) {
     if json {
-        let timestamp = metrics::timestamp();
+        let timestamp = metrics::timestamp(OffsetDateTime::now_utc());
         let line = json!({ "timestamp": timestamp, "level": "FATAL", "message": message });
         // In one piece: `eprintln!` would write it token by token.
         eprint!("{}", line.to_string() + "\n");
@@ -187,9 +188,9 @@ impl RequestLog {
         };
         let cold = !self.warm.swap(true, Ordering::Relaxed);
         if self.json {
-            let line = metrics::line(&request, self.level, &self.function, cold, SystemTime::now());
+            let line = metrics::line(&request, self.level, &self.function, cold, OffsetDateTime::now_utc());
             // Without a standard output there is nowhere to say so.
-            let _ = std::io::stdout().write_all(line.as_bytes());
+            let _ = std::io::stdout().write_all(&line);
         } else {
             tracing::info!(
                 event = request.event,

@@ -3,12 +3,11 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::sync::LazyLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use lambda_http::tracing::subscriber::fmt::format::Writer;
-use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime as Rfc3339};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A request and its answer.
 #[derive(Serialize)]
@@ -25,9 +24,8 @@ pub(crate) struct Answered<'a> {
 /// The line, ending in a line break: first for people, then for CloudWatch.
 ///
 /// Lambda drops lines whose level is below the function's, and takes one without level or RFC 3339 timestamp for INFO.
-pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bool, now: SystemTime) -> String {
-    let timestamp = timestamp();
-    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bool, now: OffsetDateTime) -> Vec<u8> {
+    let timestamp = timestamp(now);
     let line = Line {
         timestamp: &timestamp,
         level,
@@ -44,21 +42,21 @@ pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bo
             cold_starts: cold.into(),
         },
         aws: Directive {
-            timestamp: u64::try_from(since_1970.as_millis()).unwrap_or_default(),
+            timestamp: now.unix_timestamp() * 1_000 + i64::from(now.millisecond()),
             definitions: &DEFINITIONS,
         },
     };
-    let mut json = serde_json::to_string(&line).unwrap_or_default();
-    json.push('\n');
+    let mut json = Vec::with_capacity(2 * DEFINITIONS.get().len());
+    // Neither the line nor a vector can fail.
+    let _ = serde_json::to_writer(&mut json, &line);
+    json.push(b'\n');
     json
 }
 
-/// Now, as RFC 3339 writes it.
-pub(crate) fn timestamp() -> String {
-    let mut timestamp = String::new();
-    // Writing to a string does not fail.
-    let _ = Rfc3339.format_time(&mut Writer::new(&mut timestamp));
-    timestamp
+/// A time as Lambda wants it.
+pub(crate) fn timestamp(time: OffsetDateTime) -> String {
+    // From the year 10,000 on there is no such text.
+    time.format(&Rfc3339).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -93,7 +91,7 @@ struct Metrics {
 #[serde(rename_all = "PascalCase")]
 struct Directive<'a> {
     /// Milliseconds since 1970.
-    timestamp: u64,
+    timestamp: i64,
     #[serde(rename = "CloudWatchMetrics")]
     definitions: &'a RawValue,
 }
@@ -139,9 +137,8 @@ const fn count(name: &'static str) -> Metric {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json};
+    use time::Duration;
 
     use super::*;
 
@@ -155,10 +152,11 @@ mod tests {
             duration_ms: 1.5,
             request_id: Some("an \"ID\"\n"),
         };
-        let now = UNIX_EPOCH + Duration::from_millis(1_767_225_600_123);
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(1_767_225_600_123);
         let line = line(&request, "WARN", "sessions", cold, now);
-        assert_eq!(line.matches('\n').count(), 1, "{line}");
-        serde_json::from_str(&line).unwrap()
+        let end = line.iter().position(|&byte| byte == b'\n');
+        assert_eq!(end, Some(line.len() - 1));
+        serde_json::from_slice(&line).unwrap()
     }
 
     #[test]
@@ -169,6 +167,7 @@ mod tests {
         assert_eq!(definition["Dimensions"], json!([["FunctionName"]]));
         assert_eq!(line["FunctionName"], "sessions");
         assert_eq!(line["_aws"]["Timestamp"], 1_767_225_600_123_u64);
+        assert_eq!(line["timestamp"], "2026-01-01T00:00:00.123Z");
         let metrics = definition["Metrics"].as_array().unwrap();
         assert_eq!(metrics.len(), 7);
         for metric in metrics {

@@ -201,6 +201,12 @@ mod tests {
     }
 
     #[test]
+    fn time_is_in_seconds_since_1970() {
+        // The years 2025 and 2100.
+        assert!((1_735_689_600..4_102_444_800).contains(&system_clock()));
+    }
+
+    #[test]
     fn nonsense_is_refused_in_words() {
         let timeouts = |idle_seconds, lifetime_seconds| Timeouts {
             idle_seconds,

@@ -135,6 +135,8 @@ mod tests {
     use std::future::Ready;
     use std::task::Waker;
 
+    use tower::{ServiceExt as _, service_fn};
+
     use super::*;
     use crate::session::{DynamoDbStore, Keys};
 
@@ -155,12 +157,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn it_is_not_ready_before_the_service_inside_is() {
+    /// Nobody here has a session, so the store is not called.
+    fn sessions() -> SessionLayer {
         let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
         let store = Arc::new(DynamoDbStore::on_lambda("sessions", None));
-        let sessions = SessionLayer::builder(store, keys).build().unwrap();
-        let ready = sessions.layer(Busy).poll_ready(&mut Context::from_waker(Waker::noop()));
+        SessionLayer::builder(store, keys).build().unwrap()
+    }
+
+    #[test]
+    fn it_is_not_ready_before_the_service_inside_is() {
+        let ready = sessions()
+            .layer(Busy)
+            .poll_ready(&mut Context::from_waker(Waker::noop()));
         assert!(ready.is_pending());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_what_was_made_with_a_session_is_private() {
+        let pages = sessions().layer(service_fn(async |request: Request<String>| {
+            let session = LazySession::of(&request).unwrap();
+            match request.uri().path() {
+                "/view" => drop(session.load().await.unwrap()),
+                "/logout" => session.end(),
+                _ => {}
+            }
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }));
+        for (path, private) in [("/view", true), ("/logout", true), ("/about", false)] {
+            let request = Request::builder().uri(path).body(String::new()).unwrap();
+            let answer = pages.clone().oneshot(request).await.unwrap();
+            let names = [header::VARY, header::CACHE_CONTROL];
+            assert_eq!(
+                names.map(|name| answer.headers().contains_key(name)),
+                [private; 2],
+                "{path}"
+            );
+        }
     }
 }

@@ -266,12 +266,14 @@ async fn two_requests_that_take_out_the_last_two_variables_end_the_session() {
 }
 
 #[tokio::test]
-async fn taking_out_the_last_variable_of_a_session_that_ended_meanwhile_is_a_logout() {
+async fn taking_out_the_last_variable_of_a_session_that_changed_and_ended_meanwhile_is_a_logout() {
     let (world, site, cookie) = World::logged_in().await;
     let held = world.proxy.hold("UpdateItem");
     let slow = site.start("/pop?username", Some(&cookie));
     held.arrived().await;
-    world.site().visit("/logout", Some(&cookie)).await.assert_logged_out();
+    let other = world.site();
+    other.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    other.visit("/logout", Some(&cookie)).await.assert_logged_out();
     held.release();
     slow.await.expect("an answer").assert_logged_out();
 }

@@ -123,9 +123,10 @@ proptest! {
         query in text("([a-z]{1,3}(=[a-z0-9%+]{0,4})?(&[a-z]{1,3}=[a-z]{0,3})?)?"),
         cookies in vec(text("[a-z]{1,4}=[!-+--:<-~]{0,8}"), 0..4),
         body in prop::option::of(text("[ -~\u{80}-\u{fff}]{0,16}")),
+        header in text("[!-~]([ -~\u{80}-\u{fff}]{0,16}[!-~])?"),
         parameter in prop::option::of(text("[a-z]{1,4}")),
     ) {
-        let mut event = Event::new("POST", &path).with("/rawQueryString", query);
+        let mut event = Event::new("POST", &path).with("/rawQueryString", query).with("/headers/Sec-CH-UA", header);
         if let Some(body) = body {
             event = event.with("/body", body).with("/isBase64Encoded", false);
         }

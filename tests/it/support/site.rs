@@ -44,6 +44,8 @@ pub(crate) struct Answer {
     pub(crate) cookie: Option<String>,
     /// The variables as the view found them, as `name=value` in order.
     pub(crate) body: String,
+    /// As the layer counts them.
+    pub(crate) store_calls: Option<u32>,
 }
 
 impl Site {
@@ -106,6 +108,7 @@ impl Answer {
         Self {
             status: response.status().as_u16(),
             cookie,
+            store_calls: response.extensions().get().map(LazySession::store_calls),
             body: response.into_body(),
         }
     }

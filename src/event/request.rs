@@ -1,24 +1,27 @@
-//! An event as a request, a response as its answer: version 2.0 of the payload, which Function URLs and HTTP APIs share.
+//! An event as its request: version 2.0 of the payload, which Function URLs and HTTP APIs share.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
 //! Unlike `lambda_http`'s, the address is https always, has its path as it was sent and no stage before it; and a body is
 //! text or bytes as its type says, whatever the headers do.
 
+use std::collections::HashMap;
 use std::{fmt, mem};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderValue, header};
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
-use lambda_http::{Body, Request, RequestExt as _, Response};
+use lambda_http::{Body, Request, RequestExt as _};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use super::headers::Headers;
 
 /// A request as Lambda hands it over.
 ///
@@ -29,7 +32,23 @@ use serde_json::value::RawValue;
 /// assert!(serde_json::from_str::<Event>(event).is_ok());
 /// assert!(serde_json::from_str::<Event>(r#"{ "Records": [] }"#).is_err());
 /// ```
-pub struct Event(ApiGatewayV2httpRequest);
+pub struct Event(Payload);
+
+/// What a request is made of, of all that there is in the payload.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    cookies: Option<Vec<String>>,
+    headers: Option<Headers>,
+    request_context: ApiGatewayV2httpRequestContext,
+    path_parameters: Option<HashMap<String, String>>,
+    stage_variables: Option<HashMap<String, String>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
 
 /// Nothing of the request, which holds cookies.
 impl fmt::Debug for Event {
@@ -69,23 +88,26 @@ const NO_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The request, with what [`RequestExt`](lambda_http::RequestExt) reads of it. One that cannot be read has no path.
-pub(super) fn request(Event(mut event): Event) -> Request {
-    let context = mem::take(&mut event.request_context);
-    let mut request = readable(event, context.domain_name.as_deref()).unwrap_or_default();
-    *request.method_mut() = context.http.method.clone();
-    request.with_request_context(RequestContext::ApiGatewayV2(context))
+impl Event {
+    /// The request, with what [`RequestExt`](lambda_http::RequestExt) reads of it. One that cannot be read has no path.
+    pub(super) fn into_request(self) -> Request {
+        let Self(mut payload) = self;
+        let context = mem::take(&mut payload.request_context);
+        let mut request = readable(payload, context.domain_name.as_deref()).unwrap_or_default();
+        *request.method_mut() = context.http.method.clone();
+        request.with_request_context(RequestContext::ApiGatewayV2(context))
+    }
 }
 
-fn readable(event: ApiGatewayV2httpRequest, domain: Option<&str>) -> Option<Request> {
-    let mut headers = event.headers;
-    if let Some(cookies) = event.cookies
+fn readable(payload: Payload, domain: Option<&str>) -> Option<Request> {
+    let Headers(mut headers) = payload.headers.unwrap_or_default();
+    if let Some(cookies) = payload.cookies
         && let Ok(cookies) = HeaderValue::try_from(cookies.join("; "))
     {
         headers.insert(header::COOKIE, cookies);
     }
-    let path = event.raw_path.filter(|path| !path.is_empty())?;
-    let query = event.raw_query_string.unwrap_or_default();
+    let path = payload.raw_path.filter(|path| !path.is_empty())?;
+    let query = payload.raw_query_string.unwrap_or_default();
     let mut target = String::from(if path.starts_with('/') { "" } else { "/" });
     target.extend(utf8_percent_encode(&path, NO_PATH));
     if !query.is_empty() {
@@ -102,9 +124,9 @@ fn readable(event: ApiGatewayV2httpRequest, domain: Option<&str>) -> Option<Requ
         uri.scheme = Some(Scheme::HTTPS);
         uri.authority = Some(authority(host)?);
     }
-    let body = match event.body {
+    let body = match payload.body {
         None => Body::Empty,
-        Some(text) if event.is_base64_encoded => Body::Binary(STANDARD.decode(text).ok()?),
+        Some(text) if payload.is_base64_encoded => Body::Binary(STANDARD.decode(text).ok()?),
         Some(text) => Body::Text(text),
     };
 
@@ -114,11 +136,11 @@ fn readable(event: ApiGatewayV2httpRequest, domain: Option<&str>) -> Option<Requ
     if !query.is_empty() {
         request = request.with_query_string_parameters(query.parse::<QueryMap>().unwrap_or_default());
     }
-    if !event.path_parameters.is_empty() {
-        request = request.with_path_parameters(event.path_parameters);
+    if let Some(parameters) = payload.path_parameters {
+        request = request.with_path_parameters(parameters);
     }
-    if !event.stage_variables.is_empty() {
-        request = request.with_stage_variables(event.stage_variables);
+    if let Some(variables) = payload.stage_variables {
+        request = request.with_stage_variables(variables);
     }
     Some(request)
 }
@@ -129,24 +151,4 @@ fn authority(host: &[u8]) -> Option<Authority> {
     let port = authority.port().map_or(0, |port| 1 + port.as_str().len());
     let whole = !authority.host().is_empty() && authority.as_str().len() == authority.host().len() + port;
     whole.then_some(authority)
-}
-
-/// The answer; its cookies have a place of their own.
-pub(super) fn answer(response: Response<Body>) -> ApiGatewayV2httpResponse {
-    let (mut parts, body) = response.into_parts();
-    let mut answer = ApiGatewayV2httpResponse::default();
-    if let header::Entry::Occupied(cookies) = parts.headers.entry(header::SET_COOKIE) {
-        let (_, cookies) = cookies.remove_entry_mult();
-        answer.cookies = cookies
-            .filter_map(|cookie| cookie.to_str().map(str::to_owned).ok())
-            .collect();
-    }
-    answer.status_code = parts.status.as_u16().into();
-    answer.headers = parts.headers;
-    answer.is_base64_encoded = matches!(body, Body::Binary(_));
-    answer.body = Some(match body {
-        Body::Empty => Body::Text(String::new()),
-        body => body,
-    });
-    answer
 }
