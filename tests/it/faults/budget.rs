@@ -152,3 +152,11 @@ async fn views_of_the_librarys_users_keep_to_the_table() {
         ["GetItem", "UpdateItem"]
     );
 }
+
+/// The SDK's own is seven times as long and tells the system, the compiler and the configuration.
+#[tokio::test]
+async fn a_call_tells_whose_it_is_and_no_more() {
+    let (world, ..) = World::logged_in().await;
+    let name = concat!("lambda-session/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(world.proxy.calls()[0].user_agents, [name, ""]);
+}

@@ -35,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) invocation: String,
     /// The SDK's number of the attempt, from 1.
     pub(crate) attempt: u32,
+    /// The headers that say whose call it is.
+    pub(crate) user_agents: Vec<String>,
     /// How many calls of this operation have arrived, this one included.
     pub(crate) nth: usize,
     /// The connection it came on, numbered from 0.
@@ -239,6 +241,7 @@ impl Shared {
             request: serde_json::from_slice(body).unwrap_or_default(),
             invocation: header("amz-sdk-invocation-id").to_owned(),
             attempt: attempt.and_then(|number| number.parse().ok()).unwrap_or_default(),
+            user_agents: ["user-agent", "x-amz-user-agent"].map(header).map(str::to_owned).into(),
             connection,
             arrived: Instant::now(),
             status: None,
