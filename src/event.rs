@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::{Body, Context, Error, Request, RequestExt as _, Response};
 use serde::Serialize;
@@ -22,6 +22,8 @@ use tower::{Service, ServiceExt as _, service_fn};
 pub use request::Event;
 
 use answer::Answer;
+
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
 /// Serves events until Lambda ends the process.
 ///
@@ -139,7 +141,7 @@ where
         let mut request = event.payload.into_request();
         // The event's own is the trace's root without its parent.
         if let Some(Ok(trace)) = event.context.xray_trace_id.as_deref().map(HeaderValue::try_from) {
-            request.headers_mut().insert("x-amzn-trace-id", trace);
+            let _ = request.headers_mut().try_insert(TRACE_ID, trace);
         }
         let response = application.clone().oneshot(request.with_lambda_context(event.context));
         async { response.await.map(Answer) }

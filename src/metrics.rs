@@ -21,6 +21,9 @@ pub(crate) struct Answered<'a> {
     pub(crate) request_id: Option<&'a str>,
 }
 
+/// More bytes than a line has, so that it need not grow.
+const MOST: usize = 1024;
+
 /// The line, ending in a line break: first for people, then for CloudWatch.
 ///
 /// Lambda drops lines whose level is below the function's, and takes one without level or RFC 3339 timestamp for INFO.
@@ -46,7 +49,7 @@ pub(crate) fn line(request: &Answered<'_>, level: &str, function: &str, cold: bo
             definitions: &DEFINITIONS,
         },
     };
-    let mut json = Vec::with_capacity(2 * DEFINITIONS.get().len());
+    let mut json = Vec::with_capacity(MOST);
     // Neither the line nor a vector can fail.
     let _ = serde_json::to_writer(&mut json, &line);
     json.push(b'\n');

@@ -1,16 +1,21 @@
 //! The headers of an event.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
-use std::str::FromStr;
+use std::str::FromStr as _;
 
-use http::{HeaderMap, HeaderName};
-use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Read without the strings, one for each name and each value, that would not be needed again.
-#[derive(Default)]
-pub(super) struct Headers(pub(super) HeaderMap);
+/// `None` if one of them is none to HTTP. Read without the strings that would not be needed again.
+pub(super) struct Headers(pub(super) Option<HeaderMap>);
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self(Some(HeaderMap::new()))
+    }
+}
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
@@ -21,61 +26,39 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// As many as a browser and Lambda send together, so that the map does not grow.
-const MOST: usize = 24;
+/// More than a browser and Lambda send together, so that the map need not grow.
+const USUAL: usize = 48;
+
+/// A name or a value.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 struct Map;
 
 impl<'de> Visitor<'de> for Map {
-    type Value = HeaderMap;
+    type Value = Option<HeaderMap>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("headers")
     }
 
-    fn visit_map<A>(self, mut entries: A) -> Result<HeaderMap, A::Error>
+    fn visit_map<A>(self, mut entries: A) -> Result<Self::Value, A::Error>
     where
         A: MapAccess<'de>,
     {
-        let mut headers = HeaderMap::with_capacity(MOST);
+        let mut headers = HeaderMap::with_capacity(USUAL);
+        let mut whole = true;
         while let Some((Text(name), Text(value))) = entries.next_entry()? {
-            headers.insert::<HeaderName>(name, value);
+            whole &= insert(&mut headers, &name, &value).is_some();
         }
-        Ok(headers)
+        Ok(whole.then_some(headers))
     }
 }
 
-/// What a string of the event stands for.
-struct Text<T>(T);
-
-impl<'de, T> Deserialize<'de> for Text<T>
-where
-    T: FromStr,
-{
-    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
-    where
-        D: Deserializer<'de>,
-    {
-        deserializer.deserialize_str(Parse(PhantomData)).map(Self)
-    }
-}
-
-struct Parse<T>(PhantomData<T>);
-
-impl<T> Visitor<'_> for Parse<T>
-where
-    T: FromStr,
-{
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a header's name or value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<T, E>
-    where
-        E: Error,
-    {
-        text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
-    }
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Option<()> {
+    let name = HeaderName::from_str(name).ok()?;
+    let value = HeaderValue::from_str(value).ok()?;
+    // A map holds 24,576 names at most.
+    headers.try_insert(name, value).ok()?;
+    Some(())
 }

@@ -2,8 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 //!
-//! Unlike `lambda_http`'s, the address is https always, has its path as it was sent and no stage before it; and a body is
-//! text or bytes as its type says, whatever the headers do.
+//! Only what the format documents is read. Unlike `lambda_http`'s, the address is https always, has its path as it was sent
+//! and no stage before it.
 
 use std::collections::HashMap;
 use std::{fmt, mem};
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Event {
         D: Deserializer<'de>,
     {
         // Lambda's runtime keeps the path of every value it reads, for errors; within a raw value it has nothing to keep.
-        let event = <Box<RawValue>>::deserialize(deserializer)?;
+        let event = <&RawValue>::deserialize(deserializer)?;
         serde_json::from_str(event.get()).map(Self).map_err(|_| {
             // Lambda's runtime logs it; what is wrong with it can be something from outside.
             D::Error::custom("this is no request of a Function URL or an HTTP API (payload format 2.0)")
@@ -100,14 +100,19 @@ impl Event {
 }
 
 fn readable(payload: Payload, domain: Option<&str>) -> Option<Request> {
-    let Headers(mut headers) = payload.headers.unwrap_or_default();
-    if let Some(cookies) = payload.cookies
-        && let Ok(cookies) = HeaderValue::try_from(cookies.join("; "))
-    {
-        headers.insert(header::COOKIE, cookies);
+    let mut headers = payload.headers.unwrap_or_default().0?;
+    if let Some(mut cookies) = payload.cookies {
+        // One that is none to HTTP does not cost the others.
+        cookies.retain(|cookie| HeaderValue::from_str(cookie).is_ok());
+        let cookies = HeaderValue::try_from(cookies.join("; ")).ok()?;
+        headers.try_insert(header::COOKIE, cookies).ok()?;
     }
     let path = payload.raw_path.filter(|path| !path.is_empty())?;
+    // A fragment would not be in the URL.
     let query = payload.raw_query_string.unwrap_or_default();
+    if query.contains('#') {
+        return None;
+    }
     let mut target = String::from(if path.starts_with('/') { "" } else { "/" });
     target.extend(utf8_percent_encode(&path, NO_PATH));
     if !query.is_empty() {

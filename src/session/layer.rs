@@ -116,14 +116,19 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
 /// section 8.8), unless the handler knows better. One `Vary` header, because payload format 2.0 keeps one of a name.
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    let mut vary: Vec<_> = headers
-        .get_all(header::VARY)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    vary.push(b"Cookie");
-    if let Ok(vary) = HeaderValue::from_bytes(&vary.join(&b", "[..])) {
-        headers.insert(header::VARY, vary);
+    let cookie = HeaderValue::from_static("Cookie");
+    if headers.contains_key(header::VARY) {
+        headers.append(header::VARY, cookie);
+        let values: Vec<_> = headers
+            .get_all(header::VARY)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        if let Ok(vary) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
+            headers.insert(header::VARY, vary);
+        }
+    } else {
+        headers.insert(header::VARY, cookie);
     }
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);

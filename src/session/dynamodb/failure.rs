@@ -10,8 +10,9 @@ use crate::session::store::{StoreError, StoreErrorKind, Written};
 /// The errors that are DynamoDB's passing trouble, though their status says that the request was wrong.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const PASSING: [&str; 4] = [
+const PASSING: [&str; 5] = [
     "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
     "RequestLimitExceeded",
     "ThrottlingException",
     "TransactionConflictException",
