@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::artifact::Artifacts;
+use crate::rounds::measure;
 use crate::routes::{Route, log_in};
 use crate::sandbox::{Sandbox, bytes};
 use crate::world::{Counter, Traffic, World};
@@ -86,14 +87,9 @@ pub(crate) fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Fa
 
 /// CPU microseconds a request.
 fn cpu(sandbox: &mut Sandbox, event: &[u8], times: usize) -> Result<f64, Failure> {
-    let before = sandbox.cpu()?;
-    for _ in 0..times {
-        let answer = sandbox.invoke(event)?;
-        if answer.status != 200 {
-            return Err(format!("an answer {}: {}", answer.status, answer.body).into());
-        }
-    }
-    Ok((sandbox.cpu()?.saturating_sub(before)).as_secs_f64() * 1e6 / times as f64)
+    let mut sample = Default::default();
+    measure(sandbox, vec![event.to_vec(); times], &mut sample)?;
+    Ok(sample.1.as_secs_f64() * 1e6 / times as f64)
 }
 
 /// Gives a session so many variables beside its own.

@@ -23,6 +23,7 @@ mod artifact;
 mod chart;
 mod compare;
 mod growth;
+mod processor;
 mod report;
 mod rounds;
 mod routes;
@@ -48,10 +49,13 @@ fn main() -> Result<(), Failure> {
     if let [compare, directory, ..] = arguments.as_slice()
         && compare == "--compare"
     {
-        return compare::run(directory.as_ref(), &world::World::start()?);
+        let world = world::World::start()?;
+        processor::of_functions()?;
+        return compare::run(directory.as_ref(), &world);
     }
     let artifacts = artifact::Artifacts::build()?;
     let world = world::World::start()?;
+    processor::of_functions()?;
     let figures = rounds::run(&artifacts, &world)?;
     let traffic = growth::traffic(&artifacts, &world)?;
     let growth = growth::run(&artifacts, &world)?;

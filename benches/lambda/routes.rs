@@ -147,8 +147,11 @@ pub(crate) fn login() -> Event {
 
 /// Logs in, and gives the cookie.
 pub(crate) fn log_in(sandbox: &mut Sandbox) -> Result<String, Failure> {
-    let answer = sandbox.invoke(&bytes(login()))?;
-    answer
-        .cookie
-        .ok_or_else(|| format!("a login set no cookie: {} {}", answer.status, answer.body).into())
+    let answer = sandbox.invoke(&bytes(login()))?.read()?;
+    let cookie = answer["cookies"][0]
+        .as_str()
+        .or(answer["headers"]["set-cookie"].as_str());
+    let pair = cookie.and_then(|cookie| cookie.split(';').next());
+    pair.map(str::to_owned)
+        .ok_or_else(|| format!("a login set no cookie: {answer}").into())
 }

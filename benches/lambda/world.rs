@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::embedded::{Embedded, table};
 use crate::tls::Terminator;
-use crate::{Failure, artifact};
+use crate::{Failure, artifact, processor};
 
 /// The argument that makes this program the embedded `DynamoDB`.
 pub(crate) const SERVE: &str = "--serve-dynamodb";
@@ -94,6 +94,7 @@ fn authority() -> PathBuf {
 
 /// Serves until standard input ends.
 pub(crate) fn serve(table: &str) -> Result<(), Failure> {
+    processor::of_the_store()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
