@@ -27,10 +27,12 @@ use super::headers::Headers;
 ///
 /// ```
 /// use lambda_session::event::Event;
+/// use serde_json::json;
 ///
-/// let event = r#"{ "rawPath": "/", "requestContext": { "http": { "method": "GET" } } }"#;
-/// assert!(serde_json::from_str::<Event>(event).is_ok());
-/// assert!(serde_json::from_str::<Event>(r#"{ "Records": [] }"#).is_err());
+/// let event = json!({ "rawPath": "/", "requestContext": { "http": { "method": "GET" } } });
+/// assert!(serde_json::from_str::<Event>(&event.to_string()).is_ok());
+/// assert!(serde_json::from_value::<Event>(event).is_ok());
+/// assert!(serde_json::from_value::<Event>(json!({ "Records": [] })).is_err());
 /// ```
 pub struct Event(Payload);
 
@@ -63,7 +65,7 @@ impl<'de> Deserialize<'de> for Event {
         D: Deserializer<'de>,
     {
         // Lambda's runtime keeps the path of every value it reads, for errors; within a raw value it has nothing to keep.
-        let event = <&RawValue>::deserialize(deserializer)?;
+        let event = <Box<RawValue>>::deserialize(deserializer)?;
         serde_json::from_str(event.get()).map(Self).map_err(|_| {
             // Lambda's runtime logs it; what is wrong with it can be something from outside.
             D::Error::custom("this is no request of a Function URL or an HTTP API (payload format 2.0)")
