@@ -1,138 +1,165 @@
-//! The three paths: a request and its session in, a response out.
+//! The route table and its views: a request and its session in, a response out.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
+use lambda_session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store};
 use maud::Markup;
-use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::config::Config;
-use crate::event::WarmUp;
-use crate::form::{self, FormError};
-use crate::log::RequestLog;
-use crate::session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store, ValueError};
-use crate::{guard, headers, log, pages};
+use crate::log::{Event, Line};
+use crate::web::form::{self, FormError};
+use crate::web::{headers, pages, same_origin};
 
 /// The session variable that says who is logged in.
 const USERNAME: &str = "username";
 
-/// The whole application over a store: what `main` gives to Lambda and `cargo local` serves on a port.
-///
-/// # Errors
-///
-/// [`BuildError`] if the configuration's timeouts are zero, which [`Config::from_env`] does not allow.
-///
-/// ```
-/// use std::sync::Arc;
-///
-/// use lambda_http::{Request, RequestExt};
-/// use lambda_session::{app, config::Config, session::DynamoDbStore};
-/// use tower::ServiceExt;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-/// # let config = Config::from_env(|name| match name {
-/// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
-/// #     "TABLE_NAME" => Some("sessions"),
-/// #     _ => None,
-/// # })?;
-/// let store = DynamoDbStore::on_lambda(&config.table_name, None);
-/// let service = app::service(&config, Arc::new(store))?;
-/// let answer = service.oneshot(Request::default().with_raw_http_path("/")).await?;
-/// assert_eq!(answer.status(), 200);
-/// # Ok(())
-/// # }
-/// ```
-pub fn service(
-    config: &Config,
-    store: Arc<dyn Store>,
-) -> Result<
-    impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<>,
-    BuildError,
-> {
-    let secure = config.secure;
-    let sessions = SessionLayer::builder(store, config.keys.clone())
-        .timeouts(config.timeouts)
-        .secure(secure)
-        .build()?;
-    let lines = Arc::new(RequestLog::new(config));
-    let routed = sessions.layer(service_fn(move |request| respond(request, secure)));
-    Ok(service_fn(move |request: Request| {
-        let start = Instant::now();
-        let method = request.method().clone();
-        let route = Route::of(&request);
-        let warm_up = request.extensions().get::<WarmUp>().is_some();
-        let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
-        let response = routed.clone().oneshot(request);
-        let lines = Arc::clone(&lines);
-        async move {
-            let mut response = finished(response.await?, &method, secure);
-            if warm_up {
-                // Nobody asked, so there is nothing to log.
-                return Ok(response);
-            }
-            let line = log::Line {
-                route: route.name(),
-                method: &method,
-                request_id: invocation.as_deref(),
-                duration: start.elapsed(),
-            };
-            lines.write(&line, &mut response);
-            Ok(response)
-        }
-    }))
-}
+/// Every path there is, with its methods and who answers them. The path is the route's name in the log, and the methods
+/// are the `Allow` of a 405.
+static ROUTES: [(&str, &[(Method, View)]); 3] = [
+    ("/", &[(Method::GET, View::Home), (Method::HEAD, View::Home)]),
+    (
+        "/login",
+        &[
+            (Method::GET, View::LoginForm),
+            (Method::HEAD, View::LoginForm),
+            (Method::POST, View::Login),
+        ],
+    ),
+    ("/logout", &[(Method::GET, View::Logout)]),
+];
 
-/// The pages there are.
+/// Who answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
+enum View {
     Home,
+    LoginForm,
     Login,
     Logout,
-    Unknown,
-    /// No path at all, which no HTTP request has: what [`event`](crate::event) leaves of one that cannot be read.
-    Malformed,
 }
 
-impl Route {
-    /// By the path as it was sent. `lambda_http::run` would normalize the one in the URI, so that `/../login` would be ours.
-    fn of(request: &Request) -> Self {
-        match request.raw_http_path() {
-            "/" => Self::Home,
-            "/login" => Self::Login,
-            "/logout" => Self::Logout,
-            "" => Self::Malformed,
-            _ => Self::Unknown,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Home => "/",
-            Self::Login => "/login",
-            Self::Logout => "/logout",
-            Self::Unknown => "unknown",
-            Self::Malformed => "malformed",
-        }
-    }
+/// What the route table says about a request.
+enum Routed {
+    To(View),
+    /// The path is one of ours, the method is not one of its.
+    NotAllowed(&'static [(Method, View)]),
+    NotFound,
+    /// No path at all, which no HTTP request has.
+    Unreadable,
 }
 
-async fn respond(request: Request, secure: bool) -> Result<Response<Body>, Infallible> {
-    let response = match (Route::of(&request), request.method()) {
-        (Route::Home, &Method::GET | &Method::HEAD) => home(&request).await,
-        (Route::Login, &Method::GET | &Method::HEAD) => Ok(page(StatusCode::OK, pages::login(None))),
-        (Route::Login, &Method::POST) => login(&request, secure).await,
-        (Route::Logout, &Method::GET) => logout(&request, secure),
-        (Route::Home, _) => Ok(not_allowed("GET, HEAD")),
-        (Route::Login, _) => Ok(not_allowed("GET, HEAD, POST")),
-        (Route::Logout, _) => Ok(not_allowed("GET")),
-        (Route::Unknown, _) => Ok(problem(StatusCode::NOT_FOUND)),
-        (Route::Malformed, _) => Ok(problem(StatusCode::BAD_REQUEST)),
+/// Finds a request's route, and the route's name in the log.
+fn route(method: &Method, path: &str) -> (&'static str, Routed) {
+    if path.is_empty() {
+        return ("unreadable", Routed::Unreadable);
+    }
+    let Some((name, views)) = ROUTES.iter().find(|(known, _)| *known == path) else {
+        return ("unknown", Routed::NotFound);
     };
-    Ok(response.unwrap_or_else(SessionError::into_response))
+    let view = views.iter().find(|(allowed, _)| allowed == method);
+    (
+        name,
+        view.map_or(Routed::NotAllowed(views), |(_, view)| Routed::To(*view)),
+    )
+}
+
+/// The whole application. A clone shares everything.
+#[derive(Clone)]
+pub(crate) struct App {
+    sessions: SessionLayer,
+    secure: bool,
+    /// Whether this process has answered a request.
+    warm: Arc<AtomicBool>,
+}
+
+impl App {
+    /// Builds the application over a store.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a timeout is zero, which [`Config::from_env`] does not allow.
+    pub(crate) fn new(config: &Config, store: impl Store + 'static) -> Result<Self, BuildError> {
+        let sessions = SessionLayer::builder(store, config.keys.clone())
+            .idle_timeout(config.idle_timeout)
+            .lifetime(config.lifetime)
+            .secure(config.secure)
+            .build()?;
+        Ok(Self {
+            sessions,
+            secure: config.secure,
+            warm: Arc::default(),
+        })
+    }
+
+    /// Answers a request, and says what is to be logged about it.
+    pub(crate) async fn answer(&self, request: Request) -> (Response<Body>, Line) {
+        let start = Instant::now();
+        let method = request.method().clone();
+        let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
+        // By the path as it was sent: `lambda_http` normalizes the one in the URI, so that `/../login` would be ours.
+        let (route, routed) = route(&method, request.raw_http_path());
+        let response = match routed {
+            Routed::To(view) => self.view(view, request).await,
+            Routed::NotAllowed(views) => not_allowed(views),
+            Routed::NotFound => problem(StatusCode::NOT_FOUND),
+            Routed::Unreadable => problem(StatusCode::BAD_REQUEST),
+        };
+        let mut response = finished(response, self.secure);
+        if method == Method::HEAD {
+            *response.body_mut() = Body::Empty;
+        }
+        let line = Line {
+            event: response.extensions().get().copied(),
+            route,
+            method: Some(method),
+            status: response.status(),
+            store_calls: response.extensions().get().map_or(0, LazySession::store_calls),
+            duration: start.elapsed(),
+            request_id: invocation,
+        };
+        (response, line)
+    }
+
+    /// Answers an event that is no HTTP request, and logs it.
+    pub(crate) fn unreadable(&self, invocation: Option<&str>) -> Response<Body> {
+        let start = Instant::now();
+        let response = finished(problem(StatusCode::BAD_REQUEST), self.secure);
+        self.log(&Line {
+            event: None,
+            route: "unreadable",
+            method: None,
+            status: response.status(),
+            store_calls: 0,
+            duration: start.elapsed(),
+            request_id: invocation.map(str::to_owned),
+        });
+        response
+    }
+
+    /// Writes a request's line.
+    pub(crate) fn log(&self, line: &Line) {
+        line.write(!self.warm.swap(true, Ordering::Relaxed));
+    }
+
+    async fn view(&self, view: View, request: Request) -> Response<Body> {
+        let secure = self.secure;
+        let service = self.sessions.layer(service_fn(move |request: Request| async move {
+            let response = match view {
+                View::Home => home(&request).await,
+                View::LoginForm => Ok(page(StatusCode::OK, pages::login(None))),
+                View::Login => login(&request, secure).await,
+                View::Logout => logout(&request, secure),
+            };
+            Ok::<_, Infallible>(response.unwrap_or_else(SessionError::into_response))
+        }));
+        let Ok(response) = service.oneshot(request).await;
+        response
+    }
 }
 
 /// `if 'username' in session: …`
@@ -143,9 +170,9 @@ async fn home(request: &Request) -> Result<Response<Body>, SessionError> {
 
 /// `session['username'] = request.form['username']`
 async fn login(request: &Request, secure: bool) -> Result<Response<Body>, SessionError> {
-    if guard::same_origin(request.headers(), secure).is_err() {
-        return Ok(log::event(
-            log::Event::Refused,
+    if same_origin::check(request.headers(), secure).is_err() {
+        return Ok(noted(
+            Event::Refused,
             page(StatusCode::FORBIDDEN, pages::refused_login()),
         ));
     }
@@ -160,37 +187,35 @@ async fn login(request: &Request, secure: bool) -> Result<Response<Body>, Sessio
         }
     };
     let session = LazySession::of(request)?.load().await?;
-    Ok(match log_in(&session, &name) {
-        Ok(()) => log::event(log::Event::Login, redirect_home()),
-        Err(error) => {
-            tracing::error!(%error, "a username does not fit the session");
-            problem(StatusCode::INTERNAL_SERVER_ERROR)
-        }
-    })
-}
-
-/// Under another name the variables are another person's.
-fn log_in(session: &Session, name: &str) -> Result<(), ValueError> {
-    if username(session).is_none_or(|current| current != name) {
+    // Under another name the variables are another person's.
+    if username(&session).is_none_or(|current| current != name) {
         session.clear();
     }
     session.renew();
-    session.insert(USERNAME, name)
+    session.insert(USERNAME, name)?;
+    Ok(noted(Event::Login, redirect_home()))
 }
 
 /// `session.pop('username', None)`, and with it the session.
 fn logout(request: &Request, secure: bool) -> Result<Response<Body>, SessionError> {
-    if let Err(refusal) = guard::same_origin(request.headers(), secure) {
+    if let Err(refusal) = same_origin::check(request.headers(), secure) {
         let shown = page(StatusCode::FORBIDDEN, pages::refused_logout(refusal));
-        return Ok(log::event(log::Event::Refused, shown));
+        return Ok(noted(Event::Refused, shown));
     }
     LazySession::of(request)?.end();
-    Ok(log::event(log::Event::Logout, redirect_home()))
+    Ok(noted(Event::Logout, redirect_home()))
 }
 
-/// Whoever put something else than text there is not logged in by it.
+/// A variable of another type than text logs nobody in.
 fn username(session: &Session) -> Option<String> {
     session.get(USERNAME).ok().flatten()
+}
+
+/// Notes on a response what its request did. A response that is replaced because the session could not be saved loses
+/// the note, because then it was not done.
+fn noted(event: Event, mut response: Response<Body>) -> Response<Body> {
+    response.extensions_mut().insert(event);
+    response
 }
 
 fn page(status: StatusCode, content: Markup) -> Response<Body> {
@@ -210,10 +235,12 @@ fn problem(status: StatusCode) -> Response<Body> {
     page(status, pages::problem(status))
 }
 
-fn not_allowed(methods: &'static str) -> Response<Body> {
+fn not_allowed(views: &[(Method, View)]) -> Response<Body> {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED);
-    let methods = HeaderValue::from_static(methods);
-    response.headers_mut().insert(header::ALLOW, methods);
+    let methods: Vec<_> = views.iter().map(|(method, _)| method.as_str()).collect();
+    if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
     response
 }
 
@@ -226,41 +253,47 @@ fn redirect_home() -> Response<Body> {
     response
 }
 
-/// What every answer has in common: our own page for a session that could not be loaded or saved, the headers, and no
-/// body for HEAD.
-fn finished(mut response: Response<Body>, method: &Method, secure: bool) -> Response<Body> {
-    if let Some(error) = response.extensions_mut().remove::<SessionError>() {
-        let extensions = std::mem::take(response.extensions_mut());
-        let content = pages::problem(error.status());
-        response = error.into_response();
+/// What every response has in common: our own page for a session that could not be loaded or saved, and the headers.
+fn finished(mut response: Response<Body>, secure: bool) -> Response<Body> {
+    if response.extensions().get::<SessionError>().is_some() {
+        let content = pages::problem(response.status());
         show(&mut response, content);
-        *response.extensions_mut() = extensions;
     }
     headers::set(&mut response, secure);
-    if method == Method::HEAD {
-        *response.body_mut() = Body::Empty;
-    }
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use lambda_session::SessionErrorKind;
+
     use super::*;
 
-    /// None of the three paths changes a session that could end meanwhile, but what is built on them may.
+    /// None of the three paths changes a session that could end meanwhile, but a view that somebody adds may.
     #[test]
-    fn a_session_that_could_not_be_saved_is_answered_with_our_page_and_no_cookie() {
-        let mut saved = redirect_home();
-        let cookie = HeaderValue::from_static("session=x");
-        saved.headers_mut().insert(header::SET_COOKIE, cookie);
-        saved.extensions_mut().insert(SessionError::Gone);
-        let answer = finished(saved, &Method::POST, true);
-        assert_eq!(answer.status(), StatusCode::CONFLICT);
-        assert!(!answer.headers().contains_key(header::SET_COOKIE));
+    fn a_session_that_could_not_be_saved_is_answered_with_our_page() {
+        let error = LazySession::of(&Request::default()).unwrap_err();
+        assert_eq!(error.kind(), SessionErrorKind::NoLayer);
+        let answer = finished(error.into_response(), true);
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
         let Body::Text(page) = answer.body() else {
             panic!("{answer:?}")
         };
-        assert!(page.contains("Nothing was saved"), "{page}");
+        assert!(page.contains("Something went wrong"), "{page}");
+    }
+
+    #[test]
+    fn no_path_stands_in_the_table_twice_and_no_method_twice_in_a_path() {
+        for (at, (path, views)) in ROUTES.iter().enumerate() {
+            assert!(ROUTES[..at].iter().all(|(earlier, _)| earlier != path), "{path}");
+            for (at, (method, _)) in views.iter().enumerate() {
+                assert!(
+                    views[..at].iter().all(|(earlier, _)| earlier != method),
+                    "{method} {path}"
+                );
+            }
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! The environment: what the function needs to know, checked once at the start.
 
 use std::ffi::OsString;
-use std::fmt;
+use std::time::Duration;
 
 use http::Uri;
+use lambda_session::{Keys, MIN_KEY_BYTES};
 use thiserror::Error;
-
-use crate::session::{Keys, MIN_KEY_BYTES, Timeouts};
 
 /// Longest timeout that makes sense, in seconds: a year.
 const LONGEST_TIMEOUT: u64 = 365 * 24 * 60 * 60;
@@ -15,50 +14,29 @@ const LONGEST_TIMEOUT: u64 = 365 * 24 * 60 * 60;
 const UNRESOLVED: &str = "{{resolve:";
 
 /// The function's configuration.
-#[derive(Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// `SECRET_KEY` and `SECRET_KEY_FALLBACKS`.
-    pub keys: Keys,
+    pub(crate) keys: Keys,
     /// `TABLE_NAME`.
-    pub table_name: String,
-    /// `SESSION_IDLE_TIMEOUT` and `SESSION_LIFETIME`.
-    pub timeouts: Timeouts,
+    pub(crate) table_name: String,
+    /// `SESSION_IDLE_TIMEOUT`. The default is half an hour.
+    pub(crate) idle_timeout: Duration,
+    /// `SESSION_LIFETIME`. The default is half a day.
+    pub(crate) lifetime: Duration,
     /// `SESSION_COOKIE_SECURE`.
-    pub secure: bool,
+    pub(crate) secure: bool,
     /// `DYNAMODB_ENDPOINT`.
-    pub dynamodb_endpoint: Option<String>,
-    /// `AWS_LAMBDA_LOG_LEVEL`.
-    pub log_level: LogLevel,
+    pub(crate) dynamodb_endpoint: Option<String>,
+    /// `AWS_LAMBDA_LOG_LEVEL`: the least severe event that is logged.
+    pub(crate) log_level: tracing::Level,
     /// Whether `AWS_LAMBDA_LOG_FORMAT` is JSON.
-    pub log_json: bool,
-    /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets; the dimension of the metrics.
-    pub function_name: Option<String>,
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogLevel {
-    /// The least severe event that is logged.
-    pub events: tracing::Level,
-    /// The level on a request's line: `INFO`, or the lowest that Lambda lets through, because it drops lines itself and
-    /// the metrics in them would be lost.
-    pub requests: &'static str,
-}
-
-/// Keys and tables are nobody's business.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("timeouts", &self.timeouts)
-            .field("secure", &self.secure)
-            .finish_non_exhaustive()
-    }
+    pub(crate) log_json: bool,
 }
 
 /// A variable that is missing or wrong, and what would be right. Never shows the value.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{variable} {problem}")]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     variable: &'static str,
     problem: String,
 }
@@ -79,22 +57,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigError`] names the first variable that is missing or wrong.
-    ///
-    /// ```
-    /// use lambda_session::config::Config;
-    ///
-    /// let config = Config::from_env(|name| match name {
-    ///     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
-    ///     "TABLE_NAME" => Some("sessions"),
-    ///     _ => None,
-    /// })?;
-    /// assert_eq!(config.timeouts.idle_seconds, 1800);
-    ///
-    /// let error = Config::from_env(|_| None::<String>).unwrap_err();
-    /// assert!(error.to_string().starts_with("SECRET_KEY is not set"));
-    /// # Ok::<(), lambda_session::config::ConfigError>(())
-    /// ```
-    pub fn from_env<V: Into<OsString>>(variable: impl Fn(&str) -> Option<V>) -> Result<Self, ConfigError> {
+    pub(crate) fn from_env<V: Into<OsString>>(variable: impl Fn(&str) -> Option<V>) -> Result<Self, ConfigError> {
         let read = |name: &'static str| match variable(name).map(|value| value.into().into_string()) {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value).filter(|value| !value.is_empty())),
@@ -103,23 +66,12 @@ impl Config {
         Ok(Self {
             keys: keys(read("SECRET_KEY")?, read("SECRET_KEY_FALLBACKS")?)?,
             table_name: table_name(read("TABLE_NAME")?)?,
-            timeouts: Timeouts {
-                idle_seconds: seconds(
-                    "SESSION_IDLE_TIMEOUT",
-                    read("SESSION_IDLE_TIMEOUT")?,
-                    Timeouts::default().idle_seconds,
-                )?,
-                lifetime_seconds: seconds(
-                    "SESSION_LIFETIME",
-                    read("SESSION_LIFETIME")?,
-                    Timeouts::default().lifetime_seconds,
-                )?,
-            },
+            idle_timeout: seconds("SESSION_IDLE_TIMEOUT", read("SESSION_IDLE_TIMEOUT")?, 1_800)?,
+            lifetime: seconds("SESSION_LIFETIME", read("SESSION_LIFETIME")?, 43_200)?,
             secure: secure(read("SESSION_COOKIE_SECURE")?)?,
             dynamodb_endpoint: read("DYNAMODB_ENDPOINT")?.map(endpoint).transpose()?,
             log_level: log_level(read("AWS_LAMBDA_LOG_LEVEL")?)?,
             log_json: log_json(read("AWS_LAMBDA_LOG_FORMAT")?)?,
-            function_name: read("AWS_LAMBDA_FUNCTION_NAME")?,
         })
     }
 }
@@ -135,24 +87,31 @@ fn keys(secret: Option<String>, fallbacks: Option<String>) -> Result<Keys, Confi
         )
     })?;
     resolved(name, &secret)?;
-    let mut keys = Keys::new(secret.as_bytes()).map_err(|short| {
+    if secret.contains(',') {
+        return Err(ConfigError::new(
+            name,
+            "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without, such as \
+             `openssl rand -hex 32` prints",
+        ));
+    }
+    let mut keys = Keys::new(secret.as_bytes()).map_err(|_| {
         ConfigError::new(
             name,
             format!(
                 "has {} bytes; it needs at least {MIN_KEY_BYTES}, such as `openssl rand -hex 32` prints",
-                short.bytes
+                secret.len()
             ),
         )
     })?;
     let name = "SECRET_KEY_FALLBACKS";
     for (n, fallback) in fallbacks.iter().flat_map(|all| all.split(',')).enumerate() {
         resolved(name, fallback)?;
-        keys = keys.with_fallback(fallback.as_bytes()).map_err(|short| {
+        keys = keys.with_fallback(fallback.as_bytes()).map_err(|_| {
             ConfigError::new(
                 name,
                 format!(
                     "has {} bytes in element {}; each comma-separated key needs at least {MIN_KEY_BYTES}",
-                    short.bytes,
+                    fallback.len(),
                     n + 1
                 ),
             )
@@ -188,10 +147,10 @@ fn table_name(value: Option<String>) -> Result<String, ConfigError> {
     }
 }
 
-fn seconds(name: &'static str, value: Option<String>, default: u64) -> Result<u64, ConfigError> {
+fn seconds(name: &'static str, value: Option<String>, default: u64) -> Result<Duration, ConfigError> {
     match value.map(|value| value.parse()) {
-        None => Ok(default),
-        Some(Ok(seconds)) if (1..=LONGEST_TIMEOUT).contains(&seconds) => Ok(seconds),
+        None => Ok(Duration::from_secs(default)),
+        Some(Ok(seconds)) if (1..=LONGEST_TIMEOUT).contains(&seconds) => Ok(Duration::from_secs(seconds)),
         Some(_) => Err(ConfigError::new(
             name,
             format!("is not a whole number of seconds from 1 to {LONGEST_TIMEOUT}"),
@@ -225,23 +184,18 @@ fn endpoint(value: String) -> Result<String, ConfigError> {
 }
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html>
-fn log_level(value: Option<String>) -> Result<LogLevel, ConfigError> {
-    use tracing::Level;
-    let (events, requests) = match value.map(|value| value.to_ascii_uppercase()).as_deref() {
-        Some("TRACE") => (Level::TRACE, "INFO"),
-        Some("DEBUG") => (Level::DEBUG, "INFO"),
-        None | Some("INFO") => (Level::INFO, "INFO"),
-        Some("WARN") => (Level::WARN, "WARN"),
-        Some("ERROR") => (Level::ERROR, "ERROR"),
-        Some("FATAL") => (Level::ERROR, "FATAL"),
-        Some(_) => {
-            return Err(ConfigError::new(
-                "AWS_LAMBDA_LOG_LEVEL",
-                "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
-            ));
-        }
-    };
-    Ok(LogLevel { events, requests })
+fn log_level(value: Option<String>) -> Result<tracing::Level, ConfigError> {
+    match value.map(|value| value.to_ascii_uppercase()).as_deref() {
+        Some("TRACE") => Ok(tracing::Level::TRACE),
+        Some("DEBUG") => Ok(tracing::Level::DEBUG),
+        None | Some("INFO") => Ok(tracing::Level::INFO),
+        Some("WARN") => Ok(tracing::Level::WARN),
+        Some("ERROR" | "FATAL") => Ok(tracing::Level::ERROR),
+        Some(_) => Err(ConfigError::new(
+            "AWS_LAMBDA_LOG_LEVEL",
+            "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
+        )),
+    }
 }
 
 fn log_json(value: Option<String>) -> Result<bool, ConfigError> {
@@ -256,152 +210,4 @@ fn log_json(value: Option<String>) -> Result<bool, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "0123456789abcdef0123456789abcdef";
-
-    fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let required = [("SECRET_KEY", KEY), ("TABLE_NAME", "sessions")];
-        Config::from_env(|name| {
-            let mut all = variables.iter().chain(&required);
-            all.find(|(key, _)| *key == name).map(|(_, value)| *value)
-        })
-    }
-
-    #[track_caller]
-    fn assert_refused(variable: &str, value: &str, message: &str) {
-        let error = config(&[(variable, value)]).unwrap_err();
-        assert_eq!(error.to_string(), format!("{variable} {message}"), "for {value:?}");
-    }
-
-    #[test]
-    fn the_defaults_are_the_documented_ones() {
-        let config = config(&[]).unwrap();
-        assert_eq!(config.timeouts, Timeouts::default());
-        assert!(config.secure);
-        assert_eq!(config.dynamodb_endpoint, None);
-        assert_eq!(
-            (config.log_level.events, config.log_json),
-            (tracing::Level::INFO, false)
-        );
-    }
-
-    #[test]
-    fn an_empty_optional_variable_counts_as_unset() {
-        let empty = [
-            "SECRET_KEY_FALLBACKS",
-            "SESSION_IDLE_TIMEOUT",
-            "SESSION_LIFETIME",
-            "SESSION_COOKIE_SECURE",
-            "DYNAMODB_ENDPOINT",
-            "AWS_LAMBDA_LOG_LEVEL",
-            "AWS_LAMBDA_LOG_FORMAT",
-        ]
-        .map(|name| (name, ""));
-        assert!(config(&empty).is_ok());
-    }
-
-    #[test]
-    fn every_variable_is_taken() {
-        let config = config(&[
-            ("SESSION_IDLE_TIMEOUT", "60"),
-            ("SESSION_LIFETIME", "3600"),
-            ("SESSION_COOKIE_SECURE", "false"),
-            ("DYNAMODB_ENDPOINT", "http://127.0.0.1:8000"),
-            ("SECRET_KEY_FALLBACKS", &format!("{KEY},{KEY}x")),
-            ("AWS_LAMBDA_LOG_LEVEL", "debug"),
-            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-        ])
-        .unwrap();
-        assert_eq!(
-            config.timeouts,
-            Timeouts {
-                idle_seconds: 60,
-                lifetime_seconds: 3600
-            }
-        );
-        assert!(!config.secure);
-        assert_eq!(config.dynamodb_endpoint.as_deref(), Some("http://127.0.0.1:8000"));
-        assert_eq!(
-            (config.log_level.events, config.log_json),
-            (tracing::Level::DEBUG, true)
-        );
-    }
-
-    #[test]
-    fn a_bad_secret_key_is_refused_without_showing_it() {
-        let not_set = "is not set; set it to at least 32 random bytes, such as `openssl rand -hex 32` prints";
-        assert_refused("SECRET_KEY", "", not_set);
-        assert_refused(
-            "SECRET_KEY",
-            &KEY[1..],
-            "has 31 bytes; it needs at least 32, such as `openssl rand -hex 32` prints",
-        );
-        let unresolved =
-            "is a reference that nobody resolved ({{resolve:…); under `sam local`, pass its value with --env-vars";
-        assert_refused("SECRET_KEY", "{{resolve:secretsmanager:arn:aws:secret}}", unresolved);
-        assert_refused(
-            "SECRET_KEY_FALLBACKS",
-            "{{resolve:secretsmanager:arn:aws:secret}}",
-            unresolved,
-        );
-        for fallbacks in [format!("{KEY},"), format!("{KEY},short"), format!(",{KEY}")] {
-            let error = config(&[("SECRET_KEY_FALLBACKS", &fallbacks)]).unwrap_err().to_string();
-            assert!(error.starts_with("SECRET_KEY_FALLBACKS has "), "{error}");
-            assert!(!error.contains("short") && !error.contains(KEY), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_bad_value_is_refused_with_what_is_allowed() {
-        for value in ["0", "-1", "1.5", "31536001", "ten", " 60", "99999999999999999999"] {
-            assert_refused(
-                "SESSION_LIFETIME",
-                value,
-                "is not a whole number of seconds from 1 to 31536000",
-            );
-            assert_refused(
-                "SESSION_IDLE_TIMEOUT",
-                value,
-                "is not a whole number of seconds from 1 to 31536000",
-            );
-        }
-        for value in ["yes", "TRUE", "1"] {
-            assert_refused("SESSION_COOKIE_SECURE", value, "is neither `true` nor `false`");
-        }
-        for value in ["localhost:8000", "ftp://x", "http://", "/x"] {
-            assert_refused(
-                "DYNAMODB_ENDPOINT",
-                value,
-                "is not an http:// or https:// address, such as http://127.0.0.1:8000",
-            );
-        }
-        assert_refused(
-            "TABLE_NAME",
-            "my table",
-            "is not a DynamoDB table; allowed are 3 or more of a-z A-Z 0-9 _ . - or a table's ARN",
-        );
-        assert_refused("TABLE_NAME", "", "is not set; set it to the name of the sessions table");
-        assert_refused(
-            "AWS_LAMBDA_LOG_LEVEL",
-            "loud",
-            "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
-        );
-        assert_refused("AWS_LAMBDA_LOG_FORMAT", "xml", "is neither `JSON` nor `Text`");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_value_that_is_no_text_is_refused() {
-        use std::os::unix::ffi::OsStringExt as _;
-        let error = Config::from_env(|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
-        assert_eq!(error.to_string(), "SECRET_KEY is not valid UTF-8");
-    }
-
-    #[test]
-    fn debug_shows_no_key() {
-        let shown = format!("{:?}", config(&[]).unwrap());
-        assert!(!shown.contains(KEY), "{shown}");
-    }
-}
+mod tests;

@@ -1,44 +1,47 @@
-//! The log: JSON where Lambda asks for it, one line a request, and nothing that came from outside.
+//! The log: a line for each request, and nothing in it that came from outside.
+//!
+//! In JSON, the line of an ordinary view has at most 260 bytes:
+//!
+//! ```json
+//! {"timestamp":"2026-01-01T00:00:00.123456Z","level":"INFO","event":"request","route":"/","method":"GET","status":200,
+//!  "store_calls":1,"duration_ms":1.234,"request_id":"8476a536-e9f4-11e8-9739-2dfe598c3fcd"}
+//! ```
+//!
+//! The template's metric filters read these fields, so a new name here needs a new pattern there:
+//!
+//! - `$.event`: `request`, or what the request did: `login`, `logout`, `refused`;
+//! - `$.event = "store failure"`: a line of its own, at level `ERROR`, that the library writes for each request whose
+//!   session could not be loaded or saved;
+//! - `$.cold`: `true` on the first request's line, absent on the others.
+//!
+//! Requests are at level `INFO`: at `WARN` and above only failures are counted.
 
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::{Method, Response};
+use http::{Method, StatusCode};
 use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_http::tracing::subscriber::fmt::format::Writer;
+use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{fmt, registry};
 use serde_json::json;
-use time::OffsetDateTime;
 
 use crate::config::Config;
-use crate::metrics;
-use crate::session::LazySession;
 
 /// Starts logging to standard output, where Lambda collects it.
 ///
-/// Our own events at the configured level; the libraries' only from warnings up, because below they show requests,
-/// and with them cookies and credentials.
-///
-/// ```
-/// # use lambda_session::config::Config;
-/// # let config = Config::from_env(|name| match name {
-/// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
-/// #     "TABLE_NAME" => Some("sessions"),
-/// #     _ => None,
-/// # })?;
-/// lambda_session::log::start(&config);
-/// # Ok::<(), lambda_session::config::ConfigError>(())
-/// ```
-pub fn start(config: &Config) {
-    let ours = LevelFilter::from_level(config.log_level.events);
+/// The library's and our own events at the configured level; those of other crates only from warnings up, because below
+/// they show requests, and with them cookies and credentials.
+pub(crate) fn start(config: &Config) {
+    let ours = LevelFilter::from_level(config.log_level);
     let filter = Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
+        .with_target("lambda_session", ours)
         .with_target(env!("CARGO_CRATE_NAME"), ours);
     let lines = fmt::layer().with_target(false).with_ansi(false);
     let registry = registry().with(filter);
-    // An error means that a program around us logs already.
+    // It fails only where a subscriber has been set before, and nothing before this line does.
     let _ = if config.log_json {
         registry.with(lines.json().flatten_event(true)).try_init()
     } else {
@@ -48,13 +51,10 @@ pub fn start(config: &Config) {
 
 /// Logs why the function does not start, before [`start`] could: `json` if Lambda asked for it, at the one level that it
 /// never drops.
-///
-/// ```
-/// lambda_session::log::cannot_start("SECRET_KEY is not set", true);
-/// ```
-pub fn cannot_start(message: &str, json: bool) {
+pub(crate) fn cannot_start(message: &str, json: bool) {
     if json {
-        let timestamp = metrics::timestamp(OffsetDateTime::now_utc());
+        let mut timestamp = String::new();
+        let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
         let line = json!({ "timestamp": timestamp, "level": "FATAL", "message": message });
         // In one piece: `eprintln!` would write it token by token.
         eprint!("{}", line.to_string() + "\n");
@@ -64,11 +64,7 @@ pub fn cannot_start(message: &str, json: bool) {
 }
 
 /// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines.
-///
-/// ```
-/// lambda_session::log::panics();
-/// ```
-pub fn panics() {
+pub(crate) fn panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(event = "panic", place, "panicked; the message is not shown");
@@ -77,7 +73,7 @@ pub fn panics() {
 
 /// What a request did that a person watching would want to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// Somebody logged in.
     Login,
     /// Somebody logged out.
@@ -96,114 +92,41 @@ impl Event {
     }
 }
 
-/// Notes on a response what it is, for its line. A response that is replaced because the session could not be saved
-/// loses the note: what failed did not happen.
-///
-/// ```
-/// use http::Response;
-/// use lambda_session::log::{self, Event};
-///
-/// let response = log::event(Event::Login, Response::new("welcome"));
-/// assert_eq!(response.extensions().get(), Some(&Event::Login));
-/// ```
-#[must_use]
-pub fn event<B>(event: Event, mut response: Response<B>) -> Response<B> {
-    response.extensions_mut().insert(event);
-    response
-}
-
-/// What a request's line says of the request; the rest is in its response.
-#[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
-    /// The page, by a name of ours.
-    pub route: &'static str,
-    /// Its method.
-    pub method: &'a Method,
-    /// Lambda's ID of the invocation, which its own lines carry too.
-    pub request_id: Option<&'a str>,
-    /// From the event to the answer.
-    pub duration: Duration,
-}
-
-/// Writes a line for each request: in JSON with its metrics, whatever the level; otherwise as an event like others.
+/// What is logged about a request.
 #[derive(Debug)]
-pub struct RequestLog {
-    json: bool,
-    level: &'static str,
-    function: String,
-    /// Whether a request has been answered by this process.
-    warm: AtomicBool,
+pub(crate) struct Line {
+    pub(crate) event: Option<Event>,
+    /// The route, by a name of ours.
+    pub(crate) route: &'static str,
+    /// `None` for an event that is no request.
+    pub(crate) method: Option<Method>,
+    pub(crate) status: StatusCode,
+    pub(crate) store_calls: u32,
+    /// From the event to the answer.
+    pub(crate) duration: Duration,
+    /// Lambda's ID of the invocation, which its own lines carry too.
+    pub(crate) request_id: Option<String>,
 }
 
-impl RequestLog {
-    /// A log as `config` wants it.
-    ///
-    /// ```
-    /// # use lambda_session::config::Config;
-    /// # let config = Config::from_env(|name| match name {
-    /// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
-    /// #     "TABLE_NAME" => Some("sessions"),
-    /// #     _ => None,
-    /// # })?;
-    /// let lines = lambda_session::log::RequestLog::new(&config);
-    /// # Ok::<(), lambda_session::config::ConfigError>(())
-    /// ```
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self {
-            json: config.log_json,
-            level: config.log_level.requests,
-            function: config.function_name.clone().unwrap_or_default(),
-            warm: AtomicBool::new(false),
-        }
+impl Line {
+    /// Writes it. `cold` marks the first request of a process.
+    pub(crate) fn write(&self, cold: bool) {
+        tracing::info!(
+            event = self.event.map_or("request", Event::name),
+            route = self.route,
+            method = self.method.as_ref().map(standard),
+            status = self.status.as_u16(),
+            store_calls = self.store_calls,
+            duration_ms = milliseconds(self.duration),
+            request_id = self.request_id,
+            cold = cold.then_some(true),
+        );
     }
+}
 
-    /// Writes a request's line.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use http::{Method, Response};
-    /// # use lambda_session::log::{Line, RequestLog};
-    /// # use lambda_session::config::Config;
-    /// # let config = Config::from_env(|name| match name {
-    /// #     "SECRET_KEY" => Some("a secret key of at least 32 bytes"),
-    /// #     "TABLE_NAME" => Some("sessions"),
-    /// #     _ => None,
-    /// # })?;
-    /// let line = Line { route: "/", method: &Method::GET, request_id: None, duration: Duration::from_millis(1) };
-    /// RequestLog::new(&config).write(&line, &mut Response::new(()));
-    /// # Ok::<(), lambda_session::config::ConfigError>(())
-    /// ```
-    pub fn write<B>(&self, line: &Line<'_>, response: &mut Response<B>) {
-        let event = response.extensions_mut().remove::<Event>();
-        let session = response.extensions_mut().remove::<LazySession>();
-        let request = metrics::Answered {
-            event: event.map_or("request", Event::name),
-            route: line.route,
-            method: standard(line.method),
-            status: response.status().as_u16(),
-            store_calls: session.map_or(0, |session| session.store_calls()),
-            duration_ms: line.duration.as_secs_f64() * 1_000.0,
-            request_id: line.request_id,
-        };
-        let cold = !self.warm.swap(true, Ordering::Relaxed);
-        if self.json {
-            let line = metrics::line(&request, self.level, &self.function, cold, OffsetDateTime::now_utc());
-            // Without a standard output there is nowhere to say so.
-            let _ = std::io::stdout().write_all(&line);
-        } else {
-            tracing::info!(
-                event = request.event,
-                route = request.route,
-                method = request.method,
-                status = request.status,
-                store_calls = request.store_calls,
-                duration_ms = request.duration_ms,
-                request_id = request.request_id,
-                "answered"
-            );
-        }
-    }
+/// Three digits after the point: the log is paid for by its bytes.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 /// Clients may send any token as a method; only the known ones are worth a name.
@@ -230,24 +153,65 @@ mod tests {
     use std::panic::{catch_unwind, take_hook};
     use std::sync::Mutex;
 
+    use serde_json::Value;
+
     use super::*;
+
+    /// What is logged in JSON while `something` runs.
+    fn logged(something: impl FnOnce()) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = Mutex::new(file.reopen().unwrap());
+        let format = fmt().json().flatten_event(true).with_target(false);
+        let subscriber = format.with_writer(lines).finish();
+        tracing::subscriber::with_default(subscriber, something);
+        fs::read_to_string(file).unwrap()
+    }
 
     #[test]
     fn a_panic_is_logged_by_its_place_and_without_its_message() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let lines = Mutex::new(file.reopen().unwrap());
-        let subscriber = fmt().json().flatten_event(true).with_writer(lines).finish();
-        tracing::subscriber::with_default(subscriber, || {
+        let line = logged(|| {
             panics();
             let panicked = catch_unwind(|| panic!("from outside"));
             // The other tests' panics are to be seen.
             drop(take_hook());
             panicked.unwrap_err();
         });
-        let line = fs::read_to_string(file).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!((&line["event"], &line["level"]), (&json!("panic"), &json!("ERROR")));
-        assert!(line["place"].as_str().unwrap().starts_with("src/log.rs:"), "{line}");
-        assert!(!line.to_string().contains("from outside"), "{line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&value["event"], &value["level"]), (&json!("panic"), &json!("ERROR")));
+        assert!(value["place"].as_str().unwrap().starts_with("src/log.rs:"), "{line}");
+        assert!(!line.contains("from outside"), "{line}");
+    }
+
+    #[test]
+    fn only_the_first_line_is_cold_and_only_known_methods_have_a_name() {
+        let line = |method: &[u8], event| Line {
+            event,
+            route: "/login",
+            method: Some(Method::from_bytes(method).unwrap()),
+            status: StatusCode::SEE_OTHER,
+            store_calls: 3,
+            duration: Duration::from_nanos(1_234_567),
+            request_id: Some("an \"ID\"\n".to_owned()),
+        };
+        let text = logged(|| {
+            line(b"POST", Some(Event::Login)).write(true);
+            line(b"BREW", None).write(false);
+        });
+        let [first, second] = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        assert_eq!((&first["cold"], second.get("cold")), (&json!(true), None));
+        assert_eq!(
+            (&first["event"], &second["event"]),
+            (&json!("login"), &json!("request"))
+        );
+        assert_eq!((&first["method"], &second["method"]), (&json!("POST"), &json!("other")));
+        assert_eq!(first["duration_ms"], 1.235);
+        assert_eq!((&first["status"], &first["store_calls"]), (&json!(303), &json!(3)));
+        assert_eq!(first["request_id"], "an \"ID\"\n");
+        assert_eq!(first.get("message"), None);
     }
 }

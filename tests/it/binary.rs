@@ -2,18 +2,14 @@
 
 use std::io::Write as _;
 
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use serde_json::Value;
 
-use crate::support::event::Event;
-use crate::support::lambda::{Answer, InvocationError, Lambda};
-use crate::support::tls::Terminator;
-use crate::support::{SECRET_KEY, dynamodb, endpoint, environment};
-
-async fn function(endpoint: &str) -> Lambda {
-    let secret = ("SECRET_KEY".to_owned(), SECRET_KEY.to_owned());
-    Lambda::start(environment(endpoint).into_iter().chain([secret])).await
-}
+use crate::support::app::App;
+use crate::support::{SECRET_KEY, binary, environment, function};
+use dev::dynamodb::Embedded;
+use dev::event::Event;
+use dev::lambda::{Answer, Lambda};
+use dev::tls::Terminator;
 
 async fn visit(lambda: &Lambda, event: Event) -> Answer {
     let event: Value = event.into_value();
@@ -22,8 +18,8 @@ async fn visit(lambda: &Lambda, event: Event) -> Answer {
 
 #[tokio::test]
 async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
-    let dynamodb = dynamodb().await;
-    let mut lambda = function(&endpoint(&dynamodb)).await;
+    let dynamodb = Embedded::in_memory().await;
+    let mut lambda = function(&dynamodb.endpoint(), &[]).await;
 
     let start = visit(&lambda, Event::get("/")).await;
     assert_eq!(start.status, 200);
@@ -67,11 +63,9 @@ async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
 /// `DYNAMODB_ENDPOINT` is ours; empty, as the template has it, it must not hide the SDK's own variables.
 #[tokio::test]
 async fn the_sdks_own_endpoint_variable_works_too() {
-    let dynamodb = dynamodb().await;
-    let mut variables = environment("");
-    variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint(&dynamodb)));
-    variables.push(("SECRET_KEY".to_owned(), SECRET_KEY.to_owned()));
-    let lambda = Lambda::start(variables).await;
+    let dynamodb = Embedded::in_memory().await;
+    let own = dynamodb.endpoint();
+    let lambda = function("", &[("AWS_ENDPOINT_URL_DYNAMODB", own.as_str())]).await;
     let login = Event::post_form("/login", &[("username", "admin")]);
     let cookie = visit(&lambda, login).await.cookie();
     let page = visit(&lambda, Event::get("/").cookie(&cookie)).await;
@@ -81,16 +75,10 @@ async fn the_sdks_own_endpoint_variable_works_too() {
 /// `SSL_CERT_FILE` takes the place of the machine's certificate authorities.
 #[tokio::test]
 async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
-    let dynamodb = dynamodb().await;
-    let behind = endpoint(&dynamodb).trim_start_matches("http://").to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let front = format!(
-        "https://localhost:{}",
-        listener.local_addr().expect("an address").port()
-    );
+    let dynamodb = Embedded::in_memory().await;
     let terminator = Terminator::new().expect("a certificate");
     let authority = terminator.authority.clone();
-    tokio::spawn(terminator.serve(listener, behind));
+    let front = terminator.start(&dynamodb).await.expect("an endpoint");
     let stranger = Terminator::new().expect("another certificate").authority;
     for (trusted_authority, status) in [(&authority, 303), (&stranger, 503)] {
         let mut trusted = tempfile::NamedTempFile::new().expect("a file");
@@ -98,10 +86,7 @@ async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
             .write_all(trusted_authority.as_bytes())
             .expect("the certificate");
         let file = trusted.path().display().to_string();
-        let mut variables = environment(&front);
-        variables.push(("SECRET_KEY".to_owned(), SECRET_KEY.to_owned()));
-        variables.push(("SSL_CERT_FILE".to_owned(), file));
-        let lambda = Lambda::start(variables).await;
+        let lambda = function(&front, &[("SSL_CERT_FILE", file.as_str())]).await;
         let login = Event::post_form("/login", &[("username", "admin")]);
         assert_eq!(visit(&lambda, login).await.status, status);
     }
@@ -109,14 +94,14 @@ async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
 
 #[tokio::test]
 async fn a_session_outlives_the_sandbox_it_began_in() {
-    let dynamodb = dynamodb().await;
-    let mut first = function(&endpoint(&dynamodb)).await;
+    let dynamodb = Embedded::in_memory().await;
+    let mut first = function(&dynamodb.endpoint(), &[]).await;
     let cookie = visit(&first, Event::post_form("/login", &[("username", "admin")]))
         .await
         .cookie();
     first.kill().await;
 
-    let second = function(&endpoint(&dynamodb)).await;
+    let second = function(&dynamodb.endpoint(), &[]).await;
     let page = visit(&second, Event::get("/").cookie(&cookie)).await;
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
@@ -124,7 +109,7 @@ async fn a_session_outlives_the_sandbox_it_began_in() {
 #[tokio::test]
 async fn in_json_the_reason_of_a_failed_start_is_a_line_that_lambda_keeps() {
     let json = ("AWS_LAMBDA_LOG_FORMAT".to_owned(), "JSON".to_owned());
-    let mut lambda = Lambda::start(environment("http://127.0.0.1:9").into_iter().chain([json])).await;
+    let mut lambda = Lambda::start(binary(), environment("http://127.0.0.1:9").into_iter().chain([json])).await;
     let exit = lambda.exit().await;
     let line: Value = serde_json::from_str(exit.stderr.trim()).expect("one line of JSON");
     assert!(
@@ -136,31 +121,36 @@ async fn in_json_the_reason_of_a_failed_start_is_a_line_that_lambda_keeps() {
     assert!(line["level"] == "FATAL" && line["timestamp"].is_string(), "{line}");
 }
 
-/// The README's rotation, step by step, as the function's environment sees it.
+/// The README's rotation, as the function's environment sees it: at each step instances before and after it answer the same
+/// visitors.
 #[tokio::test]
 async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifetime() {
-    let dynamodb = dynamodb().await;
-    let endpoint = endpoint(&dynamodb);
-    let start = async |key: &str, fallbacks: &str| {
-        let keys = [("SECRET_KEY", key), ("SECRET_KEY_FALLBACKS", fallbacks)];
-        let keys = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Lambda::start(environment(&endpoint).into_iter().chain(keys)).await
-    };
+    let dynamodb = Embedded::in_memory().await;
+    let endpoint = dynamodb.endpoint();
     let new_key = "another key for tests that is longer than thirty-two bytes";
-    let home = |cookie: &str| Event::get("/").cookie(cookie);
-
-    let before = start(SECRET_KEY, "").await;
-    let login = Event::post_form("/login", &[("username", "admin")]);
-    let old = visit(&before, login).await.cookie();
-
-    let rotated = start(new_key, SECRET_KEY).await;
-    assert!(visit(&rotated, home(&old)).await.body.contains("Logged in as admin"));
-    let login = Event::post_form("/login", &[("username", "other")]);
-    let new = visit(&rotated, login).await.cookie();
-
-    let dropped = start(new_key, "").await;
-    assert!(visit(&dropped, home(&new)).await.body.contains("Logged in as other"));
-    assert!(visit(&dropped, home(&old)).await.body.contains("You are not logged in"));
+    let mut running = Vec::new();
+    for (key, fallback) in [(SECRET_KEY, ""), (SECRET_KEY, new_key), (new_key, SECRET_KEY)] {
+        running.push(function(&endpoint, &[("SECRET_KEY", key), ("SECRET_KEY_FALLBACKS", fallback)]).await);
+    }
+    let login = || Event::post_form("/login", &[("username", "admin")]);
+    for step in running.windows(2) {
+        for (first, second) in [(&step[0], &step[1]), (&step[1], &step[0])] {
+            let cookie = visit(first, login()).await.cookie();
+            let page = visit(second, Event::get("/").cookie(&cookie)).await;
+            assert!(page.body.contains("Logged in as admin"), "{}", page.body);
+            let logout = visit(second, Event::get("/logout").cookie(&cookie)).await;
+            assert_eq!(logout.cookie(), "__Host-session=");
+            let page = visit(first, Event::get("/").cookie(&cookie)).await;
+            assert!(page.body.contains("You are not logged in"), "{}", page.body);
+        }
+    }
+    let old = visit(&running[1], login()).await.cookie();
+    let new = visit(&running[2], login()).await.cookie();
+    let dropped = function(&endpoint, &[("SECRET_KEY", new_key)]).await;
+    let page = visit(&dropped, Event::get("/").cookie(&new)).await;
+    assert!(page.body.contains("Logged in as admin"), "{}", page.body);
+    let page = visit(&dropped, Event::get("/").cookie(&old)).await;
+    assert!(page.body.contains("You are not logged in"), "{}", page.body);
 }
 
 #[tokio::test]
@@ -172,7 +162,11 @@ async fn without_a_secret_key_it_says_so_and_serves_nothing() {
         Some("{{resolve:secretsmanager:arn}}"),
     ] {
         let secret = secret.map(|value| ("SECRET_KEY".to_owned(), value.to_owned()));
-        let mut lambda = Lambda::start(environment("http://127.0.0.1:9").into_iter().chain(secret.clone())).await;
+        let mut lambda = Lambda::start(
+            binary(),
+            environment("http://127.0.0.1:9").into_iter().chain(secret.clone()),
+        )
+        .await;
         let exit = lambda.exit().await;
         assert!(!exit.status.success(), "{secret:?}: {exit:?}");
         assert!(
@@ -188,8 +182,8 @@ async fn without_a_secret_key_it_says_so_and_serves_nothing() {
 
 #[tokio::test]
 async fn a_frozen_sandbox_carries_on_when_it_is_thawed() {
-    let dynamodb = dynamodb().await;
-    let lambda = function(&endpoint(&dynamodb)).await;
+    let dynamodb = Embedded::in_memory().await;
+    let lambda = function(&dynamodb.endpoint(), &[]).await;
     let cookie = visit(&lambda, Event::post_form("/login", &[("username", "admin")]))
         .await
         .cookie();
@@ -199,25 +193,55 @@ async fn a_frozen_sandbox_carries_on_when_it_is_thawed() {
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
 
-#[tokio::test]
-async fn an_event_that_is_no_request_is_reported_and_the_next_one_served() {
-    let dynamodb = dynamodb().await;
-    let lambda = function(&endpoint(&dynamodb)).await;
-    let reported = lambda.invoke(json!({ "no": "request" })).await.expect_err("an error");
-    assert!(
-        matches!(&reported, InvocationError::Reported(error) if error["errorMessage"].is_string()),
-        "{reported:?}"
-    );
-    assert_eq!(visit(&lambda, Event::get("/")).await.status, 200);
-}
-
 /// A client that is polled in the wrong order looks for its connection before it has been put back.
 #[tokio::test]
 async fn one_connection_to_lambda_serves_all_events() {
-    let dynamodb = dynamodb().await;
-    let lambda = function(&endpoint(&dynamodb)).await;
+    let dynamodb = Embedded::in_memory().await;
+    let lambda = function(&dynamodb.endpoint(), &[]).await;
     for _ in 0..20 {
         assert_eq!(visit(&lambda, Event::get("/")).await.status, 200);
     }
     assert_eq!(lambda.connections(), 1);
+}
+
+/// Each of these waits for a table that takes its time. One after the other they would take six times as long.
+#[tokio::test]
+async fn where_lambda_asks_for_it_sixteen_requests_are_served_at_once() {
+    const AT_ONCE: usize = 16;
+    let app = App::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "16")]).await;
+    let cookie = app.login("admin").await;
+    let gates: Vec<_> = (0..AT_ONCE).map(|_| app.proxy.hold("GetItem")).collect();
+    let views = (0..AT_ONCE).map(|_| app.is_admin(&cookie));
+    let all_arrived = async {
+        for gate in &gates {
+            gate.arrived().await;
+        }
+        // Every view waits for its own read, so all are under way.
+        for gate in &gates {
+            gate.release();
+        }
+    };
+    let (inside, ()) = tokio::join!(futures(views), all_arrived);
+    assert_eq!(inside, [true; AT_ONCE]);
+}
+
+/// The outputs of these futures, which run at once.
+async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in &mut all {
+            if output.is_none()
+                && let std::task::Poll::Ready(ready) = future.as_mut().poll(context)
+            {
+                *output = Some(ready);
+            }
+        }
+        if all.iter().all(|(_, output)| output.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, output)| output).collect()
 }

@@ -2,34 +2,77 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Html;
+use dev::PATIENCE;
+use dev::lambda::signal;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::pages::every_page;
 use crate::support::browser::{Look, assert_heading, follow, in_browser, look, skip};
-use crate::support::{PATIENCE, example};
 
-/// The command, which ends with the value, and its address.
-async fn local() -> (Option<Child>, String) {
+/// Whether this run has built the command.
+static BUILT: OnceCell<()> = OnceCell::const_new();
+
+/// `cargo local` while it runs. It is asked to end with the value, so that it can end the function that it started.
+struct Local(Child);
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(process) = self.0.id() {
+            signal(process, "TERM");
+        }
+    }
+}
+
+/// `cargo local` and its address.
+async fn local() -> (Option<Local>, String) {
     if let Ok(address) = std::env::var("APP_URL") {
         return (None, address);
     }
-    let mut local = example("local", &["--port", "0"]).spawn().expect("the command");
-    let mut printed = BufReader::new(local.stdout.take().expect("a pipe")).lines();
+    BUILT.get_or_init(build).await;
+    // Beside the function, where cargo puts all programs of a build.
+    let function = Path::new(env!("CARGO_BIN_EXE_lambda-session-app"));
+    let mut command = Command::new(function.with_file_name("local"));
+    command
+        .args(["--port", "0"])
+        .env("LOCAL_FUNCTION", function)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut process = command.spawn().expect("the command");
+    let mut printed = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+    let local = Local(process);
     let first = timeout(PATIENCE, printed.next_line())
         .await
         .expect("an address in time");
     let address = first.expect("a readable pipe").expect("a line");
     tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
     (Some(local), address)
+}
+
+async fn build() {
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells a test about its package would have build scripts run anew.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_") && name != "CARGO_TARGET_DIR")
+        {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.args(["build", "--quiet", "--package", "dev", "--bin", "local"]);
+    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().await;
+    assert!(built.expect("cargo").success(), "cargo builds the command");
 }
 
 /// Serves these pages by their paths, on an origin of its own.
@@ -176,6 +219,7 @@ async fn axe_finds_nothing_on_any_page_in_light_and_dark_wide_and_narrow() {
         return skip(NAME, "axe-core is not installed in target/ci");
     };
     let pages: Vec<_> = every_page()
+        .await
         .into_iter()
         .map(|(name, page)| (format!("/{}", name.replace(' ', "-")), page))
         .collect();

@@ -6,10 +6,11 @@ use sha2::{Digest, Sha512};
 
 use crate::support::SECRET_KEY;
 use crate::support::app::{App, COOKIE, is_admin};
-use crate::support::event::Event;
 use crate::support::forge;
+use dev::event::Event;
 
 const NOTHING: [&str; 0] = [];
+const NAME: &str = "__Host-session";
 
 /// A logged-in visitor, and the two halves of their cookie's value.
 async fn visitor(site: &App) -> (String, String) {
@@ -23,7 +24,7 @@ async fn visitor(site: &App) -> (String, String) {
 async fn the_documented_format_is_what_is_issued() {
     let site = App::start().await;
     let (id, mac) = visitor(&site).await;
-    assert_eq!(forge::cookie(SECRET_KEY.as_bytes(), &id), format!("{id}.{mac}"));
+    assert_eq!(forge::cookie(SECRET_KEY.as_bytes(), NAME, &id), format!("{id}.{mac}"));
     assert_eq!((id.len(), mac.len()), (43, 43));
 }
 
@@ -62,16 +63,17 @@ async fn what_was_not_issued_is_nobody_and_costs_no_store_call() {
         id.clone(),
         format!("{id}."),
         format!(".{mac}"),
-        forge::cookie(b"another secret key that is long enough", &id),
-        forge::cookie(b"", &id),
-        format!("{id}.{}", forge::mac(secret, b"", &id)),
-        format!("{id}.{}", forge::mac(secret, b"lambda-session/cookie/v2\0", &id)),
+        forge::cookie(b"another secret key that is long enough", NAME, &id),
+        forge::cookie(b"", NAME, &id),
+        forge::cookie(secret, "", &id),
+        forge::cookie(secret, "session", &id),
+        forge::cookie(secret, "__Host-backoffice", &id),
         format!("{id}.{}", &URL_SAFE.encode(Sha512::digest(&id))[..43]),
         format!("{id}.{}", forge::record_key(&id)),
-        forge::cookie(secret, "short"),
-        forge::cookie(secret, &last_bits_flipped(&id)),
-        forge::cookie(secret, &"=".repeat(43)),
-        forge::cookie(secret, &format!("{id}A")),
+        forge::cookie(secret, NAME, "short"),
+        forge::cookie(secret, NAME, &last_bits_flipped(&id)),
+        forge::cookie(secret, NAME, &"=".repeat(43)),
+        forge::cookie(secret, NAME, &format!("{id}A")),
         "A".repeat(4096),
         format!("{value}{}", "A".repeat(4096 - value.len())),
     ]);
@@ -97,7 +99,7 @@ fn last_bits_flipped(text: &str) -> String {
 async fn a_signed_id_without_a_record_is_nobody_and_is_never_adopted() {
     let site = App::start().await;
     let id = forge::id(1);
-    let planted = format!("{COOKIE}{}", forge::cookie(SECRET_KEY.as_bytes(), &id));
+    let planted = format!("{COOKIE}{}", forge::cookie(SECRET_KEY.as_bytes(), NAME, &id));
     let (page, calls) = site.counted(Event::get("/").cookie(&planted)).await;
     assert!(!is_admin(&page));
     assert_eq!(calls, ["GetItem"]);
@@ -163,18 +165,36 @@ async fn a_control_character_in_a_neighbour_makes_nobody_and_no_error() {
     }
 }
 
+/// One of them is planted. Alone the living one counts; of two living ones nothing tells which is which, until a login or a
+/// logout ends both.
 #[tokio::test]
-async fn two_that_verify_and_differ_count_as_none() {
+async fn of_two_that_verify_the_one_with_a_living_session_counts() {
     let site = App::start().await;
     let (mine, other) = (site.login("admin").await, site.login("admin").await);
-    for pair in [[&mine, &other], [&other, &mine]] {
+    let dead = format!("{COOKIE}{}", forge::cookie(SECRET_KEY.as_bytes(), NAME, &forge::id(1)));
+    for pair in [[&mine, &dead], [&dead, &mine]] {
         let event = Event::get("/").cookie(pair[0]).cookie(pair[1]);
         let (page, calls) = site.counted(event).await;
-        assert!(!is_admin(&page));
-        assert_eq!(calls, NOTHING);
-        assert!(page.cookies.is_empty(), "{page:?}");
+        assert!(is_admin(&page));
+        assert_eq!(calls, ["GetItem", "GetItem"]);
     }
-    assert!(site.is_admin(&mine).await);
+    let both = |event: Event| event.cookie(&mine).cookie(&other);
+    assert!(!is_admin(&site.send(both(Event::get("/"))).await));
+    let login = site
+        .send(both(Event::post_form("/login", &[("username", "admin")])))
+        .await;
+    assert!(site.is_admin(&login.cookie()).await);
+    assert!(!site.is_admin(&mine).await && !site.is_admin(&other).await);
+}
+
+/// A logout says that it worked, so it leaves no cookie of ours, whatever was in it.
+#[tokio::test]
+async fn a_logout_clears_the_cookie_whatever_was_in_it() {
+    let site = App::start().await;
+    for cookie in ["", "__Host-session=forged", "other=1"] {
+        let logout = site.send(Event::get("/logout").cookie(cookie)).await;
+        assert_eq!((logout.status, logout.cookie().as_str()), (303, COOKIE), "{cookie}");
+    }
 }
 
 #[tokio::test]
@@ -215,7 +235,7 @@ async fn a_key_that_was_rotated_out_still_verifies_and_another_does_not() {
     let site = App::with(&[("SECRET_KEY_FALLBACKS", old)]).await;
     let id = forge::id(1);
     for (key, calls) in [(old, &["GetItem"][..]), ("a key that never was one of ours here", &[])] {
-        let cookie = format!("{COOKIE}{}", forge::cookie(key.as_bytes(), &id));
+        let cookie = format!("{COOKIE}{}", forge::cookie(key.as_bytes(), NAME, &id));
         assert_eq!(site.counted(Event::get("/").cookie(&cookie)).await.1, calls, "{key}");
     }
 }

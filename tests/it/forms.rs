@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::app::App;
-use crate::support::event::Event;
+use crate::support::function;
 use crate::support::html::Page;
-use crate::support::lambda::{Answer, Lambda};
-use crate::support::{SECRET_KEY, dynamodb, endpoint, environment};
+use dev::dynamodb::Embedded;
+use dev::event::Event;
+use dev::lambda::Answer;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -77,32 +78,13 @@ async fn a_mistake_gets_the_form_back_with_what_was_typed() {
     let encoded = quoted.replace('"', "%22").replace('>', "%3E").replace('<', "%3C");
     for (body, message, kept) in [
         (&b""[..], "enter a username", ""),
-        (b"other=1", "enter a username", ""),
-        (b"username", "enter a username", ""),
-        (b"username=", "enter a username", ""),
         (b"username=+++", "enter a username", ""),
-        (b"username=%E2%80%83%E3%80%80%C2%A0%09%0D%0A", "enter a username", ""),
-        (b"USERNAME=x", "enter a username", ""),
-        (b"username[]=x", "enter a username", ""),
-        (b"username=a&username=b", "more than one", ""),
         (b"username=a&user%6eame=a", "more than one", ""),
         (format!("username={long}").as_bytes(), "longer than 64", &long),
         (format!("username={encoded}").as_bytes(), "longer than 64", &quoted),
         (b"username=ad%00min", "cannot be seen", "admin"),
-        (b"username=ad\x00min", "cannot be seen", "admin"),
-        (b"username=ad%0D%0Amin", "cannot be seen", "admin"),
-        (b"username=ad%E2%80%8Bmin", "cannot be seen", "admin"),
-        (b"username=ad%E2%80%AEmin", "cannot be seen", "admin"),
-        (b"username=%F3%A0%81%81", "cannot be seen", ""),
-        (b"username=%EF%BF%BF", "cannot be seen", ""),
         (b"username=%", "damaged", ""),
-        (b"username=%4", "damaged", ""),
-        (b"username=%u0041", "damaged", ""),
-        (b"username=%FF", "damaged", ""),
-        (b"username=%C0%AF", "damaged", ""),
-        (b"username=%ED%A0%80", "damaged", ""),
         (b"username=\xff", "damaged", ""),
-        (b"%ff=1&username=x", "damaged", ""),
         (b"{\"username\":\"admin\"}", "enter a username", ""),
     ] {
         let (page, calls) = site.counted(post(FORM, body).cookie(&cookie)).await;
@@ -150,9 +132,8 @@ async fn what_is_no_plain_form_is_415() {
 /// Through the compiled function, where the body's size and encoding are those of the event.
 #[tokio::test]
 async fn large_and_wrongly_encoded_bodies_are_answered_quickly_and_in_little_memory() {
-    let dynamodb = dynamodb().await;
-    let secret = ("SECRET_KEY".to_owned(), SECRET_KEY.to_owned());
-    let lambda = Lambda::start(environment(&endpoint(&dynamodb)).into_iter().chain([secret])).await;
+    let dynamodb = Embedded::in_memory().await;
+    let lambda = function(&dynamodb.endpoint(), &[]).await;
     let megabyte = format!("username={}", "x".repeat(1024 * 1024));
     let many = format!("username=admin{}", "&a=b".repeat(100_000));
     let same = "username=admin&".repeat(100_000);

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::support::app::App;
-use crate::support::event::Event;
 use crate::support::html::Page;
-use crate::support::lambda::Answer;
-use crate::support::proxy::Fault;
+use dev::event::Event;
+use dev::lambda::Answer;
+use dev::proxy::Fault;
 
 /// One request for every kind of answer there is, by the status it must get.
 async fn answers(site: &App) -> Vec<(u16, Answer)> {
@@ -42,14 +42,18 @@ async fn answers(site: &App) -> Vec<(u16, Answer)> {
         answers.push((status, site.send(event).await));
     }
     let cookie = site.login("admin").await;
-    for (operation, event) in [
-        ("GetItem", Event::get("/").cookie(&cookie)),
-        ("PutItem", Event::post_form("/login", &[("username", "admin")])),
-        ("UpdateItem", Event::get("/logout").cookie(&cookie)),
-    ] {
-        site.proxy
-            .once(operation, Fault::Error(400, "ResourceNotFoundException"));
-        answers.push((503, site.send(event).await));
+    for event in [
+        || Event::get("/"),
+        || Event::post_form("/login", &[("username", "admin")]),
+        || Event::get("/logout"),
+    ] as [fn() -> Event; 3]
+    {
+        let refused = Fault::Error(400, "ResourceNotFoundException");
+        for (fault, status) in [(refused, 500), (Fault::Error(400, "ThrottlingException"), 503)] {
+            site.proxy.rule(move |_| fault.clone());
+            answers.push((status, site.send(event().cookie(&cookie)).await));
+            site.proxy.pass_everything();
+        }
     }
     answers
 }

@@ -1,65 +1,76 @@
 //! The pages: HTML without a parse error, usable by everybody, in the words of the tutorial.
 
-use http::StatusCode;
-use lambda_session::guard::Refusal;
-use lambda_session::pages;
+use dev::event::Event;
+use dev::proxy::Fault;
 
+use crate::support::app::App;
 use crate::support::html::Page;
 
-/// Every page there is, by a name.
-pub(crate) fn every_page() -> Vec<(String, String)> {
-    let fixed = [
-        ("home", pages::home(None)),
-        ("inside", pages::home(Some("admin"))),
+/// Every page that the function shows, by a name; those of problems by their status.
+pub(crate) async fn every_page() -> Vec<(String, String)> {
+    let app = App::start().await;
+    let [plain, hostile] = [app.login("admin").await, app.login("</h1><script>&amp;\"'").await];
+    let form = |name: &str| Event::post_form("/login", &[("username", name)]);
+    let long = "x".repeat(5_000);
+    let mut pages = Vec::new();
+    for (name, event) in [
+        ("home", Event::get("/")),
+        ("inside", Event::get("/").cookie(&plain)),
+        ("inside with a name to escape", Event::get("/").cookie(&hostile)),
+        ("login", Event::get("/login")),
+        ("login again", form(&"\"><script>&amp;'".repeat(9))),
+        ("refused login", form("mallory").header("sec-fetch-site", "cross-site")),
         (
-            "inside with a name to escape",
-            pages::home(Some("</h1><script>&amp;\"'")),
+            "refused logout",
+            Event::get("/logout").header("sec-fetch-site", "cross-site"),
         ),
-        ("login", pages::login(None)),
         (
-            "login again",
-            pages::login(Some(("Please enter a username.", "\"><script>&amp;'"))),
+            "prefetched logout",
+            Event::get("/logout").header("sec-purpose", "prefetch"),
         ),
-        ("refused login", pages::refused_login()),
-        ("refused logout", pages::refused_logout(Refusal::CrossOrigin)),
-        ("prefetched logout", pages::refused_logout(Refusal::Prefetch)),
-    ];
-    let fixed = fixed.map(|(name, page)| (name.to_owned(), page));
-    let problems = PROBLEMS.map(|status| (status.to_string(), pages::problem(status)));
-    let pages = fixed.into_iter().chain(problems);
-    pages.map(|(name, page)| (name, page.into_string())).collect()
+        ("400", Event::get("")),
+        ("404", Event::get("/nothing")),
+        ("405", Event::new("DELETE", "/")),
+        ("413", form(&long)),
+        ("415", form("admin").with("/headers/content-type", "text/plain")),
+    ] {
+        pages.push((name.to_owned(), app.send(event).await.body));
+    }
+    for (status, name) in [(500, "AccessDeniedException"), (503, "ThrottlingException")] {
+        app.proxy.rule(move |_| Fault::Error(400, name));
+        let answer = app.send(Event::get("/").cookie(&plain)).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        pages.push((status.to_string(), answer.body));
+    }
+    pages
 }
 
-fn parsed() -> impl Iterator<Item = (String, Page)> {
-    every_page().into_iter().map(|(name, text)| (name, Page::parse(&text)))
+async fn parsed() -> Vec<(String, Page)> {
+    let pages = every_page().await.into_iter();
+    pages.map(|(name, text)| (name, Page::parse(&text))).collect()
 }
 
-const PROBLEMS: [StatusCode; 8] = [
-    StatusCode::BAD_REQUEST,
-    StatusCode::NOT_FOUND,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::CONFLICT,
-    StatusCode::PAYLOAD_TOO_LARGE,
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    StatusCode::INTERNAL_SERVER_ERROR,
-    StatusCode::SERVICE_UNAVAILABLE,
-];
+/// The page of this name.
+async fn page(wanted: &str) -> Page {
+    let found = parsed().await.into_iter().find(|(name, _)| name == wanted);
+    found.expect(wanted).1
+}
 
-#[test]
-fn a_browsers_parser_has_nothing_to_mend() {
+#[tokio::test]
+async fn a_browsers_parser_has_nothing_to_mend() {
     assert_ne!(
         Page::parse("<!DOCTYPE html><p><b></p>").errors(),
         [""; 0],
         "the check works"
     );
-    for (name, page) in parsed() {
+    for (name, page) in parsed().await {
         assert_eq!(page.errors(), [""; 0], "{name}");
     }
 }
 
-#[test]
-fn every_page_says_its_language_title_width_and_colours() {
-    for (name, page) in parsed() {
+#[tokio::test]
+async fn every_page_says_its_language_title_width_and_colours() {
+    for (name, page) in parsed().await {
         assert_eq!(page.one("html").attribute("lang").as_deref(), Some("en"), "{name}");
         assert!(page.one("title").text().ends_with(" – lambda-session"), "{name}");
         assert_eq!((page.all("main").len(), page.all("h1").len()), (1, 1), "{name}");
@@ -81,9 +92,9 @@ fn every_page_says_its_language_title_width_and_colours() {
 }
 
 /// What the policy forbids is not there to begin with, and every ID is one element's.
-#[test]
-fn no_page_has_a_script_a_handler_or_an_id_twice() {
-    for (name, page) in parsed() {
+#[tokio::test]
+async fn no_page_has_a_script_a_handler_or_an_id_twice() {
+    for (name, page) in parsed().await {
         let mut ids = Vec::new();
         for element in page.elements() {
             assert!(
@@ -105,9 +116,9 @@ fn no_page_has_a_script_a_handler_or_an_id_twice() {
     }
 }
 
-#[test]
-fn the_texts_are_the_tutorials() {
-    let start = Page::parse(&pages::home(None).into_string());
+#[tokio::test]
+async fn the_texts_are_the_tutorials() {
+    let start = page("home").await;
     assert_eq!(start.one("h1").text(), "You are not logged in");
     let link = start.one("a");
     assert_eq!(
@@ -115,7 +126,7 @@ fn the_texts_are_the_tutorials() {
         ("click here to log in", Some("/login"))
     );
 
-    let inside = Page::parse(&pages::home(Some("admin")).into_string());
+    let inside = page("inside").await;
     assert_eq!(inside.one("h1").text(), "Logged in as admin");
     let link = inside.one("a");
     assert_eq!(
@@ -126,9 +137,9 @@ fn the_texts_are_the_tutorials() {
     assert_eq!(inside.one("b").text(), "click here to log out");
 }
 
-#[test]
-fn the_form_has_one_field_that_browsers_know_how_to_fill() {
-    let page = Page::parse(&pages::login(None).into_string());
+#[tokio::test]
+async fn the_form_has_one_field_that_browsers_know_how_to_fill() {
+    let page = page("login").await;
     let form = page.one("form");
     let said = |name: &str| form.attribute(name);
     assert_eq!(
@@ -155,11 +166,14 @@ fn the_form_has_one_field_that_browsers_know_how_to_fill() {
 }
 
 /// In the same dress as the others, with one way on.
-#[test]
-fn every_problem_says_what_happened_and_what_to_do_next() {
-    let style = Page::parse(&pages::home(None).into_string()).one("style").text();
-    for status in PROBLEMS {
-        let page = Page::parse(&pages::problem(status).into_string());
+#[tokio::test]
+async fn every_problem_says_what_happened_and_what_to_do_next() {
+    let style = page("home").await.one("style").text();
+    let problems = parsed()
+        .await
+        .into_iter()
+        .filter(|(name, _)| name.parse::<u16>().is_ok());
+    for (status, page) in problems {
         assert_eq!(page.one("style").text(), style, "{status}");
         let [advice, next] = &page.all("p")[..] else {
             panic!("{status}: an advice and a way on")

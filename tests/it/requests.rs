@@ -3,7 +3,7 @@
 //! The rule is that of Go's `net/http.CrossOriginProtection` and of OWASP's CSRF Prevention Cheat Sheet (Fetch Metadata).
 
 use crate::support::app::{App, COOKIE};
-use crate::support::event::{Event, HOST};
+use dev::event::{Event, HOST};
 
 /// What a request says about where it comes from.
 type From<'a> = &'a [(&'a str, &'a str)];

@@ -2,17 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::embedded::Embedded;
 use crate::support::app::is_admin;
-use crate::support::event::{Event, HOST};
-use crate::support::lambda::{Answer, InvocationError, Lambda};
-use crate::support::{SECRET_KEY, dynamodb, endpoint, environment};
+use crate::support::function;
+use dev::dynamodb::Embedded;
+use dev::event::{Event, HOST};
+use dev::lambda::{Answer, InvocationError, Lambda};
 
-async fn function() -> (Lambda, Embedded) {
-    let dynamodb = dynamodb().await;
-    let secret = ("SECRET_KEY".to_owned(), SECRET_KEY.to_owned());
-    let lambda = Lambda::start(environment(&endpoint(&dynamodb)).into_iter().chain([secret])).await;
-    (lambda, dynamodb)
+async fn started() -> (Lambda, Embedded) {
+    let dynamodb = Embedded::in_memory().await;
+    (function(&dynamodb.endpoint(), &[]).await, dynamodb)
 }
 
 async fn visit(lambda: &Lambda, event: Event) -> Answer {
@@ -21,7 +19,7 @@ async fn visit(lambda: &Lambda, event: Event) -> Answer {
 
 #[tokio::test]
 async fn another_method_is_405_and_says_which_are_allowed() {
-    let (lambda, _dynamodb) = function().await;
+    let (lambda, _dynamodb) = started().await;
     let cookie = visit(&lambda, Event::post_form("/login", &[("username", "admin")]))
         .await
         .cookie();
@@ -46,7 +44,7 @@ async fn another_method_is_405_and_says_which_are_allowed() {
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let (lambda, _dynamodb) = function().await;
+    let (lambda, _dynamodb) = started().await;
     let cookie = visit(&lambda, Event::post_form("/login", &[("username", "admin")]))
         .await
         .cookie();
@@ -63,7 +61,7 @@ async fn head_is_get_without_the_body() {
 
 #[tokio::test]
 async fn a_path_is_one_of_three_or_404_and_never_a_redirect() {
-    let (lambda, _dynamodb) = function().await;
+    let (lambda, _dynamodb) = started().await;
     for path in [
         "//",
         "//evil.example",
@@ -133,7 +131,7 @@ async fn a_path_is_one_of_three_or_404_and_never_a_redirect() {
 /// those of the path as it was sent. Links are absolute, so the app lives at the root of its domain.
 #[tokio::test]
 async fn a_stage_is_no_part_of_a_route() {
-    let (lambda, _dynamodb) = function().await;
+    let (lambda, _dynamodb) = started().await;
     for (stage, path, status) in [
         ("$default", "/login", 200),
         ("prod", "/login", 200),
@@ -151,10 +149,10 @@ async fn a_stage_is_no_part_of_a_route() {
 
 #[tokio::test]
 async fn a_hostile_event_gets_an_error_and_the_next_one_is_served() {
-    let (mut lambda, _dynamodb) = function().await;
+    let (mut lambda, _dynamodb) = started().await;
     let polls = lambda.polls();
     let mut served = 0;
-    for event in hostile_requests() {
+    for event in hostile_requests().into_iter().chain(no_requests()) {
         let answer = lambda.invoke(event.clone()).await;
         let answer = answer.unwrap_or_else(|error| panic!("{event}: {error:?}"));
         assert_eq!(answer.status, 400, "{event}: {answer:?}");
@@ -166,7 +164,7 @@ async fn a_hostile_event_gets_an_error_and_the_next_one_is_served() {
         assert_eq!(visit(&lambda, Event::get("/")).await.status, 200, "after {event}");
         served += 2;
     }
-    for event in no_requests() {
+    for event in no_json() {
         let error = lambda.invoke_raw(event.clone()).await;
         let event = String::from_utf8_lossy(&event).into_owned();
         assert!(
@@ -176,6 +174,9 @@ async fn a_hostile_event_gets_an_error_and_the_next_one_is_served() {
         assert_eq!(visit(&lambda, Event::get("/")).await.status, 200, "after {event:.99}");
         served += 2;
     }
+    // Deeper than any stack.
+    let nested = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+    assert_eq!(lambda.invoke_raw(nested).await.expect("an answer").status, 400);
     assert!(lambda.polls() >= polls + served, "one process served them all");
     let exit = lambda.kill().await;
     assert!(!exit.stderr.contains("panicked at"), "{exit:?}");
@@ -205,8 +206,8 @@ fn hostile_requests() -> Vec<Value> {
     events.map(Event::into_value).collect()
 }
 
-/// Events of other services, and bytes that are no event at all.
-fn no_requests() -> Vec<Vec<u8>> {
+/// Events of other services, and requests whose parts are of another type.
+fn no_requests() -> Vec<Value> {
     let values = [
         json!(null),
         json!([]),
@@ -215,7 +216,6 @@ fn no_requests() -> Vec<Vec<u8>> {
         json!({}),
         json!({ "Records": [{ "eventSource": "aws:sqs", "body": "x" }] }),
         json!({ "source": "aws.events", "detail-type": "Scheduled Event" }),
-        json!({ "httpMethod": "GET", "path": "/", "requestContext": { "elb": {} }, "headers": {}, "body": null }),
         Event::get("/").with("/requestContext", json!(null)).into_value(),
         Event::get("/").with("/requestContext/http", json!({})).into_value(),
         Event::get("/").with("/requestContext/http/method", "G T").into_value(),
@@ -229,24 +229,24 @@ fn no_requests() -> Vec<Vec<u8>> {
         Event::get("/").with("/isBase64Encoded", "yes").into_value(),
         Event::get("/").with("/rawPath", 1).into_value(),
     ];
-    let mut events: Vec<_> = values.map(|value| value.to_string().into_bytes()).into();
-    events.extend(
-        [
-            &b"{"[..],
-            b"",
-            b"\xff\xfe",
-            b"{\"a\":\"\xff\"}",
-            b"GET / HTTP/1.1\r\n\r\n",
-        ]
-        .map(<[u8]>::to_vec),
-    );
-    events.push([vec![b'['; 100_000], vec![b']'; 100_000]].concat());
-    events
+    values.into()
+}
+
+/// Bytes that Lambda never sends.
+fn no_json() -> Vec<Vec<u8>> {
+    let bytes = [
+        &b"{"[..],
+        b"",
+        b"\xff\xfe",
+        b"{\"a\":\"\xff\"}",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    bytes.map(<[u8]>::to_vec).into()
 }
 
 #[tokio::test]
 async fn what_may_be_null_or_missing_is_no_reason_to_fail() {
-    let (lambda, _dynamodb) = function().await;
+    let (lambda, _dynamodb) = started().await;
     let empty = [
         "/body",
         "/cookies",

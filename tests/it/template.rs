@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use lambda_session::session::DynamoDbStore;
-use lambda_session::session::dynamodb::{PARTITION_KEY, TTL_ATTRIBUTE};
+use dev::dynamodb::table;
+use dev::proxy::ALLOWED_OPERATIONS;
 use serde_yaml_ng::Value;
 
-use crate::embedded::table;
-use crate::sdk;
-use crate::support::policy::{self, resource};
-use crate::support::proxy::Proxy;
-use crate::support::site::{self, Site};
-use crate::support::{dynamodb, endpoint};
+fn resources() -> serde_yaml_ng::Mapping {
+    let template = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml")).expect("a template");
+    let template: Value = serde_yaml_ng::from_str(&template).expect("YAML");
+    template["Resources"].as_mapping().expect("resources").clone()
+}
+
+/// The properties of a resource.
+fn resource(name: &str) -> Value {
+    resources()[name]["Properties"].clone()
+}
 
 #[test]
 fn the_local_table_is_the_deployed_one() {
@@ -23,44 +27,89 @@ fn the_local_table_is_the_deployed_one() {
             serde_yaml_ng::from_value(deployed[property].clone()).expect("a plain property");
         assert_eq!(&deployed, value, "{property}");
     }
-    assert_eq!(deployed["KeySchema"][0]["AttributeName"], PARTITION_KEY);
-    assert_eq!(deployed["TimeToLiveSpecification"]["AttributeName"], TTL_ATTRIBUTE);
 }
 
 #[test]
 fn the_template_declares_every_variable_the_code_reads_and_no_other() {
     let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config.rs")).expect("source");
-    let code = source.split("mod tests").next().expect("code");
-    let mut read: Vec<_> = code
-        .split("read(\"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
+    let read: BTreeSet<_> = source
+        .split('"')
+        .filter(|text| text.contains('_') && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
         // Lambda sets these itself.
-        .filter(|name| !name.starts_with("AWS_LAMBDA_"))
+        .filter(|name| !name.starts_with("AWS_"))
         .collect();
-    read.sort_unstable();
-
     let variables = resource("SessionFunction")["Environment"]["Variables"].clone();
     let variables = variables.as_mapping().expect("variables");
-    let mut declared: Vec<_> = variables.keys().filter_map(Value::as_str).collect();
-    declared.sort_unstable();
+    let declared: BTreeSet<_> = variables.keys().filter_map(Value::as_str).collect();
     assert_eq!(declared, read);
+    assert!(declared.len() > 5, "{declared:?}");
 }
 
-/// The proxy denies everything else, so the whole suite shows that this is enough.
-#[tokio::test]
-async fn the_policy_allows_what_a_session_calls_and_nothing_more() {
-    let dynamodb = dynamodb().await;
-    let proxy = Proxy::start(&endpoint(&dynamodb));
-    let store = DynamoDbStore::new(&sdk::config(), table::NAME, Some(&proxy.endpoint()));
-    store.warm_up().await;
-    let site = Site::new(store);
-    let first = site.login("admin", None).await;
-    let second = site.login("other", Some(&first)).await;
-    site::wait(site::IDLE / 2);
-    site.view(&second).await;
-    site.visit("/set?theme=dark", Some(&second)).await;
-    site.visit("/logout", Some(&second)).await;
-    let called: BTreeSet<_> = proxy.operations().into_iter().collect();
-    assert_eq!(called, *policy::OPERATIONS);
+/// The proxy of the tests denies everything else, so all of them together show that this is enough.
+#[test]
+fn the_policy_allows_what_the_tests_allow() {
+    let role = resource("SessionRole");
+    let policies = role["Policies"].as_sequence().expect("policies");
+    let statements = policies
+        .iter()
+        .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().expect("statements"));
+    let actions = statements.flat_map(|statement| statement["Action"].as_sequence().expect("actions").clone());
+    let allowed: BTreeSet<_> = actions
+        .filter_map(|action| action.as_str()?.strip_prefix("dynamodb:").map(str::to_owned))
+        .collect();
+    assert_eq!(allowed, ALLOWED_OPERATIONS.map(str::to_owned).into());
+}
+
+/// The metrics that the template reads from the log, each with its pattern.
+pub(crate) fn metric_filters() -> Vec<(String, String)> {
+    let filters = resources()
+        .into_iter()
+        .filter(|(_, body)| body["Type"] == "AWS::Logs::MetricFilter");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let read = |properties: &Value| {
+        let metric = text(&properties["MetricTransformations"][0]["MetricName"]);
+        (metric, text(&properties["FilterPattern"]))
+    };
+    filters.map(|(_, body)| read(&body["Properties"])).collect()
+}
+
+/// Whether CloudWatch would match a line: the two forms of its JSON patterns that the template has.
+///
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
+pub(crate) fn matches(pattern: &str, line: &serde_json::Value) -> bool {
+    let inside = pattern.strip_prefix("{ $.").and_then(|rest| rest.strip_suffix(" }"));
+    let inside = inside.unwrap_or_else(|| panic!("another form: {pattern}"));
+    if let Some((name, text)) = inside.split_once(" = ") {
+        return line[name] == text.trim_matches('"');
+    }
+    let name = inside
+        .strip_suffix(" IS TRUE")
+        .unwrap_or_else(|| panic!("another form: {pattern}"));
+    line[name] == true
+}
+
+#[test]
+fn alarms_and_dashboard_show_what_the_filters_count() {
+    let counted: BTreeSet<_> = metric_filters().into_iter().map(|(metric, _)| metric).collect();
+    let dashboard = resource("SessionDashboard")["DashboardBody"].clone();
+    let dashboard = match dashboard {
+        Value::Tagged(tagged) => tagged.value,
+        plain => plain,
+    };
+    let body: serde_json::Value = serde_json::from_str(dashboard.as_str().expect("text")).expect("JSON");
+    let mut shown = BTreeSet::new();
+    for widget in body["widgets"].as_array().expect("widgets") {
+        let mut namespace = serde_json::Value::Null;
+        for metric in widget["properties"]["metrics"].as_array().expect("metrics") {
+            if metric[0] != "." && metric[0] != "..." {
+                namespace = metric[0].clone();
+            }
+            if namespace == "${AWS::StackName}/sessions" {
+                shown.extend(metric[1].as_str().map(str::to_owned));
+            }
+        }
+    }
+    assert_eq!(shown, counted);
+    let alarm = serde_yaml_ng::to_string(&resource("StoreFailureAlarm")).expect("YAML");
+    assert!(alarm.contains("StoreFailures"), "{alarm}");
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use dev::PATIENCE;
 
 const FLAGS: [&str; 8] = [
     "--headless",

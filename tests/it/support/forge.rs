@@ -1,20 +1,14 @@
 //! Cookies made from the documented format, without the library: `<id>.<mac>`, the MAC being HMAC-SHA256 (RFC 2104) over
-//! `lambda-session/cookie/v1`, a zero byte and the ID as it is spelled.
+//! `lambda-session/cookie/v2`, a zero byte, the cookie's name, a zero byte and the ID as it is spelled.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-const CONTEXT: &[u8] = b"lambda-session/cookie/v1\0";
-
-/// The value of a cookie for this ID.
-pub(crate) fn cookie(secret: &[u8], id: &str) -> String {
-    format!("{id}.{}", mac(secret, CONTEXT, id))
-}
-
-/// The MAC over a context and an ID.
-pub(crate) fn mac(secret: &[u8], context: &[u8], id: &str) -> String {
-    URL_SAFE_NO_PAD.encode(hmac(secret, &[context, id.as_bytes()].concat()))
+/// The value of a cookie of this name for this ID.
+pub(crate) fn cookie(secret: &[u8], name: &str, id: &str) -> String {
+    let signed = format!("lambda-session/cookie/v2\0{name}\0{id}");
+    format!("{id}.{}", URL_SAFE_NO_PAD.encode(hmac(secret, signed.as_bytes())))
 }
 
 /// HMAC written out, so that nothing is shared with what is tested.
@@ -28,15 +22,6 @@ fn hmac(secret: &[u8], message: &[u8]) -> [u8; 32] {
     let pad = |byte: u8| key.map(|part| part ^ byte).to_vec();
     let inner = Sha256::digest([pad(0x36), message.to_vec()].concat());
     Sha256::digest([pad(0x5c), inner.to_vec()].concat()).into()
-}
-
-/// Whether a cookie's value is one that was signed with one of these keys, in its only spelling.
-pub(crate) fn verifies(secrets: &[&[u8]], value: &str) -> bool {
-    let Some((id, _)) = value.split_once('.') else {
-        return false;
-    };
-    let canonical = URL_SAFE_NO_PAD.decode(id).is_ok_and(|bytes| bytes.len() == 32);
-    canonical && secrets.iter().any(|secret| cookie(secret, id) == value)
 }
 
 /// An ID that nobody was given.

@@ -1,0 +1,105 @@
+//! What a session costs as it grows, and what goes over the wire.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::artifact::Artifacts;
+use crate::rounds::measure;
+use crate::routes::{Route, log_in};
+use crate::sandbox::Sandbox;
+use crate::world::{Traffic, World};
+use crate::{Failure, say};
+
+/// Variables, and how many bytes they have together.
+const SIZES: [(usize, usize); 5] = [
+    (1, 1_000),
+    (100, 10_000),
+    (1, 100_000),
+    (1_000, 100_000),
+    (1_000, 300_000),
+];
+const REQUESTS: usize = 40;
+
+/// Store calls and bytes of one request of each kind.
+pub(crate) async fn traffic(artifacts: &Artifacts, world: &World) -> Result<Vec<(Route, Traffic)>, Failure> {
+    let environment = world.environment(&world.counter.endpoint);
+    let sandbox = Sandbox::start(&artifacts.product, &environment).await?;
+    let mut all = Vec::new();
+    for route in Route::ALL {
+        let cookie = log_in(&sandbox).await?;
+        all.push((route, counted(&sandbox, world, route, &cookie).await?));
+    }
+    Ok(all)
+}
+
+async fn counted(sandbox: &Sandbox, world: &World, route: Route, cookie: &str) -> Result<Traffic, Failure> {
+    let before = world.counter.traffic();
+    sandbox.invoke(&route.event(cookie)).await?;
+    Ok(world.counter.traffic() - before)
+}
+
+/// One line a size: what a view of the session takes, and a login over it, which writes all of it.
+pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
+    let client = client(&world.plain);
+    let start = async |endpoint| Sandbox::start(&artifacts.product, &world.environment(endpoint)).await;
+    let direct = start(&world.plain).await?;
+    let through_counter = start(&world.counter.endpoint).await?;
+    let mut lines = Vec::new();
+    for (variables, size) in SIZES {
+        say(&format!("growth: {variables} variables, {} KB", size / 1000));
+        let cookie = log_in(&direct).await?;
+        fill(&client, &world.table, &cookie, variables, size).await?;
+        let view = Route::View.event(&cookie);
+        measure(&direct, &view, 5).await?;
+        let (_, cpu) = measure(&direct, &view, REQUESTS).await?;
+        let view = counted(&through_counter, world, Route::View, &cookie).await?;
+        let login = counted(&through_counter, world, Route::LoginAgain, &cookie).await?;
+        lines.push(json!({
+            "variables": variables,
+            "kilobytes": size / 1000,
+            "view_cpu_us": (cpu.as_secs_f64() * 1e6 / REQUESTS as f64).round(),
+            "view_bytes_received": view.received,
+            "login_bytes_sent": login.sent,
+        }));
+    }
+    Ok(lines)
+}
+
+/// Gives a session so many variables beside its own.
+async fn fill(client: &Client, table: &str, cookie: &str, variables: usize, size: usize) -> Result<(), Failure> {
+    let (_, signed) = cookie.split_once('=').ok_or("a cookie without a value")?;
+    let id = BASE64.decode(signed.split('.').next().unwrap_or_default())?;
+    let key = BASE64.encode(Sha256::digest(id));
+    let name = |n| format!("variable_{n:04}");
+    let text = "x".repeat((size / variables).saturating_sub(name(0).len()));
+    let mut data: HashMap<_, _> = (0..variables)
+        .map(|n| (name(n), AttributeValue::S(text.clone())))
+        .collect();
+    data.insert("username".to_owned(), AttributeValue::S("admin".to_owned()));
+    let update = client.update_item().table_name(table).key("id", AttributeValue::S(key));
+    let update = update
+        .update_expression("SET #data = :data")
+        .expression_attribute_names("#data", "data");
+    let update = update.expression_attribute_values(":data", AttributeValue::M(data));
+    update.send().await?;
+    Ok(())
+}
+
+fn client(endpoint: &str) -> Client {
+    let keys = Credentials::new("local", "local", None, None, "bench");
+    let config = Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"));
+    let http = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let config = config.credentials_provider(keys).http_client(http.build_https());
+    Client::from_conf(config.endpoint_url(endpoint).build())
+}

@@ -1,0 +1,66 @@
+//! `cargo bench -p dev`: the release binary behind a Lambda Runtime API, beside the least that could do the same.
+//!
+//! The floors (`dev/benches/floor`) are *hello*, a static page; *getitem*, one bare `GetItem` or `PutItem` with the SDK;
+//! and *limit*, one signed `GetItem` over a blocking socket and nothing else. What the product takes is a ratio to them,
+//! measured in turns. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB` than the embedded one. The figures go to
+//! `target/bench.json`, the chart to `dev/benches/ratios.svg`.
+
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::fs;
+use std::path::Path;
+
+mod artifact;
+mod chart;
+mod growth;
+mod processor;
+mod report;
+mod rounds;
+mod routes;
+mod sandbox;
+mod world;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+// One thread, so that the Runtime API and the function share a processor, as on Lambda.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [serve, table, host] = arguments.as_slice()
+        && serve == world::SERVE
+    {
+        return world::serve(table, host).await;
+    }
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        // `cargo test --benches`: it compiles, which is all there is to test.
+        return Ok(());
+    }
+    if !cfg!(target_os = "linux") {
+        return Err("CPU times come from /proc: the bench needs Linux, as Lambda is".into());
+    }
+    let artifacts = artifact::Artifacts::build()?;
+    let world = world::World::start()?;
+    processor::of_functions()?;
+    let mut rows = report::rows(&rounds::run(&artifacts, &world, &world.plain).await?);
+    rows.push(report::artifact_row(&artifacts)?);
+    if let Some(endpoint) = &world.tls {
+        rows.extend(report::tls_rows(&rounds::run(&artifacts, &world, endpoint).await?));
+    }
+    let traffic = growth::traffic(&artifacts, &world).await?;
+    rows.extend(report::traffic_rows(&traffic));
+    let growth = growth::run(&artifacts, &world).await?;
+    report::print(&rows, &traffic, &growth);
+
+    let json = artifact::target().join("bench.json");
+    let figures = report::to_json(&rows, &traffic, &growth);
+    fs::write(&json, format!("{figures:#}\n"))?;
+    let svg = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/ratios.svg");
+    fs::write(&svg, chart::draw(&figures))?;
+    say(&format!("figures in {}, chart in {}", json.display(), svg.display()));
+    Ok(())
+}
+
+/// A line of progress.
+fn say(text: &str) {
+    eprintln!("bench: {text}");
+}

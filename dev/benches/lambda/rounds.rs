@@ -1,0 +1,177 @@
+//! The interleaved rounds: in each, product and floors take turns, so that what else the machine does hits them alike.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::artifact::Artifacts;
+use crate::routes::{Route, log_in};
+use crate::sandbox::Sandbox;
+use crate::world::World;
+use crate::{Failure, say};
+
+/// At least seven, for medians that hold.
+pub(crate) const ROUNDS: usize = 15;
+/// Starts of each program a round, for each kind of first request.
+const STARTS: usize = 5;
+const BLOCKS: usize = 10;
+const REQUESTS: usize = 40;
+/// Requests at the beginning of a turn that are not counted: the processor has to get used to this program again.
+const LEAD: usize = 10;
+
+/// What is measured, by name: one value a round.
+#[derive(Default)]
+pub(crate) struct Figures(BTreeMap<String, Vec<f64>>);
+
+impl Figures {
+    fn add(&mut self, name: String, value: f64) {
+        self.0.entry(name).or_default().push(value);
+    }
+
+    /// The median over the rounds.
+    pub(crate) fn median(&self, name: &str) -> Option<f64> {
+        median(self.0.get(name)?.clone())
+    }
+
+    /// The median over the rounds of one in relation to another.
+    pub(crate) fn ratio(&self, name: &str, floor: &str) -> Option<f64> {
+        let pairs = self.0.get(name)?.iter().zip(self.0.get(floor)?);
+        median(pairs.map(|(value, floor)| value / floor).collect())
+    }
+}
+
+/// The middle value, or the upper of two.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// One that takes part in the rounds.
+struct Contestant {
+    name: &'static str,
+    program: PathBuf,
+    environment: Vec<(String, String)>,
+    /// The cookie of a session it finds alive; none where there are no sessions.
+    cookie: String,
+    /// What it is asked.
+    routes: &'static [Route],
+}
+
+impl Contestant {
+    async fn start(&self) -> Result<Sandbox, Failure> {
+        Sandbox::start(&self.program, &self.environment).await
+    }
+}
+
+/// Start-up and warm requests, with the store at `endpoint`.
+pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) -> Result<Figures, Failure> {
+    const STORE: &[Route] = &[Route::View, Route::Login];
+    let mut contestants = Vec::new();
+    for (name, program, routes) in [
+        ("hello", &artifacts.hello, &[Route::Anonymous][..]),
+        ("getitem", &artifacts.getitem, STORE),
+        ("limit", &artifacts.limit, STORE),
+        // Like *hello*: what the store's code leaves of the processor's caches is measured with the store's requests.
+        ("product page", &artifacts.product, &[Route::Anonymous]),
+        ("product", &artifacts.product, STORE),
+    ] {
+        // It speaks no TLS.
+        if name == "limit" && endpoint.starts_with("https:") {
+            continue;
+        }
+        let environment = world.environment(endpoint);
+        let cookie = match routes {
+            [Route::Anonymous] => String::new(),
+            _ => log_in(&Sandbox::start(program, &environment).await?).await?,
+        };
+        contestants.push(Contestant {
+            name,
+            program: program.clone(),
+            environment,
+            cookie,
+            routes,
+        });
+    }
+    let mut figures = Figures::default();
+    for round in 1..=ROUNDS {
+        say(&format!("{endpoint}: round {round} of {ROUNDS}"));
+        first_requests(&contestants, &mut figures).await?;
+        warm_requests(&contestants, &mut figures).await?;
+    }
+    Ok(figures)
+}
+
+/// Several starts of each in turn for each kind of first request; the medians are the round's values.
+async fn first_requests(contestants: &[Contestant], figures: &mut Figures) -> Result<(), Failure> {
+    let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for _ in 0..STARTS {
+        for contestant in contestants {
+            for route in contestant.routes {
+                let sandbox = contestant.start().await?;
+                let (_, duration) = sandbox.invoke(&route.event(&contestant.cookie)).await?;
+                let mut add = |what: &str, duration| {
+                    let name = format!("{} {what}", contestant.name);
+                    samples.entry(name).or_default().push(ms(duration));
+                };
+                add(&format!("first {}", route.name()), duration);
+                add("first poll", sandbox.first_poll);
+            }
+        }
+    }
+    for (name, values) in samples {
+        figures.add(name, median(values).unwrap_or_default());
+    }
+    Ok(())
+}
+
+async fn warm_requests(contestants: &[Contestant], figures: &mut Figures) -> Result<(), Failure> {
+    let mut turns = Vec::new();
+    let mut sandboxes = Vec::new();
+    for (number, contestant) in contestants.iter().enumerate() {
+        sandboxes.push(contestant.start().await?);
+        turns.extend(contestant.routes.iter().map(|route| (number, *route)));
+    }
+    let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
+    for block in 0..=BLOCKS {
+        for &(number, route) in &turns {
+            let (contestant, sandbox) = (&contestants[number], &sandboxes[number]);
+            let event = route.event(&contestant.cookie);
+            measure(sandbox, &event, LEAD).await?;
+            let (durations, cpu) = measure(sandbox, &event, REQUESTS).await?;
+            let sample = samples
+                .entry(format!("{} {}", contestant.name, route.name()))
+                .or_default();
+            sample.0.extend(durations);
+            sample.1 += cpu;
+        }
+        if block == 0 {
+            // The programs have settled now.
+            samples.clear();
+        }
+        // Who follows whom matters a little.
+        turns.rotate_left(1);
+        turns.reverse();
+    }
+    for (name, (durations, cpu)) in samples {
+        figures.add(format!("{name} cpu"), cpu.as_secs_f64() * 1e6 / durations.len() as f64);
+        figures.add(format!("{name} p50"), median(durations).unwrap_or_default());
+    }
+    for (contestant, sandbox) in contestants.iter().zip(&sandboxes) {
+        figures.add(format!("{} memory", contestant.name), sandbox.peak_memory());
+    }
+    Ok(())
+}
+
+/// What the same event takes so many times: milliseconds each, and CPU time together.
+pub(crate) async fn measure(sandbox: &Sandbox, event: &[u8], times: usize) -> Result<(Vec<f64>, Duration), Failure> {
+    let before = sandbox.cpu()?;
+    let mut durations = Vec::with_capacity(times);
+    for _ in 0..times {
+        durations.push(ms(sandbox.invoke(event).await?.1));
+    }
+    Ok((durations, sandbox.cpu()?.saturating_sub(before)))
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

@@ -1,0 +1,95 @@
+//! The requests that are measured, and what each is measured against.
+
+use dev::event::Event;
+
+use crate::Failure;
+use crate::sandbox::{Sandbox, bytes};
+
+/// One kind of request, in the state of the session it finds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Anonymous,
+    Form,
+    Forged,
+    View,
+    Login,
+    LoginAgain,
+    Logout,
+}
+
+impl Route {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Anonymous,
+        Self::Form,
+        Self::Forged,
+        Self::View,
+        Self::Login,
+        Self::LoginAgain,
+        Self::Logout,
+    ];
+
+    /// Those that have a floor, and whose time is taken.
+    pub(crate) const TIMED: [Self; 3] = [Self::Anonymous, Self::View, Self::Login];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous page",
+            Self::Form => "login form",
+            Self::Forged => "forged cookie",
+            Self::View => "view",
+            Self::Login => "login",
+            Self::LoginAgain => "login again",
+            Self::Logout => "logout",
+        }
+    }
+
+    /// The floor with as many store calls.
+    pub(crate) fn floor(self) -> &'static str {
+        if self.calls() == 0 { "hello" } else { "getitem" }
+    }
+
+    /// How much of its floor's CPU time it may take.
+    pub(crate) fn target(self) -> f64 {
+        if self == Self::Login { 1.10 } else { 1.05 }
+    }
+
+    /// The store calls it may make.
+    pub(crate) fn calls(self) -> u64 {
+        match self {
+            Self::Anonymous | Self::Form | Self::Forged => 0,
+            Self::View | Self::Login | Self::Logout => 1,
+            Self::LoginAgain => 3,
+        }
+    }
+
+    /// The event, in a session with this cookie.
+    pub(crate) fn event(self, cookie: &str) -> Vec<u8> {
+        bytes(match self {
+            Self::Anonymous => Event::get("/"),
+            Self::Form => Event::get("/login"),
+            Self::Forged => Event::get("/").cookie(FORGED),
+            Self::View => Event::get("/").cookie(cookie),
+            Self::Login => login(),
+            Self::LoginAgain => login().cookie(cookie),
+            Self::Logout => Event::get("/logout").cookie(cookie),
+        })
+    }
+}
+
+/// Well-formed, and signed by nobody.
+const FORGED: &str = "__Host-session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.\
+                      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// A browser's login.
+fn login() -> Event {
+    Event::post_form("/login", &[("username", "admin")])
+}
+
+/// Logs in, and gives the cookie.
+pub(crate) async fn log_in(sandbox: &Sandbox) -> Result<String, Failure> {
+    let (answer, _) = sandbox.invoke(&bytes(login())).await?;
+    let cookie = answer["cookies"][0].as_str();
+    let pair = cookie.and_then(|cookie| cookie.split(';').next());
+    pair.map(str::to_owned)
+        .ok_or_else(|| format!("a login set no cookie: {answer}").into())
+}

@@ -1,0 +1,62 @@
+//! The app's own program, built as `cargo build` builds it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::command::Failure;
+
+/// The app's package and program.
+pub const NAME: &str = "lambda-session-app";
+
+/// Builds the app unless it is built, and returns its program. Cargo's own progress goes to standard error.
+///
+/// `LOCAL_FUNCTION` in the environment names a program that is used instead.
+///
+/// # Errors
+///
+/// Cargo cannot be started, or fails.
+pub async fn program() -> Result<PathBuf, Failure> {
+    if let Some(given) = std::env::var_os("LOCAL_FUNCTION").filter(|path| !path.is_empty()) {
+        return Ok(given.into());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_a_package) {
+            command.env_remove(name);
+        }
+    }
+    let cargo = command
+        .args(["build", "--package", NAME, "--bin", NAME])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Failure::Run(format!("cannot start cargo, which builds the app: {error}")))?;
+    let built = cargo.wait_with_output().await.map_err(Failure::run)?;
+    let program = String::from_utf8_lossy(&built.stdout).lines().find_map(executable);
+    match program {
+        Some(program) if built.status.success() => Ok(program),
+        _ => Err(Failure::Run(format!("cargo did not build the app: {}", built.status))),
+    }
+}
+
+/// Whether `cargo run` and `cargo test` set this variable to tell a program which package it is from. Build scripts of the
+/// app's dependencies read such variables, and would run anew.
+fn is_about_a_package(variable: &str) -> bool {
+    let prefixes = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix))
+}
+
+/// The program of which one of cargo's messages tells, if it is the app.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_ours = message["target"]["name"] == NAME;
+    message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
+}

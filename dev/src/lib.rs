@@ -1,0 +1,32 @@
+//! What stands in for AWS on this machine, for the local commands, the tests and the bench.
+//!
+//! It depends neither on the library nor on the app: the app is a program that it starts.
+//!
+//! # Layout
+//!
+//! - [`dynamodb`]: DynamoDB's HTTP API over a database in this process.
+//! - [`event`]: an HTTP request as the event Lambda makes of it, and the answer back as an HTTP response.
+//! - [`runtime`]: the Runtime API, where a function asks for invocations.
+//! - [`http1`]: the HTTP server of all of them.
+//! - [`lambda`]: a sandbox, which is a compiled function as a process behind the Runtime API.
+//! - [`app`]: builds the app's own program.
+//! - [`proxy`] (feature `proxy`): stands in front of DynamoDB, records calls and makes them fail.
+//! - [`tls`] (feature `tls`): TLS in front of the embedded DynamoDB.
+//! - [`command`]: what `cargo local` and `cargo dynamodb` have in common.
+
+use std::time::Duration;
+
+pub mod app;
+pub mod command;
+pub mod dynamodb;
+pub mod event;
+pub mod http1;
+pub mod lambda;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+pub mod runtime;
+#[cfg(feature = "tls")]
+pub mod tls;
+
+/// Longer than anything here takes. It turns a test that would hang into one that fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);

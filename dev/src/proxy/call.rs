@@ -1,0 +1,54 @@
+//! A call of DynamoDB, read from its HTTP request.
+
+use std::time::Instant;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+/// A call as it arrived.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// As in `GetItem`.
+    pub operation: String,
+    /// Its parameters.
+    pub request: Value,
+    /// The SDK's name for the operation, the same for all its attempts.
+    pub invocation: String,
+    /// The SDK's number of the attempt, from 1.
+    pub attempt: u32,
+    /// The headers that say whose call it is.
+    pub user_agents: Vec<String>,
+    /// How many calls of this operation have arrived, this one included.
+    pub nth: usize,
+    /// The connection it came on, numbered from 0.
+    pub connection: usize,
+    /// When it arrived.
+    pub arrived: Instant,
+    /// The HTTP status that DynamoDB answered, once it has.
+    pub status: Option<u16>,
+}
+
+impl Call {
+    /// Everything but `nth`, which depends on the calls before.
+    pub(super) fn read(connection: usize, headers: &HeaderMap, body: &[u8]) -> Self {
+        let header = |name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default()
+        };
+        // As in `attempt=1; max=3`.
+        let attempt = header("amz-sdk-request")
+            .split("; ")
+            .find_map(|part| part.strip_prefix("attempt="));
+        Self {
+            operation: header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned(),
+            request: serde_json::from_slice(body).unwrap_or_default(),
+            invocation: header("amz-sdk-invocation-id").to_owned(),
+            attempt: attempt.and_then(|number| number.parse().ok()).unwrap_or_default(),
+            user_agents: ["user-agent", "x-amz-user-agent"].map(header).map(str::to_owned).into(),
+            nth: 0,
+            connection,
+            arrived: Instant::now(),
+            status: None,
+        }
+    }
+}

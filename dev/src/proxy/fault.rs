@@ -1,0 +1,89 @@
+//! What can go wrong between the function and DynamoDB, and the handle of a call that is held.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+
+/// What becomes of one call.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Nothing: it is forwarded and answered.
+    Pass,
+    /// It is forwarded when the gate is released, and answered if the client still waits.
+    Hold(Gate),
+    /// The connection closes at once; the call still reaches DynamoDB, when the gate is released.
+    DeliverLate(Gate),
+    /// The connection closes and the call never reaches DynamoDB.
+    DropCall,
+    /// DynamoDB does it, then the connection closes without an answer.
+    DropReply,
+    /// It is forwarded after this long.
+    Delay(Duration),
+    /// It is not forwarded: the answer is this HTTP status with this DynamoDB error type.
+    Error(u16, &'static str),
+    /// It is not forwarded: the answer has status 200 and is no JSON.
+    Garbage,
+    /// It is neither forwarded nor answered. The connection stays open until the client gives up.
+    Hang,
+}
+
+/// Stands between a held call and DynamoDB. Clones are the same gate.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<watch::Sender<Progress>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    arrived: bool,
+    released: bool,
+    delivered: bool,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::default()))
+    }
+
+    /// Waits until a call stands at the gate.
+    ///
+    /// # Panics
+    ///
+    /// None does within a test's patience.
+    pub async fn arrived(&self) {
+        self.wait("arrive at", |progress| progress.arrived).await;
+    }
+
+    /// Lets the call through.
+    pub fn release(&self) {
+        self.0.send_modify(|progress| progress.released = true);
+    }
+
+    /// Waits until DynamoDB has answered the call.
+    ///
+    /// # Panics
+    ///
+    /// It has not within a test's patience.
+    pub async fn delivered(&self) {
+        self.wait("be delivered through", |progress| progress.delivered).await;
+    }
+
+    /// The call's side: shows up and waits for the release.
+    pub(super) async fn pass(&self) {
+        self.0.send_modify(|progress| progress.arrived = true);
+        let released = self.0.subscribe().wait_for(|progress| progress.released).await.is_ok();
+        assert!(released, "a gate ends after its clones");
+    }
+
+    pub(super) fn deliver(&self) {
+        self.0.send_modify(|progress| progress.delivered = true);
+    }
+
+    async fn wait(&self, what: &str, reached: impl Fn(&Progress) -> bool) {
+        let mut progress = self.0.subscribe();
+        let waited = timeout(PATIENCE, progress.wait_for(reached)).await;
+        assert!(waited.is_ok(), "waited in vain for a call to {what} the gate");
+    }
+}

@@ -1,0 +1,272 @@
+//! The Runtime API: where a function asks Lambda for invocations and says what became of them.
+//!
+//! As on Lambda, each request of the function for the next invocation gets one, and waits until there is one. A function
+//! that asks once at a time serves one invocation at a time; one that asks several times at once serves several.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, UNIX_EPOCH};
+use std::{fmt, io};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::http1;
+
+/// What a function is given for an invocation unless told otherwise: the template's timeout.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running Runtime API. It ends with the value.
+pub struct RuntimeApi {
+    address: SocketAddr,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+/// What the function answered, or the error it reported.
+pub type Outcome = Result<Value, Value>;
+
+impl RuntimeApi {
+    /// Listens on a port of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no free port.
+    pub async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (invocations, waiting) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            state: watch::Sender::new(State {
+                timeout: TIMEOUT,
+                connections: 0,
+                polls: 0,
+                init_error: None,
+            }),
+            waiting: AsyncMutex::new(waiting),
+            running: Mutex::default(),
+        });
+        let api = Arc::clone(&shared);
+        let connected = move || {
+            api.state.send_modify(|state| state.connections += 1);
+            let api = Arc::clone(&api);
+            move |request| Arc::clone(&api).answer(request)
+        };
+        let server = tokio::spawn(http1::serve(listener, connected, std::future::pending()));
+        Ok(Self {
+            address,
+            invocations,
+            shared,
+            server,
+        })
+    }
+
+    /// What `AWS_LAMBDA_RUNTIME_API` names.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How often the function asked for an invocation.
+    pub fn polls(&self) -> usize {
+        self.shared.state.borrow().polls
+    }
+
+    /// Waits until the function has asked for an invocation so often.
+    pub async fn polled(&self, times: usize) {
+        // The sender lives as long as `self`.
+        let _ = self
+            .shared
+            .state
+            .subscribe()
+            .wait_for(|state| state.polls >= times)
+            .await;
+    }
+
+    /// How many connections the function has made.
+    pub fn connections(&self) -> usize {
+        self.shared.state.borrow().connections
+    }
+
+    /// What the function said of a start that failed.
+    pub fn init_error(&self) -> Option<Value> {
+        self.shared.state.borrow().init_error.clone()
+    }
+
+    /// Sets how long the function is given for each invocation from now on. It only learns the deadline: nothing stops it.
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.shared.state.send_modify(|state| state.timeout = timeout);
+    }
+
+    /// Queues an event. The outcome arrives in the channel, which closes without one if the function cannot answer.
+    pub fn invoke(&self, event: Vec<u8>) -> oneshot::Receiver<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        // Without anybody to take it the reply is dropped, and the receiver learns that.
+        let _ = self.invocations.send(Invocation { event, reply });
+        outcome
+    }
+}
+
+impl fmt::Debug for RuntimeApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeApi")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+struct Invocation {
+    event: Vec<u8>,
+    reply: oneshot::Sender<Outcome>,
+}
+
+struct Shared {
+    state: watch::Sender<State>,
+    waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
+    running: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+}
+
+struct State {
+    timeout: Duration,
+    connections: usize,
+    polls: usize,
+    init_error: Option<Value>,
+}
+
+impl Shared {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Pieces> {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = body.collect().await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        let body = body.to_bytes();
+        let path = parts
+            .uri
+            .path()
+            .strip_prefix("/2018-06-01/runtime/")
+            .unwrap_or_default();
+        let path: Vec<&str> = path.split('/').collect();
+        match (parts.method, &path[..]) {
+            (Method::GET, ["invocation", "next"]) => self.next().await,
+            (Method::POST, ["invocation", id, "response"]) => self.finish(id, json(&body)),
+            (Method::POST, ["invocation", id, "error"]) => self.finish(id, Err(text_or_json(&body))),
+            (Method::POST, ["init", "error"]) => {
+                let report = text_or_json(&body);
+                self.state.send_modify(|state| state.init_error = Some(report));
+                status(StatusCode::ACCEPTED)
+            }
+            _ => status(StatusCode::NOT_FOUND),
+        }
+    }
+
+    async fn next(&self) -> Response<Pieces> {
+        let mut number = 0;
+        self.state.send_modify(|state| {
+            number = state.polls;
+            state.polls += 1;
+        });
+        // Whoever waits holds the lock; the next in line gets it with the next invocation but one.
+        let Some(invocation) = self.waiting.lock().await.recv().await else {
+            return status(StatusCode::GONE);
+        };
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        self.running().insert(id.clone(), invocation.reply);
+        let deadline = UNIX_EPOCH.elapsed().unwrap_or_default() + self.state.borrow().timeout;
+        let response = Response::builder()
+            .header("lambda-runtime-aws-request-id", id)
+            .header("lambda-runtime-deadline-ms", deadline.as_millis().to_string())
+            .header(
+                "lambda-runtime-invoked-function-arn",
+                "arn:aws:lambda:eu-central-1:123456789012:function:lambda-session",
+            )
+            .header(
+                "lambda-runtime-trace-id",
+                "Root=1-68f0a1b2-0123456789abcdef01234567;Sampled=0",
+            )
+            .header("content-type", "application/json")
+            .body(Pieces::of(&invocation.event));
+        response.unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    fn finish(&self, id: &str, outcome: Outcome) -> Response<Pieces> {
+        let reply = self.running().remove(id);
+        status(reply.map_or(StatusCode::NOT_FOUND, |reply| {
+            // Nobody may be waiting for it any more, which is no concern of the function's.
+            let _ = reply.send(outcome);
+            StatusCode::ACCEPTED
+        }))
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Outcome>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer has to be JSON, or else the invocation has failed.
+fn json(body: &[u8]) -> Outcome {
+    serde_json::from_slice(body).map_err(|error| Value::String(format!("the answer is no JSON: {error}")))
+}
+
+fn text_or_json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
+}
+
+fn status(status: StatusCode) -> Response<Pieces> {
+    let mut response = Response::new(Pieces::of(&[]));
+    *response.status_mut() = status;
+    response
+}
+
+/// An event in two pieces, as a network may deliver it.
+struct Pieces {
+    rest: VecDeque<Bytes>,
+    paused: bool,
+}
+
+impl Pieces {
+    fn of(event: &[u8]) -> Self {
+        let (head, tail) = event.split_at(event.len() / 2);
+        let pieces = [head, tail].into_iter().filter(|piece| !piece.is_empty());
+        Self {
+            rest: pieces.map(Bytes::copy_from_slice).collect(),
+            paused: false,
+        }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // A server that has to wait sends what it has.
+        self.paused = !self.paused;
+        if self.paused {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.rest.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+}

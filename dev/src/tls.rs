@@ -1,0 +1,74 @@
+//! TLS in front of the embedded DynamoDB, with a certificate of its own.
+
+use std::error::Error;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::dynamodb::Embedded;
+
+/// A server named `localhost`, which nobody trusts yet.
+pub struct Terminator {
+    acceptor: TlsAcceptor,
+    /// Its certificate, which is its own authority, in PEM.
+    pub authority: String,
+}
+
+impl Terminator {
+    /// Makes the certificate.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gives no random numbers.
+    pub fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)?;
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            authority: made.cert.pem(),
+        })
+    }
+
+    /// Passes everything on to this DynamoDB, from a port of its own, and returns the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// There is no free port.
+    pub async fn start(self, behind: &Embedded) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let host = format!("localhost:{}", listener.local_addr()?.port());
+        behind.answer_as(&host)?;
+        let address = behind.endpoint().trim_start_matches("http://").to_owned();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(pass(self.acceptor.clone(), stream, address.clone()));
+            }
+        });
+        Ok(format!("https://{host}"))
+    }
+}
+
+async fn pass(acceptor: TlsAcceptor, stream: TcpStream, behind: String) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut stream = acceptor.accept(stream).await?;
+    let mut upstream = TcpStream::connect(behind).await?;
+    upstream.set_nodelay(true)?;
+    tokio::io::copy_bidirectional(&mut stream, &mut upstream).await?;
+    Ok(())
+}
+
+impl fmt::Debug for Terminator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terminator").finish_non_exhaustive()
+    }
+}

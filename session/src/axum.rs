@@ -1,0 +1,34 @@
+//! The session as axum knows it: extractors, and an error that is a response.
+
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use crate::error::SessionError;
+use crate::lazy::LazySession;
+use crate::session::Session;
+
+/// Loads the session: one read of the store.
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        let lazy = LazySession::in_extensions(&parts.extensions)?;
+        lazy.load().await
+    }
+}
+
+/// Reads nothing until it is asked to.
+impl<S: Send + Sync> FromRequestParts<S> for LazySession {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        Self::in_extensions(&parts.extensions)
+    }
+}
+
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        SessionError::into_response(self)
+    }
+}

@@ -1,0 +1,355 @@
+//! The cookie: a session ID and the proof that this application issued it.
+//!
+//! `<id>.<mac>`, both base64url without padding. The MAC is HMAC-SHA256 (RFC 2104) over a fixed context, the
+//! cookie's name and the ID, checked in constant time before any store call, so a forged cookie costs nothing.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, HeaderValue, header};
+use sha2::Sha256;
+use thiserror::Error;
+
+use super::id::SessionId;
+
+/// Fewest bytes a secret key may have: the output of SHA-256, as RFC 2104, section 3 recommends.
+pub const MIN_KEY_BYTES: usize = 32;
+
+/// Signed first, so that a MAC made with the same key for another purpose never verifies here. The cookie's name, which ends with
+/// a zero byte, is signed next: with one key for two layers, the cookie of one never opens the other's sessions.
+const CONTEXT: &[u8] = b"lambda-session/cookie/v2\0";
+
+/// Most cookies that verify and count. A browser holds one, and an attacker may plant another; more are nobody's.
+const MOST_CANDIDATES: usize = 4;
+
+const ID_CHARS: usize = 43;
+const MAC_BYTES: usize = 32;
+
+/// A secret key has fewer than [`MIN_KEY_BYTES`] bytes.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("a secret key needs at least {MIN_KEY_BYTES} bytes, this one has {bytes}")]
+pub struct ShortKey {
+    /// How many bytes the refused key has.
+    pub bytes: usize,
+}
+
+/// The secret keys: the first signs, all verify.
+///
+/// ```
+/// use lambda_session::Keys;
+///
+/// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?
+///     .with_fallback(b"the key before it, until its sessions have ended")?;
+/// assert_eq!(format!("{keys:?}"), "Keys(..)");
+/// assert!(Keys::new(b"short").is_err());
+/// # Ok::<(), lambda_session::ShortKey>(())
+/// ```
+#[derive(Clone)]
+pub struct Keys {
+    signing: Hmac<Sha256>,
+    fallbacks: Vec<Hmac<Sha256>>,
+}
+
+impl Keys {
+    /// Keys that sign and verify with `secret`.
+    ///
+    /// # Errors
+    ///
+    /// [`ShortKey`] if it has fewer than [`MIN_KEY_BYTES`] bytes.
+    ///
+    /// ```
+    /// use lambda_session::{Keys, ShortKey};
+    ///
+    /// assert!(Keys::new(b"a long and random secret of at least 32 bytes").is_ok());
+    /// assert_eq!(Keys::new(b"short").unwrap_err(), ShortKey { bytes: 5 });
+    /// ```
+    pub fn new(secret: &[u8]) -> Result<Self, ShortKey> {
+        Ok(Self {
+            signing: keyed(secret)?,
+            fallbacks: Vec::new(),
+        })
+    }
+
+    /// These keys, and an older one that still verifies. It need stay only for one session lifetime.
+    ///
+    /// # Errors
+    ///
+    /// [`ShortKey`] if it has fewer than [`MIN_KEY_BYTES`] bytes.
+    ///
+    /// ```
+    /// # use lambda_session::Keys;
+    /// let keys = Keys::new(b"the new key, which signs from now on")?
+    ///     .with_fallback(b"the key before it, until its sessions have ended")?;
+    /// # Ok::<(), lambda_session::ShortKey>(())
+    /// ```
+    pub fn with_fallback(mut self, secret: &[u8]) -> Result<Self, ShortKey> {
+        self.fallbacks.push(keyed(secret)?);
+        Ok(self)
+    }
+
+    /// These keys, for the cookie `name` only.
+    fn for_cookie(&self, name: &str) -> Self {
+        let bound = |key: &Hmac<Sha256>| key.clone().chain_update(CONTEXT).chain_update(name).chain_update([0]);
+        Self {
+            signing: bound(&self.signing),
+            fallbacks: self.fallbacks.iter().map(bound).collect(),
+        }
+    }
+
+    fn sign(&self, id: &str) -> String {
+        let mac = self.signing.clone().chain_update(id).finalize();
+        format!("{id}.{}", URL_SAFE_NO_PAD.encode(mac.into_bytes()))
+    }
+
+    fn verify(&self, value: &[u8]) -> Option<SessionId> {
+        let (id, mac) = value.split_at_checked(ID_CHARS)?;
+        let mut claimed = [0; MAC_BYTES];
+        match URL_SAFE_NO_PAD.decode_slice(mac.strip_prefix(b".")?, &mut claimed) {
+            Ok(MAC_BYTES) => {}
+            _ => return None,
+        }
+        std::iter::once(&self.signing)
+            .chain(&self.fallbacks)
+            .any(|key| key.clone().chain_update(id).verify_slice(&claimed).is_ok())
+            .then(|| SessionId::decode(id))?
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+fn keyed(secret: &[u8]) -> Result<Hmac<Sha256>, ShortKey> {
+    match Hmac::new_from_slice(secret) {
+        Ok(mac) if secret.len() >= MIN_KEY_BYTES => Ok(mac),
+        _ => Err(ShortKey { bytes: secret.len() }),
+    }
+}
+
+/// How the session cookie is called, signed and sent.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionCookie {
+    name: Cow<'static, str>,
+    secure: bool,
+    keys: Keys,
+}
+
+impl SessionCookie {
+    /// `name` is a cookie-name token, as the builder of the layer has checked.
+    pub(crate) fn new(name: Cow<'static, str>, secure: bool, keys: &Keys) -> Self {
+        let keys = keys.for_cookie(&name);
+        Self { name, secure, keys }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The session IDs that a request presents. Cookies of our name that do not verify are ignored: a neighbour
+    /// subdomain can plant them. Several that verify are candidates: whose session is alive counts.
+    pub(crate) fn read(&self, headers: &HeaderMap) -> Vec<SessionId> {
+        let mut ids = Vec::new();
+        let verified = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|&byte| byte == b';'))
+            .filter_map(|pair| {
+                let value = pair.trim_ascii().strip_prefix(self.name.as_bytes())?;
+                self.keys.verify(value.strip_prefix(b"=")?)
+            });
+        for id in verified {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+            if ids.len() > MOST_CANDIDATES {
+                return Vec::new();
+            }
+        }
+        ids
+    }
+
+    /// The `Set-Cookie` value that hands out `id`.
+    pub(crate) fn issue(&self, id: &SessionId) -> HeaderValue {
+        self.set_cookie(&self.keys.sign(&id.encode()), "")
+    }
+
+    /// The `Set-Cookie` value that takes the cookie back.
+    pub(crate) fn clear(&self) -> HeaderValue {
+        self.set_cookie("", "; Max-Age=0")
+    }
+
+    /// RFC 6265bis, section 4.1. No `Domain`, so only this host gets it; no `Max-Age`, so it ends with the browser;
+    /// `HttpOnly` keeps scripts from it; `SameSite=Lax` keeps it out of other sites' form posts.
+    fn set_cookie(&self, value: &str, expiry: &str) -> HeaderValue {
+        let name = &self.name;
+        let secure = if self.secure { "; Secure" } else { "" };
+        let mut header = HeaderValue::try_from(format!(
+            "{name}={value}; HttpOnly; SameSite=Lax; Path=/{secure}{expiry}"
+        ))
+        .expect("the builder allows only token characters in the name, and base64url has no others");
+        header.set_sensitive(true);
+        header
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::ID_BYTES;
+
+    #[test]
+    fn keys_never_show_themselves() {
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        assert_eq!(format!("{keys:?}"), "Keys(..)");
+    }
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+    const OTHER: &[u8] = b"another secret key of 32 bytes!!";
+
+    fn cookie(keys: Keys) -> SessionCookie {
+        SessionCookie::new("session".into(), false, &keys)
+    }
+
+    fn request(cookies: &[&str]) -> HeaderMap {
+        cookies
+            .iter()
+            .map(|value| (header::COOKIE, HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+            .collect()
+    }
+
+    /// The ID with this number, and the value of its cookie `session`.
+    fn issued(keys: &Keys, number: u8) -> (SessionId, String) {
+        let id = SessionId::new([number; ID_BYTES]);
+        let value = keys.for_cookie("session").sign(&id.encode());
+        (id, value)
+    }
+
+    #[test]
+    fn the_signature_is_frozen() {
+        // python3: b64url(hmac.new(SECRET, b"lambda-session/cookie/v2\0session\0" + b"A" * 43, "sha256").digest())
+        let keys = Keys::new(SECRET).unwrap();
+        let id = SessionId::decode(&[b'A'; 43]).unwrap();
+        assert_eq!(
+            cookie(keys).issue(&id),
+            format!(
+                "session={}.Cko5udCTd51nN_nw5yc01ubLOSGYEzElwk1w50F1rjI; HttpOnly; SameSite=Lax; Path=/",
+                "A".repeat(43)
+            )
+        );
+    }
+
+    #[test]
+    fn a_secure_cookie_says_so_and_clearing_carries_the_same_attributes() {
+        let cookie = SessionCookie::new("__Host-session".into(), true, &Keys::new(SECRET).unwrap());
+        assert_eq!(
+            cookie.clear(),
+            "__Host-session=; HttpOnly; SameSite=Lax; Path=/; Secure; Max-Age=0"
+        );
+    }
+
+    #[test]
+    fn what_was_issued_is_read_among_neighbours() {
+        let keys = Keys::new(SECRET).unwrap();
+        let (id, value) = issued(&keys, 1);
+        let cookie = cookie(keys);
+        for headers in [
+            vec![format!("session={value}")],
+            vec![format!("a=b;session={value};c")],
+            vec![
+                "naïve=ü".to_owned(),
+                format!("xsession=1; session=forged;  session={value} "),
+            ],
+            vec![format!("session={value}; session={value}")],
+        ] {
+            let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+            assert_eq!(
+                cookie.read(&request(&headers)),
+                std::slice::from_ref(&id),
+                "{headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_but_what_was_issued_is_read() {
+        let keys = Keys::new(SECRET).unwrap();
+        let (id, value) = issued(&keys, 1);
+        let (_, second) = issued(&keys, 2);
+        let (_, foreign) = issued(&Keys::new(OTHER).unwrap(), 1);
+        let (bare, mac) = value.split_once('.').unwrap();
+        let other_mac = second.split_once('.').unwrap().1;
+        let cookie = cookie(keys);
+        for presented in [
+            String::new(),
+            "session".to_owned(),
+            "session=".to_owned(),
+            format!("session={bare}"),
+            format!("session={bare}."),
+            format!("session={}", &value[..value.len() - 1]),
+            format!("session={value}A"),
+            format!("session={value}="),
+            format!("session=\"{value}\""),
+            format!("session={}", value.replace('.', "%2E")),
+            format!("session={bare}.{other_mac}"),
+            format!("session={mac}.{bare}"),
+            format!("session={foreign}"),
+            format!("Session={value}"),
+            format!("session ={value}"),
+        ] {
+            assert_eq!(cookie.read(&request(&[&presented])), [], "{presented:?} for {id:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_under_another_name_does_not_verify() {
+        let keys = Keys::new(SECRET).unwrap();
+        let (_, value) = issued(&keys, 1);
+        let other = SessionCookie::new("backoffice".into(), false, &keys);
+        assert_eq!(other.read(&request(&[&format!("backoffice={value}")])), []);
+    }
+
+    #[test]
+    fn of_several_that_verify_all_are_candidates_and_too_many_are_none() {
+        let keys = Keys::new(SECRET).unwrap();
+        let pairs: Vec<_> = (0..=MOST_CANDIDATES)
+            .map(|n| issued(&keys, u8::try_from(n).unwrap()))
+            .collect();
+        let line = |count: usize| {
+            let values: Vec<_> = pairs[..count]
+                .iter()
+                .map(|(_, value)| format!("session={value}"))
+                .collect();
+            values.join("; ")
+        };
+        let ids = |count: usize| pairs[..count].iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        let cookie = cookie(keys);
+        assert_eq!(cookie.read(&request(&[&line(2)])), ids(2));
+        assert_eq!(cookie.read(&request(&[&line(MOST_CANDIDATES)])), ids(MOST_CANDIDATES));
+        assert_eq!(cookie.read(&request(&[&line(MOST_CANDIDATES + 1)])), []);
+    }
+
+    #[test]
+    fn fallbacks_verify_but_do_not_sign() {
+        let (id, old) = issued(&Keys::new(OTHER).unwrap(), 1);
+        let rotated = Keys::new(SECRET).unwrap().with_fallback(OTHER).unwrap();
+        assert_eq!(rotated.for_cookie("session").verify(old.as_bytes()), Some(id));
+
+        let (_, new) = issued(&rotated, 1);
+        let old_only = Keys::new(OTHER).unwrap().for_cookie("session");
+        assert!(old_only.verify(new.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_short_key_is_refused_with_its_length() {
+        let error = Keys::new(&[b'x'; 31]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a secret key needs at least 32 bytes, this one has 31"
+        );
+    }
+}

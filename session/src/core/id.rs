@@ -1,0 +1,130 @@
+//! The session ID: the secret in the cookie, and the key of the record that it opens.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// Bytes of randomness in an ID: 256 bits, four times the 64 that [OWASP] asks for.
+///
+/// [OWASP]: https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#session-id-entropy
+pub(crate) const ID_BYTES: usize = 32;
+
+/// A session ID: 32 bytes from the operating system's random number generator.
+///
+/// Whoever knows it holds the session, so it leaves the process in one place only, the `Set-Cookie` header, and
+/// its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SessionId([u8; ID_BYTES]);
+
+impl SessionId {
+    /// From bytes that nobody can guess.
+    pub(crate) fn new(random: [u8; ID_BYTES]) -> Self {
+        Self(random)
+    }
+
+    /// The one accepted spelling: 43 characters of base64url without padding (RFC 4648, section 5).
+    pub(crate) fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// The ID that `text` spells, if it is the canonical spelling of one.
+    pub(crate) fn decode(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; ID_BYTES];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(ID_BYTES) => Some(Self(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Where this session's record is kept.
+    pub(crate) fn record_key(&self) -> RecordKey {
+        RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0)))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// The key under which a store keeps a session: the SHA-256 of its ID, base64url.
+///
+/// A store never sees an ID, so a copy of the table opens no session.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RecordKey(String);
+
+impl RecordKey {
+    /// A key as a store wrote it down, in a tombstone's `replaced_by`.
+    ///
+    /// ```
+    /// # use lambda_session::RecordKey;
+    /// let successor = RecordKey::from_stored("as it was written".to_owned());
+    /// assert_eq!(successor.as_str(), "as it was written");
+    /// ```
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The key as text, for a store to use.
+    ///
+    /// ```
+    /// # use lambda_session::RecordKey;
+    /// assert_eq!(RecordKey::from_stored("a key".to_owned()).as_str(), "a key");
+    /// ```
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_decodes_to_itself() {
+        let id = SessionId([5; ID_BYTES]);
+        assert_eq!(SessionId::decode(id.encode().as_bytes()), Some(id));
+    }
+
+    #[test]
+    fn only_the_canonical_spelling_decodes() {
+        let canonical = SessionId([0xff; ID_BYTES]).encode();
+        assert_eq!(canonical.len(), 43);
+        let last_bits_set = format!("{}9", &canonical[..42]);
+        for text in [
+            "",
+            &canonical[..42],
+            &format!("{canonical}="),
+            &format!("{canonical}8"),
+            &canonical.replace('_', "/"),
+            &last_bits_set,
+            &format!(" {}", &canonical[1..]),
+        ] {
+            assert_eq!(SessionId::decode(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_record_key_is_the_hash_of_the_id() {
+        // printf '%064d' 0 | xxd -r -p | sha256sum | xxd -r -p | basenc --base64url
+        let key = SessionId([0; ID_BYTES]).record_key();
+        assert_eq!(key.as_str(), "Zmh6rfhivXdsj8GLjp-OIAiXFIVu4jOzkCpZHQ1fKSU");
+    }
+
+    #[test]
+    fn debug_shows_neither_id_nor_key() {
+        let id = SessionId([7; ID_BYTES]);
+        assert_eq!(format!("{id:?} {:?}", id.record_key()), "SessionId(..) RecordKey(..)");
+    }
+}

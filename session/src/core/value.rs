@@ -1,0 +1,175 @@
+//! A session variable, and why one is refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_dynamo::AttributeValue;
+use thiserror::Error;
+
+/// The variables of one session.
+pub type Data = BTreeMap<String, Value>;
+
+/// A session variable as it is stored.
+///
+/// It holds DynamoDB's data model (text, exact decimal numbers, bytes, lists, maps, sets), which every serde type fits into.
+/// A store that is not DynamoDB keeps it by its own serde form, which loses nothing. `Debug` shows the type only: the value is
+/// the visitor's.
+///
+/// ```
+/// use lambda_session::Value;
+///
+/// let value = Value::encode("admin")?;
+/// assert_eq!(value.decode::<String>()?, "admin");
+/// assert_eq!(format!("{value:?}"), "String");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Value(pub(crate) AttributeValue);
+
+/// A value that could not be encoded or decoded. Says which types were met, never the value.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct CodecError(String);
+
+impl Value {
+    /// The value as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// serde's own, for a type that cannot be stored, such as a map whose keys are no text.
+    ///
+    /// ```
+    /// # use lambda_session::Value;
+    /// assert!(Value::encode(vec!["tea", "milk"]).is_ok());
+    /// ```
+    pub fn encode<T: Serialize>(value: T) -> Result<Self, CodecError> {
+        let encoded = serde_dynamo::to_attribute_value(value);
+        encoded.map(Self).map_err(|error| CodecError(error.to_string()))
+    }
+
+    /// The value as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// It is not a `T`. serde's own message is not repeated: it may show the value.
+    ///
+    /// ```
+    /// # use lambda_session::Value;
+    /// let error = Value::encode(4711).unwrap().decode::<u8>().unwrap_err();
+    /// assert_eq!(error.to_string(), "a Number is not a u8");
+    /// ```
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        serde_dynamo::from_attribute_value(self.0.clone())
+            .map_err(|_| CodecError(format!("a {self:?} is not a {}", std::any::type_name::<T>())))
+    }
+}
+
+/// The type only.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            AttributeValue::S(_) => "String",
+            AttributeValue::N(_) => "Number",
+            AttributeValue::B(_) => "Binary",
+            AttributeValue::Bool(_) => "Boolean",
+            AttributeValue::Null(_) => "Null",
+            AttributeValue::L(_) => "List",
+            AttributeValue::M(_) => "Map",
+            AttributeValue::Ss(_) => "StringSet",
+            AttributeValue::Ns(_) => "NumberSet",
+            AttributeValue::Bs(_) => "BinarySet",
+        })
+    }
+}
+
+/// Why a variable cannot be stored, or is not of the type asked for. Names the variable, never shows its value.
+#[derive(Debug, Error)]
+#[error("session variable {name:?}: {reason}")]
+pub struct ValueError {
+    name: String,
+    #[source]
+    reason: Reason,
+}
+
+/// The kinds of [`ValueError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ValueErrorKind {
+    /// The variable is not of the type asked for.
+    OtherType,
+    /// The value, or the name, is one that the store cannot hold.
+    NotStorable,
+    /// The session would be larger than the store can hold.
+    TooLarge,
+    /// The session was ended or saved already, so nothing can be stored in it.
+    Closed,
+}
+
+impl ValueError {
+    pub(crate) fn new(name: &str, reason: impl Into<Reason>) -> Self {
+        Self {
+            name: name.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The variable's name.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let error = Session::default().insert("ratio", f64::NAN).unwrap_err();
+    /// assert_eq!(error.name(), "ratio");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kind of error it is.
+    ///
+    /// ```
+    /// # use lambda_session::{Session, ValueErrorKind};
+    /// let error = Session::default().insert("ratio", f64::NAN).unwrap_err();
+    /// assert_eq!(error.kind(), ValueErrorKind::NotStorable);
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> ValueErrorKind {
+        match self.reason {
+            Reason::OtherType(_) => ValueErrorKind::OtherType,
+            Reason::TooLarge { .. } => ValueErrorKind::TooLarge,
+            Reason::Saved | Reason::Ended => ValueErrorKind::Closed,
+            _ => ValueErrorKind::NotStorable,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Error)]
+pub(crate) enum Reason {
+    #[error("an empty name")]
+    EmptyName,
+    #[error("a name of more than {0} bytes, the store's limit")]
+    NameTooLong(usize),
+    #[error("the session has ended, nothing can be stored in it")]
+    Ended,
+    #[error("{0}")]
+    NotSerializable(String),
+    #[error("{0}")]
+    OtherType(String),
+    #[error("the session was saved already, nothing can be stored in it any more")]
+    Saved,
+    #[error("not a finite number")]
+    NotFinite,
+    #[error("a number of more than {digits} digits, or outside 1e{smallest} to 9.99e{largest}, the store's limits")]
+    NumberTooLarge { digits: usize, smallest: i64, largest: i64 },
+    #[error("the sum is not a whole number of 64 bits")]
+    Overflow,
+    #[error("lists and maps nested more than {0} deep, the store's limit")]
+    TooDeep(usize),
+    #[error("an empty set, or one that holds a value twice")]
+    NotASet,
+    #[error("the session would take {bytes} bytes, more than the {most} that the store can hold")]
+    TooLarge { bytes: usize, most: usize },
+}

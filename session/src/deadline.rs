@@ -1,0 +1,129 @@
+//! One request's store calls: how long they may take together, and how many there were.
+
+#![expect(clippy::disallowed_methods, reason = "it measures how long store calls take")]
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use crate::store::{Store, StoreError, StoreErrorKind, StoreFuture};
+
+/// For all store calls of one request together, so that a visitor gets an answer, and a 503 rather than Lambda's
+/// own timeout.
+const ALL_CALLS: Duration = Duration::from_millis(4_500);
+
+/// What is left to the handler and the runtime for the answer, when the request has a [`Deadline`].
+const TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// When the answer to a request has to be given at the latest. The layer looks for one in the request's extensions, and makes
+/// no store call that would outlast it.
+///
+/// `lambda::run` puts the invocation's own there, which Lambda tells with each event.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use http::Request;
+/// use lambda_session::Deadline;
+///
+/// let mut request = Request::new("a body");
+/// request.extensions_mut().insert(Deadline::at(Instant::now() + Duration::from_secs(3)));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The answer is due at this instant.
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// let at_once = lambda_session::Deadline::at(Instant::now());
+    /// ```
+    #[must_use]
+    pub fn at(instant: Instant) -> Self {
+        Self(instant)
+    }
+}
+
+/// A store, for one request.
+pub(crate) struct Budget {
+    store: Arc<dyn Store>,
+    deadline: Option<Deadline>,
+    left: Mutex<Duration>,
+    calls: AtomicU32,
+}
+
+impl Budget {
+    pub(crate) fn new(store: Arc<dyn Store>, deadline: Option<Deadline>) -> Self {
+        Self {
+            store,
+            deadline,
+            left: Mutex::new(ALL_CALLS),
+            calls: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes one store call within what is left.
+    pub(crate) async fn call<'a, T>(
+        &'a self,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.call_within(ALL_CALLS, operation).await
+    }
+
+    /// Makes one store call within `limit` and what is left.
+    pub(crate) async fn call_within<'a, T>(
+        &'a self,
+        limit: Duration,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        let limit = limit.min(self.left());
+        if limit.is_zero() {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "no time is left for it"));
+        }
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let spent = Spent {
+            budget: self,
+            since: Instant::now(),
+        };
+        let result = timeout(limit, operation(&*self.store)).await;
+        drop(spent);
+        result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)))
+    }
+
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn left(&self) -> Duration {
+        let own = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.deadline {
+            Some(Deadline(at)) => own.min(at.saturating_duration_since(Instant::now()).saturating_sub(TO_ANSWER)),
+            None => own,
+        }
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("left", &self.left())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes a call's time from the budget when the call ends, be it because the handler dropped it.
+struct Spent<'a> {
+    budget: &'a Budget,
+    since: Instant,
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        let mut left = self.budget.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_sub(self.since.elapsed());
+    }
+}

@@ -1,0 +1,232 @@
+//! Lambda's events as requests, for `lambda_http`'s handlers and axum routers.
+//!
+//! [`lambda_http::run`] panics on a query or host that is no part of a URL, and on a body that is not the base64 it claims to
+//! be; an event of another service fails the invocation. To Lambda either is a failure of the function: the visitor gets a bare
+//! 502, and any stranger can ring the function's alarm. Here each of them is answered with 400.
+//!
+//! A whole function on plain `lambda_http`:
+//!
+//! ```no_run
+//! use lambda_http::{Error, Request};
+//! use lambda_session::{DynamoDbStore, Keys, Session, SessionError, SessionLayer, lambda};
+//! use tower::Layer;
+//!
+//! async fn count(request: Request) -> Result<String, SessionError> {
+//!     let visits = Session::of(&request).await?.increment("visits", 1)?;
+//!     Ok(format!("Visit number {visits}"))
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Error> {
+//!     let store = DynamoDbStore::from_env(&std::env::var("TABLE_NAME")?, None)?;
+//!     let keys = Keys::new(std::env::var("SECRET_KEY")?.as_bytes())?;
+//!     lambda::run(SessionLayer::builder(store, keys).build()?.layer(lambda::handler(count))).await
+//! }
+//! ```
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderValue, StatusCode, header};
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
+use lambda_http::lambda_runtime;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Body, Context, Error, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tower::util::BoxService;
+use tower::{Service, ServiceExt as _};
+
+use crate::deadline::Deadline;
+use crate::error::SessionError;
+
+/// Serves Lambda's events with `service` until Lambda ends the process: those of a Function URL, an HTTP API (payload formats 1.0
+/// and 2.0), a REST API and an Application Load Balancer.
+///
+/// What is no such event, or holds a request that cannot be read, is answered with 400. Each request carries a [`Deadline`]: the
+/// invocation's own. Where Lambda asks for it by `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once.
+///
+/// # Errors
+///
+/// The Runtime API cannot be reached.
+pub async fn run<S>(service: S) -> Result<(), Error>
+where
+    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+{
+    run_with(service, bad_request).await
+}
+
+/// As [`run`], with an answer of your own to what cannot be read. It is called with the invocation's ID.
+///
+/// # Errors
+///
+/// The Runtime API cannot be reached.
+pub async fn run_with<S, U>(service: S, unreadable: U) -> Result<(), Error>
+where
+    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+    U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
+{
+    lambda_runtime::run_concurrent(Events { service, unreadable }).await
+}
+
+/// What [`run_with`] gives the Lambda runtime: an event in, its answer out. For a program that calls it itself, such as a test or
+/// a warm-up.
+pub fn service<S, U>(
+    service: S,
+    unreadable: U,
+) -> impl Service<LambdaEvent<Box<RawValue>>, Response: Serialize + Send, Error = Infallible, Future: Send> + Clone + Send
+where
+    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+    U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
+{
+    Events { service, unreadable }
+}
+
+/// A service of an async function whose errors are the session's, which [`run`] and
+/// [`SessionLayer`](crate::SessionLayer) take.
+///
+/// ```
+/// use lambda_http::Request;
+/// use lambda_session::{Session, SessionError, lambda};
+///
+/// async fn greet(request: Request) -> Result<String, SessionError> {
+///     let name: Option<String> = Session::of(&request).await?.get("username")?;
+///     Ok(format!("Hello {}", name.as_deref().unwrap_or("stranger")))
+/// }
+///
+/// let service = lambda::handler(greet);
+/// ```
+pub fn handler<H, F, R>(
+    handler: H,
+) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + use<H, F, R>
+where
+    H: Fn(Request) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<R, SessionError>> + Send + 'static,
+    R: IntoResponse + Send,
+{
+    tower::service_fn(move |request| {
+        let answer = handler(request);
+        async move {
+            Ok(match answer.await {
+                Ok(answer) => answer.into_response().await,
+                Err(error) => error.into_response(),
+            })
+        }
+    })
+}
+
+fn bad_request(_: Option<&str>) -> Response<Body> {
+    let mut response = Response::new(Body::from("this request cannot be read\n"));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, text);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What the Lambda runtime calls: an event in, its answer out.
+#[derive(Clone, Debug)]
+struct Events<S, U> {
+    service: S,
+    unreadable: U,
+}
+
+/// An answer that is on its way.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type Converter = Adapter<'static, Response<Body>, BoxService<Request, Response<Body>, Infallible>>;
+
+impl<S, U> Service<LambdaEvent<Box<RawValue>>> for Events<S, U>
+where
+    U: Fn(Option<&str>) -> Response<Body>,
+    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+{
+    type Response = <Converter as Service<LambdaEvent<LambdaRequest>>>::Response;
+    type Error = Infallible;
+    type Future = <Converter as Service<LambdaEvent<LambdaRequest>>>::Future;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: LambdaEvent<Box<RawValue>>) -> Self::Future {
+        let LambdaEvent { payload, context } = event;
+        let service = self.service.clone();
+        // The service is called in the future that it makes, so what is caught below is the conversion's panic.
+        let answer = tower::service_fn(move |mut request: Request| -> Answering {
+            let service = service.clone();
+            if let Some(deadline) = request.lambda_context_ref().and_then(deadline) {
+                request.extensions_mut().insert(deadline);
+            }
+            Box::pin(async move { Ok(service.oneshot(request).await?.into_response().await) })
+        });
+        let convert = |payload, service| Converter::from(service).call(LambdaEvent::new(payload, context.clone()));
+        let mut like = LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default());
+        // More headers than a map can hold panic when they are read, the rest when they are converted.
+        let read = || serde_json::from_str(payload.get()).ok();
+        if let Ok(Some(payload)) = catch_unwind(AssertUnwindSafe(read)) {
+            like = empty_like(&payload);
+            let service = BoxService::new(answer);
+            if !has_fragment(&payload)
+                && let Ok(answer) = catch_unwind(AssertUnwindSafe(|| convert(payload, service)))
+            {
+                return answer;
+            }
+        }
+        let refusal = (self.unreadable)(Some(&context.request_id));
+        let refused = std::sync::Mutex::new(Some(refusal));
+        let service = tower::service_fn(move |_: Request| -> Answering {
+            let refusal = refused.lock().ok().and_then(|mut refusal| refusal.take());
+            Box::pin(std::future::ready(Ok(refusal.unwrap_or_default())))
+        });
+        convert(like, BoxService::new(service))
+    }
+}
+
+/// Whether the query goes on where a URL's ends. No client can have sent that, and the conversion would drop the rest of it.
+fn has_fragment(event: &LambdaRequest) -> bool {
+    let LambdaRequest::ApiGatewayV2(event) = event else {
+        return false;
+    };
+    event
+        .raw_query_string
+        .as_deref()
+        .is_some_and(|query| query.contains('#'))
+}
+
+/// An event of the same kind with nothing in it, for an answer of the same kind.
+fn empty_like(event: &LambdaRequest) -> LambdaRequest {
+    match event {
+        LambdaRequest::ApiGatewayV1(_) => LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
+        LambdaRequest::Alb(_) => LambdaRequest::Alb(AlbTargetGroupRequest::default()),
+        _ => LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default()),
+    }
+}
+
+/// The invocation's own, which Lambda tells in milliseconds since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Lambda tells the time of the deadline, not how long it is to it"
+)]
+fn deadline(context: &Context) -> Option<Deadline> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let left = Duration::from_millis(context.deadline).checked_sub(now)?;
+    Instant::now().checked_add(left).map(Deadline::at)
+}

@@ -1,0 +1,508 @@
+//! The session as its users see it: a dictionary that remembers what was done to it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Request;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::core::state::State;
+use crate::core::value::{CodecError, Reason, Value, ValueError};
+use crate::error::SessionError;
+use crate::lazy::LazySession;
+
+/// A visitor's session: a dictionary of variables, kept on the server from login to logout.
+///
+/// Get it from [`Session::of`], change it, and return from your handler: the layer
+/// saves what really changed. It is a handle; clones share one dictionary. No method waits, so nothing is locked
+/// across an `.await`. Once the response has left the handler, the session is saved: a handle that lives on, in a task
+/// or a streamed body, reads what was saved, and every change through it is an error or reports that nothing happened.
+///
+/// | Flask | here |
+/// |---|---|
+/// | `session['username'] = 'admin'` | `session.insert("username", "admin")?` |
+/// | `'username' in session` | `session.contains_key("username")` |
+/// | `session['username']`, `session.get('username')` | `session.get::<String>("username")?` |
+/// | `session.pop('username', None)` | `session.pop::<String>("username")?` |
+/// | `del session['username']` | `session.remove("username")` |
+/// | `for name in session:` | `for name in session.keys()` |
+/// | `len(session)`, `not session` | `session.len()`, `session.is_empty()` |
+/// | `session.clear()` | `session.clear()` |
+///
+/// If another request changes *other* variables of the session at the same time, both changes are kept; if it
+/// changes the *same* variable, the later write wins. What is computed from the value before belongs into
+/// [`update`](Self::update) or [`increment`](Self::increment): those lose nothing.
+///
+/// ```
+/// use lambda_session::Session;
+///
+/// let session = Session::default();
+/// session.insert("username", "admin")?;
+/// assert!(session.contains_key("username"));
+/// assert_eq!(session.get::<String>("username")?.as_deref(), Some("admin"));
+/// assert_eq!(session.pop::<String>("username")?.as_deref(), Some("admin"));
+/// assert!(session.is_empty());
+/// # Ok::<(), lambda_session::ValueError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Session(Arc<Mutex<State>>);
+
+impl Session {
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic between two changes leaves each of them whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of `request`: one consistent read of the store if the request has a cookie that verifies, none otherwise or
+    /// when it is loaded already. A visitor without a session gets an empty one, which is kept only if you put something into
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or the request did not come through a [`SessionLayer`](crate::SessionLayer).
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use lambda_session::{Session, SessionError};
+    ///
+    /// async fn greet(request: Request<String>) -> Result<Response<String>, SessionError> {
+    ///     let name: Option<String> = Session::of(&request).await?.get("username")?;
+    ///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
+    /// }
+    /// ```
+    pub async fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
+        let lazy = LazySession::of(request)?;
+        lazy.load().await
+    }
+
+    /// The variable `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It is not a `T`.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("visits", 3)?;
+    /// assert_eq!(session.get::<u64>("visits")?, Some(3));
+    /// assert_eq!(session.get::<u64>("missing")?, None);
+    /// assert!(session.get::<bool>("visits").is_err());
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
+        let value = self.state().get(name).cloned();
+        value.map(|value| decode(name, value)).transpose()
+    }
+
+    /// Sets the variable `name`. Writing the value it already has is no change.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is changed and the error names the variable, if the name is empty, if the
+    /// value cannot be stored (not serializable, a number that is not finite, an empty set, or one that passes the store's
+    /// [`Limits`](crate::Limits)), if the session would be larger than the store can hold, after [`end`](Self::end), or after
+    /// the session was saved.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("basket", vec!["tea", "milk"])?;
+    /// let error = session.insert("ratio", f64::NAN).unwrap_err();
+    /// assert_eq!(error.to_string(), "session variable \"ratio\": not a finite number");
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn insert<T: Serialize>(&self, name: &str, value: T) -> Result<(), ValueError> {
+        let value = encode(value).map_err(|reason| ValueError::new(name, reason))?;
+        self.state().insert(name, value)
+    }
+
+    /// Sets the variable `name` to a value as it is stored, such as [`remove`](Self::remove) and [`iter`](Self::iter)
+    /// give it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::{Session, Value};
+    /// let session = Session::default();
+    /// session.insert("draft", "tea")?;
+    /// if let Some(value) = session.remove("draft") {
+    ///     session.insert_value("note", value)?;
+    /// }
+    /// assert_eq!(session.get::<String>("note")?.as_deref(), Some("tea"));
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn insert_value(&self, name: &str, value: Value) -> Result<(), ValueError> {
+        self.state().insert(name, value)
+    }
+
+    /// Takes the variable `name` out and gives it back undecoded. Removing what is not there is no change.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("theme", "dark")?;
+    /// assert!(session.remove("theme").is_some());
+    /// assert!(session.remove("theme").is_none());
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn remove(&self, name: &str) -> Option<Value> {
+        self.state().remove(name)
+    }
+
+    /// Takes the variable `name` out: Flask's `session.pop(name, None)`.
+    ///
+    /// # Errors
+    ///
+    /// It is not a `T`, or the session was saved; then it stays.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// assert!(session.pop::<u64>("username").is_err());
+    /// assert_eq!(session.pop::<String>("username")?.as_deref(), Some("admin"));
+    /// assert_eq!(session.pop::<String>("username")?, None);
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn pop<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        match self.remove(name) {
+            Some(_) => Ok(Some(value)),
+            None => Err(ValueError::new(name, Reason::Saved)),
+        }
+    }
+
+    /// Computes the variable `name` from what it was, `None` if there is none, and gives the result back.
+    ///
+    /// If another request changed the session meanwhile, `compute` is applied again to the newer value when the session is
+    /// saved, so no update is lost and none counts twice, not even by a retry whose first reply was lost. It is therefore pure,
+    /// and the result given back is that of the first time. It must not use the session itself, which waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The variable is not a `T`, or as for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// let add = |basket: Option<Vec<String>>| {
+    ///     let mut basket = basket.unwrap_or_default();
+    ///     basket.push("tea".to_owned());
+    ///     basket
+    /// };
+    /// session.update("basket", add)?;
+    /// assert_eq!(session.update("basket", add)?, ["tea", "tea"]);
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn update<T, U>(
+        &self,
+        name: &str,
+        compute: impl Fn(Option<T>) -> U + Send + Sync + 'static,
+    ) -> Result<U, ValueError>
+    where
+        T: DeserializeOwned,
+        U: Serialize + DeserializeOwned,
+    {
+        let step = move |before: Option<&Value>| {
+            let before = before.map(Value::decode).transpose().map_err(other_type)?;
+            encode(compute(before))
+        };
+        self.compute(name, step)
+    }
+
+    /// Adds `by` to the number `name`, which is 0 if there is none, and gives the sum back. Exact under concurrency as
+    /// [`update`](Self::update) is.
+    ///
+    /// # Errors
+    ///
+    /// The variable is no whole number, the sum is not one of 64 bits, or as for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// assert_eq!(session.increment("visits", 1)?, 1);
+    /// assert_eq!(session.increment("visits", 2)?, 3);
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn increment(&self, name: &str, by: i64) -> Result<i64, ValueError> {
+        let step = move |before: Option<&Value>| {
+            let before: i64 = before.map_or(Ok(0), Value::decode).map_err(other_type)?;
+            let sum = before.checked_add(by).ok_or(Reason::Overflow)?;
+            encode(sum)
+        };
+        self.compute(name, step)
+    }
+
+    fn compute<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        step: impl Fn(Option<&Value>) -> Result<Value, Reason> + Send + Sync + 'static,
+    ) -> Result<T, ValueError> {
+        let value = self.state().compute(name, Arc::new(step))?;
+        decode(name, value)
+    }
+
+    /// The variable `name`; if there is none, the value that `make` gives, which is inserted: Flask's `session.setdefault`.
+    ///
+    /// # Errors
+    ///
+    /// The variable is not a `T`, or as for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// assert_eq!(session.get_or_insert_with("theme", || "dark".to_owned())?, "dark");
+    /// assert_eq!(session.get_or_insert_with("theme", || "light".to_owned())?, "dark");
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn get_or_insert_with<T>(&self, name: &str, make: impl FnOnce() -> T) -> Result<T, ValueError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        if let Some(value) = self.get(name)? {
+            return Ok(value);
+        }
+        let value = make();
+        self.insert(name, &value)?;
+        Ok(value)
+    }
+
+    /// The variable `name`, if there is one and it is a `T`. One of another type, such as an earlier version of the program
+    /// left, is taken out, so that it fails no page for ever.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("visits", "many")?;
+    /// assert_eq!(session.get_or_discard::<u64>("visits"), None);
+    /// assert!(!session.contains_key("visits"));
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn get_or_discard<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.get(name).unwrap_or_else(|_| {
+            self.remove(name);
+            None
+        })
+    }
+
+    /// Whether the session was saved, so that nothing can be changed any more.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// assert!(!Session::default().is_saved());
+    /// ```
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        self.state().is_saved()
+    }
+
+    /// Whether there is a variable `name`: Flask's `name in session`.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// assert!(!Session::default().contains_key("username"));
+    /// ```
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.state().get(name).is_some()
+    }
+
+    /// The names of all variables, sorted.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// assert_eq!(session.keys(), ["username"]);
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.state().data().keys().cloned().collect()
+    }
+
+    /// All variables as they are now, undecoded and sorted by name.
+    ///
+    /// ```
+    /// # use lambda_session::{Session, Value};
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// let (name, value) = session.iter().next().expect("one variable");
+    /// assert_eq!((name.as_str(), value), ("username", Value::encode("admin")?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use = "iterating over a snapshot changes nothing"]
+    pub fn iter(&self) -> std::collections::btree_map::IntoIter<String, Value> {
+        self.state().data().clone().into_iter()
+    }
+
+    /// How many variables there are.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// assert_eq!(Session::default().len(), 0);
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state().data().len()
+    }
+
+    /// Whether there are no variables.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// assert!(Session::default().is_empty());
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state().data().is_empty()
+    }
+
+    /// Takes all variables out. A session left empty ends with the request, as at a logout.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// session.clear();
+    /// assert!(session.is_empty());
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn clear(&self) {
+        self.state().clear();
+    }
+
+    /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
+    /// of privilege, so that an ID planted or stolen before is worth nothing after ([OWASP], "Renew the Session ID
+    /// After Any Privilege Level Change").
+    ///
+    /// [OWASP]: https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#renew-the-session-id-after-any-privilege-level-change
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// # fn login(session: &Session) -> Result<(), lambda_session::ValueError> {
+    /// session.renew();
+    /// session.insert("username", "admin")
+    /// # }
+    /// # login(&Session::default()).unwrap();
+    /// ```
+    pub fn renew(&self) {
+        self.state().renew();
+    }
+
+    /// Ends the session: its variables are gone, its ID is dead on the server and the cookie is cleared.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// let session = Session::default();
+    /// session.insert("username", "admin")?;
+    /// session.end();
+    /// assert!(session.is_empty());
+    /// assert!(session.insert("username", "admin").is_err());
+    /// # Ok::<(), lambda_session::ValueError>(())
+    /// ```
+    pub fn end(&self) {
+        self.state().end();
+    }
+}
+
+fn encode<T: Serialize>(value: T) -> Result<Value, Reason> {
+    Value::encode(value).map_err(|error| Reason::NotSerializable(error.to_string()))
+}
+
+fn decode<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, ValueError> {
+    let decoded = value.decode();
+    decoded.map_err(|error| ValueError::new(name, other_type(error)))
+}
+
+fn other_type(error: CodecError) -> Reason {
+    Reason::OtherType(error.to_string())
+}
+
+impl IntoIterator for &Session {
+    type Item = (String, Value);
+    type IntoIter = std::collections::btree_map::IntoIter<String, Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Names and types only: the values are the visitor's.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_that_outlives_the_save_still_reads_but_is_told_that_it_cannot_write() {
+        let session = Session::default();
+        session.insert("username", "admin").unwrap();
+        let late = session.clone();
+        assert!(session.state().close().is_some());
+        assert_eq!(late.get::<String>("username").unwrap().as_deref(), Some("admin"));
+        let error = late.insert("theme", "dark").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "session variable \"theme\": the session was saved already, nothing can be stored in it any more"
+        );
+        assert!(late.remove("username").is_none());
+        assert!(late.pop::<String>("username").is_err());
+        late.clear();
+        late.end();
+        assert_eq!(late.len(), 1);
+        assert!(session.state().close().is_none(), "it is saved once");
+    }
+
+    #[test]
+    fn what_is_removed_or_replaced_makes_room_and_no_more_than_it_took() {
+        let half = "x".repeat(490);
+        let session = Session::new(State::new(crate::Limits {
+            bytes: 1_000,
+            ..crate::Limits::NONE
+        }));
+        session.insert("a", &half).unwrap();
+        session.insert("b", &half).unwrap();
+        session.insert("b", format!("{half}y")).unwrap();
+        assert!(session.insert("c", &half).is_err());
+        session.remove("a");
+        session.insert("c", &half).unwrap();
+        assert!(session.insert("d", "x".repeat(100)).is_err());
+    }
+
+    #[test]
+    fn an_error_names_types_and_never_shows_a_value() {
+        let session = Session::default();
+        session.insert("pin", 4711).unwrap();
+        let error = session.get::<u8>("pin").unwrap_err();
+        assert_eq!(error.to_string(), "session variable \"pin\": a Number is not a u8");
+        assert_eq!(format!("{session:?}"), "{\"pin\": Number}");
+        assert!(!format!("{error:?}").contains("4711"));
+    }
+
+    #[test]
+    fn a_session_counts_and_lists_its_variables() {
+        let session = Session::default();
+        assert!(session.is_empty());
+        session.insert("username", "admin").unwrap();
+        session.insert("theme", "dark").unwrap();
+        assert!(!session.is_empty());
+        assert_eq!(session.len(), 2);
+        let names: Vec<_> = (&session).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["theme", "username"]);
+        assert_eq!(session.keys(), names);
+    }
+}

@@ -1,0 +1,228 @@
+//! Sessions in DynamoDB: the only place that names AWS types.
+
+mod client;
+mod environment;
+mod expression;
+mod failure;
+mod http_client;
+mod item;
+mod user_agent;
+
+use std::{env, fmt};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{Builder, Config, retry::RetryConfig};
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use self::expression::Expression;
+use self::failure::{Outcome as _, failed};
+use crate::core::changes::Changes;
+use crate::core::id::RecordKey;
+use crate::core::limits::Limits;
+use crate::core::record::{Moment, Record};
+use crate::store::{Load, Slide, Store, StoreError, StoreFuture, WriteOutcome};
+
+pub use self::environment::EnvironmentError;
+use self::item::PARTITION_KEY;
+
+/// A [`Store`] in one DynamoDB table, whose partition key is `id` (a string) and whose TTL attribute is `expires_at`.
+///
+/// | attribute | |
+/// |---|---|
+/// | `id` | base64url SHA-256 of the session ID |
+/// | `data` | the variables as native DynamoDB values |
+/// | `created_at`, `expires_at` | seconds since 1970 |
+/// | `revision` | counts changes of `data` |
+/// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done |
+/// | `ended`, `replaced_by` | only on a tombstone |
+///
+/// Conditional writes only, no transactions: a plain write beside a transaction fails with
+/// `TransactionConflictException`, and two conditional writes in the right order suffice.
+#[derive(Clone)]
+pub struct DynamoDbStore {
+    client: Client,
+    table: String,
+}
+
+/// `Debug` omits the client, whose configuration holds credentials, and the table's name.
+impl fmt::Debug for DynamoDbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoDbStore").finish_non_exhaustive()
+    }
+}
+
+impl DynamoDbStore {
+    /// A store in `table`, configured by the environment, as a Lambda function is. `endpoint` is another DynamoDB than the
+    /// region's, for local runs.
+    ///
+    /// Everything else comes from `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and, where they are set, `AWS_ENDPOINT_URL_DYNAMODB` or
+    /// `AWS_ENDPOINT_URL`, `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and the usual proxy variables. Profiles, roles
+    /// and single sign-on are for [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// A region or credentials are missing; the message names the variable. Whatever else is wrong with them shows at the first
+    /// call.
+    ///
+    /// ```no_run
+    /// use lambda_session::DynamoDbStore;
+    ///
+    /// let store = DynamoDbStore::from_env("sessions", None)?;
+    /// # Ok::<(), lambda_session::EnvironmentError>(())
+    /// ```
+    pub fn from_env(table: &str, endpoint: Option<&str>) -> Result<Self, EnvironmentError> {
+        let sdk = environment::sdk(|name| env::var(name).ok())?;
+        Ok(Self::new(&sdk, table, endpoint.or(sdk.endpoint_url())))
+    }
+
+    /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as
+    /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. All of it is used, but for timeouts, retries,
+    /// stalled-stream protection and user agent, which are the store's own. `endpoint` comes before the configuration's.
+    ///
+    /// ```
+    /// use aws_config::{BehaviorVersion, Region, SdkConfig};
+    /// use lambda_session::DynamoDbStore;
+    ///
+    /// let sdk = SdkConfig::builder()
+    ///     .behavior_version(BehaviorVersion::latest())
+    ///     .region(Region::from_static("eu-central-1"))
+    ///     .build();
+    /// let store = DynamoDbStore::new(&sdk, "sessions", None);
+    /// ```
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Self {
+        Self {
+            client: client::new(sdk, endpoint),
+            table: table.to_owned(),
+        }
+    }
+
+    /// Connects and signs once, so that the first visitor does not wait for it: a read of a key that cannot exist.
+    /// Never fails; what is wrong shows at the first real call.
+    ///
+    /// ```no_run
+    /// # async fn start() -> Result<(), lambda_session::EnvironmentError> {
+    /// use lambda_session::DynamoDbStore;
+    ///
+    /// let store = DynamoDbStore::from_env("sessions", None)?;
+    /// store.warm_up().await;
+    /// # Ok::<(), lambda_session::EnvironmentError>(())
+    /// # }
+    /// ```
+    pub async fn warm_up(&self) {
+        let nobody = RecordKey::from_stored("-".to_owned());
+        let read = self.get(&nobody).customize().config_override(once()).send();
+        if tokio::time::timeout(client::ATTEMPT_TIMEOUT, read).await.is_err() {
+            tracing::debug!("the warm-up read took too long");
+        }
+    }
+
+    fn get(&self, key: &RecordKey) -> GetItemFluentBuilder {
+        self.client
+            .get_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, text(key))
+            .consistent_read(true)
+    }
+
+    /// One conditional `UpdateItem`.
+    async fn write(
+        &self,
+        key: &RecordKey,
+        expression: Expression,
+        attempts: Option<Builder>,
+    ) -> Result<WriteOutcome, StoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, text(key))
+            .update_expression(expression.update)
+            .condition_expression(expression.condition)
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(Some(expression.values))
+            .customize();
+        let request = match attempts {
+            Some(attempts) => request.config_override(attempts),
+            None => request,
+        };
+        request.send().await.written()
+    }
+}
+
+impl Store for DynamoDbStore {
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+    fn limits(&self) -> Limits {
+        Limits {
+            // An item may have 400 KB. What is left over is for the record's other attributes.
+            bytes: 400 * 1024 - 1024,
+            name_bytes: 65_535,
+            // 32 levels, less the map that holds all variables and the innermost value.
+            depth: 30,
+            digits: 38,
+            exponents: -130..=125,
+        }
+    }
+
+    fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load> {
+        Box::pin(async move {
+            let output = self.get(key).send().await.map_err(failed)?;
+            Ok(output.item.map_or(Load::Absent, |item| item::read(item, at)))
+        })
+    }
+
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let request = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item::write(key, record)))
+                .condition_expression("attribute_not_exists(#id)")
+                .expression_attribute_names("#id", PARTITION_KEY);
+            // Refused: the key is taken, and only this session's own earlier attempt can have taken it.
+            let (WriteOutcome::Applied | WriteOutcome::ConditionFailed) = request.send().await.written()?;
+            Ok(())
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        next: &'a Record,
+        changes: &'a Changes,
+        at: &'a Moment,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        Box::pin(self.write(key, expression::update(next, changes, at), None))
+    }
+
+    fn slide<'a>(&'a self, key: &'a RecordKey, slide: Slide, at: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+        Box::pin(self.write(key, expression::slide(slide, at), Some(once())))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        revision: u64,
+        successor: &'a RecordKey,
+        at: &'a Moment,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        Box::pin(self.write(key, expression::replace(revision, successor, at), None))
+    }
+
+    fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, at: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+        Box::pin(self.write(key, expression::end(revision, at), None))
+    }
+}
+
+/// One attempt instead of several.
+fn once() -> Builder {
+    Config::builder().retry_config(RetryConfig::disabled())
+}
+
+fn text(key: &RecordKey) -> AttributeValue {
+    AttributeValue::S(key.as_str().to_owned())
+}

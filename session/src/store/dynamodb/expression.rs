@@ -1,0 +1,175 @@
+//! The update expressions: each write with the condition under which it may happen.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::item::{
+    CREATED_AT, DATA, ENDED, PARTITION_KEY, REPLACED_BY, REVISION, TTL_ATTRIBUTE, WRITES, number, to_attribute, to_map,
+    tokens,
+};
+use crate::core::changes::Changes;
+use crate::core::id::RecordKey;
+use crate::core::record::{Moment, Record};
+use crate::store::Slide;
+
+/// From so many changed variables on, `data` is written whole: an expression may have 4 KB and 300 operators.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
+const MAX_VARIABLES: usize = 100;
+
+/// Alive, as [`Store`](crate::Store) defines it. A missing time or one of another type fails the comparison,
+/// and the other two attributes are asked for their type, so a malformed record is never written to.
+const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now AND #created_at > :oldest \
+                     AND attribute_type(#data, :map) AND attribute_type(#revision, :number)";
+
+/// The attributes that [`ALIVE`] names.
+const ALIVE_ATTRIBUTES: [&str; 5] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED];
+
+/// An `UpdateItem`: what to set, and under which condition.
+pub(super) struct Expression {
+    pub(super) update: String,
+    pub(super) condition: String,
+    pub(super) names: HashMap<String, String>,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    /// Fixed attributes are named by `#` and their own name: some are reserved words.
+    fn new(update: impl Into<String>, condition: impl Into<String>, attributes: &[&str]) -> Self {
+        Self {
+            update: update.into(),
+            condition: condition.into(),
+            names: attributes
+                .iter()
+                .map(|name| (format!("#{name}"), (*name).to_owned()))
+                .collect(),
+            values: HashMap::new(),
+        }
+    }
+
+    fn value(mut self, name: &str, value: AttributeValue) -> Self {
+        self.values.insert(name.to_owned(), value);
+        self
+    }
+
+    fn alive(self, at: &Moment) -> Self {
+        self.value(":now", number(at.now))
+            .value(":oldest", number(at.oldest_creation()))
+            .value(":map", AttributeValue::S("M".to_owned()))
+            .value(":number", AttributeValue::S("N".to_owned()))
+    }
+
+    fn tombstone(self, at: &Moment) -> Self {
+        self.value(":true", AttributeValue::Bool(true))
+            .value(":empty", AttributeValue::M(HashMap::new()))
+            .value(":until", number(at.tombstone_expiry()))
+    }
+}
+
+/// `next` in the place of the record before it, of which `changes` differ.
+pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expression {
+    let mut expression = Expression::new(
+        "",
+        format!("{ALIVE} AND #revision = :read AND #expires_at <= :expires_at"),
+        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, WRITES],
+    )
+    .alive(at)
+    .value(":read", number(next.revision.saturating_sub(1)))
+    .value(":revision", number(next.revision))
+    .value(":writes", tokens(&next.writes))
+    .value(":expires_at", number(next.expires_at));
+    let mut set = vec![
+        "#revision = :revision".to_owned(),
+        "#expires_at = :expires_at".to_owned(),
+        "#writes = :writes".to_owned(),
+    ];
+    let mut remove = Vec::new();
+    if changes.len() > MAX_VARIABLES {
+        set.push("#data = :data".to_owned());
+        expression.values.insert(":data".to_owned(), to_map(&next.data));
+    } else {
+        for (n, (name, value)) in changes.iter().enumerate() {
+            expression.names.insert(format!("#v{n}"), name.to_owned());
+            match value {
+                Some(value) => {
+                    expression.values.insert(format!(":v{n}"), to_attribute(value));
+                    set.push(format!("#data.#v{n} = :v{n}"));
+                }
+                None => remove.push(format!("#data.#v{n}")),
+            }
+        }
+    }
+    expression.update = format!("SET {}", set.join(", "));
+    if !remove.is_empty() {
+        expression.update += " REMOVE ";
+        expression.update += &remove.join(", ");
+    }
+    expression
+}
+
+pub(super) fn slide(slide: Slide, at: &Moment) -> Expression {
+    Expression::new(
+        "SET #expires_at = :to",
+        format!("{ALIVE} AND #expires_at = :from"),
+        &ALIVE_ATTRIBUTES,
+    )
+    .alive(at)
+    .value(":from", number(slide.from))
+    .value(":to", number(slide.to))
+}
+
+pub(super) fn replace(revision: u64, successor: &RecordKey, at: &Moment) -> Expression {
+    Expression::new(
+        "SET #ended = :true, #data = :empty, #expires_at = :until, #replaced_by = :successor",
+        format!("({ALIVE} AND #revision = :read) OR #replaced_by = :successor"),
+        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REPLACED_BY],
+    )
+    .alive(at)
+    .tombstone(at)
+    .value(":read", number(revision))
+    .value(":successor", AttributeValue::S(successor.as_str().to_owned()))
+}
+
+pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
+    let set = "SET #ended = :true, #data = :empty, #expires_at = :until";
+    match revision {
+        None => Expression::new(
+            set,
+            "attribute_exists(#id)",
+            &[PARTITION_KEY, DATA, TTL_ATTRIBUTE, ENDED],
+        ),
+        Some(revision) => Expression::new(
+            set,
+            "#revision = :read AND attribute_not_exists(#replaced_by)",
+            &[DATA, TTL_ATTRIBUTE, REVISION, ENDED, REPLACED_BY],
+        )
+        .value(":read", number(revision)),
+    }
+    .tombstone(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::record::{Timeouts, WriteToken};
+    use crate::core::value::{Data, Value};
+
+    #[test]
+    fn as_many_variables_as_an_expression_holds_are_written_one_by_one() {
+        let at = Moment {
+            now: 1,
+            timeouts: Timeouts::default(),
+        };
+        let record = Record::new(Data::new(), &at);
+        for (count, whole) in [(MAX_VARIABLES, false), (MAX_VARIABLES + 1, true)] {
+            let variables = (0..count).map(|n| (format!("variable {n}"), Value::encode(true).unwrap()));
+            let changes = Changes::between(&record.data, &variables.collect());
+            let next = record.changed(&changes, &WriteToken::new([0; 6]), &at);
+            let update = update(&next, &changes, &at);
+            assert_eq!(update.update.contains("#data = :data"), whole, "{count}");
+            // What limits expressions (see `MAX_VARIABLES`).
+            assert!(update.update.len() <= 4096, "{}", update.update.len());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What holds for any record and any item.
+
+use proptest::collection::{btree_map, hash_map, vec};
+use proptest::prelude::*;
+use proptest::string::string_regex;
+
+use super::*;
+use crate::core::record::Timeouts;
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+const NOW: u64 = 1_000_000;
+const IDLE: u64 = 1_800;
+const LIFETIME: u64 = 43_200;
+
+const AT: Moment = Moment {
+    now: NOW,
+    timeouts: Timeouts {
+        idle: IDLE,
+        lifetime: LIFETIME,
+    },
+};
+
+fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..6).prop_map(|chars| chars.into_iter().collect())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let bytes = || vec(any::<u8>(), 0..8);
+    let number = || any::<i64>().prop_map(|number| number.to_string());
+    let leaf = prop_oneof![
+        text().prop_map(Stored::S),
+        number().prop_map(Stored::N),
+        any::<bool>().prop_map(Stored::Bool),
+        Just(Stored::Null(true)),
+        bytes().prop_map(Stored::B),
+        vec(text(), 1..3).prop_map(Stored::Ss),
+        vec(number(), 1..4).prop_map(Stored::Ns),
+        vec(bytes(), 1..4).prop_map(Stored::Bs),
+    ];
+    let any = leaf.prop_recursive(2, 6, 3, |inner| {
+        let map = hash_map(text(), inner.clone(), 0..4);
+        prop_oneof![vec(inner, 0..4).prop_map(Stored::L), map.prop_map(Stored::M)]
+    });
+    any.prop_map(Value)
+}
+
+/// Right, nearly right and wrong ones for every attribute.
+fn attribute() -> impl Strategy<Value = AttributeValue> {
+    let wrong_number = string_regex("[-+]?[0-9]{0,22}(\\.[0-9])?(e[0-9])?").expect("a pattern");
+    prop_oneof![
+        3 => (NOW - LIFETIME - 2..NOW + IDLE).prop_map(number),
+        1 => wrong_number.prop_map(AttributeValue::N),
+        1 => any::<bool>().prop_map(AttributeValue::Bool),
+        2 => value().prop_map(|value| to_attribute(&value)),
+        3 => btree_map(text(), value(), 0..3).prop_map(|data| to_map(&data)),
+    ]
+}
+
+/// An item that lacks some of the attributes it should have, and may be a tombstone.
+fn item() -> impl Strategy<Value = Item> {
+    let often = |name: &'static str| {
+        let present = prop::option::weighted(0.9, attribute());
+        present.prop_map(move |value| (name.to_owned(), value))
+    };
+    let right = prop_oneof![3 => Just(true), 1 => Just(false)];
+    let known = (often(DATA), often(CREATED_AT), often(TTL_ATTRIBUTE), often(REVISION));
+    let tombstone = prop::option::weighted(0.1, (Just(ENDED.to_owned()), attribute()));
+    let others = hash_map(text(), attribute(), 0..3);
+    (right, known, tombstone, others).prop_map(|(right, (data, created, expires, revision), tombstone, others)| {
+        let mut item = others;
+        for (name, value) in [data, created, expires, revision] {
+            item.extend(value.map(|value| (name, value)));
+        }
+        if right {
+            item.insert(DATA.to_owned(), AttributeValue::M(HashMap::new()));
+            item.insert(CREATED_AT.to_owned(), number(NOW));
+        }
+        item.extend(tombstone);
+        item
+    })
+}
+
+/// What the record's description says, without the code that reads one.
+fn should_live(item: &Item) -> bool {
+    let count = |name: &str| match item.get(name) {
+        Some(AttributeValue::N(text)) => text.parse::<u64>().ok(),
+        _ => None,
+    };
+    let in_time = count("expires_at").is_some_and(|expiry| expiry > NOW)
+        && count("created_at").is_some_and(|created| created > NOW - LIFETIME);
+    let data = matches!(item.get("data"), Some(AttributeValue::M(_)));
+    in_time && data && count("revision").is_some() && !item.contains_key("ended")
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn what_was_written_is_read(
+        data in btree_map(text(), value(), 0..4),
+        created_at in NOW - LIFETIME + 1..=NOW,
+        expires_at in NOW + 1..=NOW + IDLE,
+        revision in any::<u64>(),
+        writes in vec(any::<[u8; 6]>().prop_map(WriteToken::new), 1..4),
+    ) {
+        let record = Record { data, created_at, expires_at, revision, writes };
+        let key = RecordKey::from_stored("key".to_owned());
+        prop_assert_eq!(read(write(&key, &record), &AT), Load::Live(record));
+    }
+
+    #[test]
+    fn any_item_is_alive_exactly_when_it_is_one_and_in_time(item in item()) {
+        let expected = should_live(&item);
+        match read(item, &AT) {
+            Load::Live(_) => prop_assert!(expected),
+            Load::Malformed(reason) => {
+                prop_assert!(!expected);
+                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION];
+                let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
+                prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
+            }
+            Load::Expired | Load::Ended | Load::Absent | Load::Replaced(_) => prop_assert!(!expected),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Sessions in this process's memory.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::core::changes::Changes;
+use crate::core::id::RecordKey;
+use crate::core::record::{Moment, Record};
+use crate::store::{Load, Slide, Store, StoreFuture, WriteOutcome};
+
+/// A [`Store`] in memory, for tests and for a program that is one process: its sessions end with it, and no other process
+/// sees them. A Lambda function runs in many.
+///
+/// Clones share one memory. Ended sessions stay as tombstones, and expired ones as they are, until the process ends.
+///
+/// ```
+/// use lambda_session::{Keys, MemoryStore, SessionLayer};
+///
+/// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+/// let sessions = SessionLayer::builder(MemoryStore::default(), keys).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<HashMap<RecordKey, Kept>>>);
+
+#[derive(Clone)]
+enum Kept {
+    Record(Record),
+    Tombstone {
+        revision: u64,
+        successor: Option<RecordKey>,
+    },
+}
+
+/// How many records there are.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+        f.debug_struct("MemoryStore").field("records", &records).finish()
+    }
+}
+
+impl MemoryStore {
+    /// One atomic step on what is kept under `key`.
+    fn step<'a, T: Send + 'a>(
+        &'a self,
+        key: &'a RecordKey,
+        step: impl FnOnce(&mut Option<Kept>) -> T + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = records.remove(key);
+            let result = step(&mut kept);
+            records.extend(kept.map(|kept| (key.clone(), kept)));
+            Ok(result)
+        })
+    }
+
+    /// Puts what `write` makes in the place of the record, if that is alive and `condition` holds.
+    fn write<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        at: &'a Moment,
+        condition: impl FnOnce(&Record) -> bool + Send + 'a,
+        write: impl FnOnce(Record) -> Kept + Send + 'a,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        self.step(key, |kept| match kept.take() {
+            Some(Kept::Record(record)) if record.is_alive(at) && condition(&record) => {
+                *kept = Some(write(record));
+                WriteOutcome::Applied
+            }
+            other => {
+                *kept = other;
+                WriteOutcome::ConditionFailed
+            }
+        })
+    }
+}
+
+impl Store for MemoryStore {
+    fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load> {
+        self.step(key, |kept| match kept {
+            Some(Kept::Record(record)) if record.is_alive(at) => Load::Live(record.clone()),
+            Some(Kept::Record(_)) => Load::Expired,
+            Some(Kept::Tombstone {
+                successor: Some(_),
+                revision,
+            }) => Load::Replaced(*revision),
+            Some(Kept::Tombstone { successor: None, .. }) => Load::Ended,
+            None => Load::Absent,
+        })
+    }
+
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+        self.step(key, |kept| {
+            kept.get_or_insert_with(|| Kept::Record(record.clone()));
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        next: &'a Record,
+        _: &'a Changes,
+        at: &'a Moment,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        let in_time = |record: &Record| record.revision + 1 == next.revision && record.expires_at <= next.expires_at;
+        self.write(key, at, in_time, |_| Kept::Record(next.clone()))
+    }
+
+    fn slide<'a>(&'a self, key: &'a RecordKey, slide: Slide, at: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+        self.write(
+            key,
+            at,
+            move |record| record.expires_at == slide.from,
+            move |record| {
+                Kept::Record(Record {
+                    expires_at: slide.to,
+                    ..record
+                })
+            },
+        )
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        revision: u64,
+        successor: &'a RecordKey,
+        at: &'a Moment,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        self.step(key, move |kept| match kept {
+            Some(Kept::Tombstone {
+                successor: Some(named), ..
+            }) if named == successor => WriteOutcome::Applied,
+            Some(Kept::Record(record)) if record.is_alive(at) && record.revision == revision => {
+                *kept = Some(Kept::Tombstone {
+                    revision,
+                    successor: Some(successor.clone()),
+                });
+                WriteOutcome::Applied
+            }
+            _ => WriteOutcome::ConditionFailed,
+        })
+    }
+
+    fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+        self.step(key, move |kept| {
+            let (stands, successor) = match kept {
+                None => return WriteOutcome::ConditionFailed,
+                Some(Kept::Record(record)) => (record.revision, None),
+                Some(Kept::Tombstone { revision, successor }) => (*revision, successor.clone()),
+            };
+            if revision.is_some_and(|read| read != stands || successor.is_some()) {
+                return WriteOutcome::ConditionFailed;
+            }
+            *kept = Some(Kept::Tombstone {
+                revision: stands,
+                successor,
+            });
+            WriteOutcome::Applied
+        })
+    }
+}

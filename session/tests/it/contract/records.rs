@@ -1,0 +1,250 @@
+//! Records as items in DynamoDB: their attributes, and those that somebody else wrote or spoiled.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use lambda_session::{Data, Load, Record, RecordKey, Slide, Store as _, WriteOutcome};
+use serde_json::json;
+
+use super::{IDLE, START, admin, after, created, data, end, key, live, load, raw, replace, set, text, update};
+use crate::support::own_table::{Item, Table, number, string};
+
+fn empty_map() -> AttributeValue {
+    AttributeValue::M(HashMap::new())
+}
+
+fn attributes(item: &Item) -> Vec<&str> {
+    let mut names: Vec<&str> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn a_record_has_the_documented_attributes() {
+    let table = Table::new().await;
+    let (key, record) = created(&table.store).await;
+    let _ = set(&table.store, &key, &record, "theme", "dark", 5).await;
+    let variables = [("username", "admin"), ("theme", "dark")].map(|(name, value)| (name.to_owned(), string(value)));
+    let expected = HashMap::from([
+        ("id".to_owned(), string(key.as_str())),
+        ("data".to_owned(), AttributeValue::M(HashMap::from(variables))),
+        ("created_at".to_owned(), number(START)),
+        ("expires_at".to_owned(), number(START + 5 + IDLE)),
+        ("revision".to_owned(), number(1)),
+        ("writes".to_owned(), string("token-1")),
+    ]);
+    assert_eq!(table.item(&key).await, Some(expected));
+}
+
+#[tokio::test]
+async fn a_record_of_the_version_before_which_remembers_no_writes_is_read_and_changed() {
+    let table = Table::new().await;
+    for writes in [None, Some(number(1)), Some(AttributeValue::Null(true))] {
+        let (key, record) = created(&table.store).await;
+        table.edit(&key, "writes", writes).await;
+        assert_eq!(load(&table.store, &key, 1).await, Load::Live(record.clone()));
+        let written = set(&table.store, &key, &record, "theme", "dark", 5).await;
+        assert_eq!(written, WriteOutcome::Applied);
+        let item = table.item(&key).await.expect("an item");
+        assert_eq!(item["writes"], string("token-1"));
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_keeps_no_variable_and_stays_for_an_hour() {
+    let table = Table::new().await;
+    let (ended, _) = created(&table.store).await;
+    let _ = end(&table.store, &ended, None, 60).await;
+    let (replaced, _) = created(&table.store).await;
+    let new = key();
+    let _ = replace(&table.store, &replaced, 0, &new, 60).await;
+    for (key, successor) in [(ended, None), (replaced, Some(string(new.as_str())))] {
+        let item = table.item(&key).await.expect("a tombstone");
+        assert_eq!(item["ended"], AttributeValue::Bool(true));
+        assert_eq!(item["data"], empty_map());
+        assert_eq!(item["expires_at"], number(START + 60 + 3_600));
+        assert_eq!(item.get("replaced_by"), successor.as_ref());
+    }
+}
+
+#[tokio::test]
+async fn an_update_or_a_slide_of_what_dynamodb_has_deleted_leaves_nothing_behind() {
+    let table = Table::new().await;
+    let (absent, read) = (key(), admin());
+    assert_eq!(
+        set(&table.store, &absent, &read, "theme", "dark", 1).await,
+        WriteOutcome::ConditionFailed
+    );
+    assert_eq!(end(&table.store, &absent, None, 1).await, WriteOutcome::ConditionFailed);
+    assert_eq!(table.items().await, []);
+}
+
+/// Every way in which one attribute can be spoiled, and what `load` then says is wrong.
+fn spoiled() -> Vec<(&'static str, Option<AttributeValue>)> {
+    let list = AttributeValue::L(vec![]);
+    let time = START.to_string();
+    vec![
+        ("data", None),
+        ("data", Some(string("{}"))),
+        ("data", Some(list.clone())),
+        ("data", Some(AttributeValue::Null(true))),
+        ("created_at", None),
+        ("created_at", Some(string(time))),
+        ("created_at", Some(AttributeValue::Null(true))),
+        ("created_at", Some(empty_map())),
+        ("expires_at", None),
+        ("expires_at", Some(string((START + 10 * IDLE).to_string()))),
+        ("expires_at", Some(AttributeValue::Bool(true))),
+        ("expires_at", Some(list)),
+        ("revision", None),
+        ("revision", Some(string("0"))),
+        ("revision", Some(AttributeValue::Null(true))),
+    ]
+}
+
+#[tokio::test]
+async fn a_malformed_record_is_named_and_no_write_brings_it_to_life() {
+    let table = Table::new().await;
+    for (attribute, value) in spoiled() {
+        let (key, read) = created(&table.store).await;
+        table.edit(&key, attribute, value.clone()).await;
+        let before = table.item(&key).await;
+        let spoiled = format!("{attribute} = {value:?}");
+
+        let malformed = Load::Malformed(format!("attribute `{attribute}` is missing or of another type"));
+        assert_eq!(load(&table.store, &key, 1).await, malformed, "{spoiled}");
+        assert_untouched(&table, &key, &read, &spoiled).await;
+        assert_eq!(table.item(&key).await, before, "{spoiled}");
+
+        assert_eq!(
+            end(&table.store, &key, None, 1).await,
+            WriteOutcome::Applied,
+            "{spoiled}"
+        );
+        assert_eq!(load(&table.store, &key, 1).await, Load::Ended, "{spoiled}");
+    }
+}
+
+/// No write of somebody who read the record when it was sound is done now.
+async fn assert_untouched(table: &Table, key: &RecordKey, read: &Record, spoiled: &str) {
+    let names: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), Some(text("dark")))).collect();
+    for changes in [&many[..1], &many[..]] {
+        let written = update(&table.store, key, read, changes, 1).await;
+        assert_eq!(written, WriteOutcome::ConditionFailed, "{spoiled}");
+    }
+    let slide = Slide {
+        from: read.expires_at,
+        to: read.expires_at + 1,
+    };
+    let slid = table.store.slide(key, slide, &after(1)).await;
+    assert_eq!(slid.expect("an answer"), WriteOutcome::ConditionFailed, "{spoiled}");
+    assert_eq!(
+        replace(&table.store, key, 0, &super::key(), 1).await,
+        WriteOutcome::ConditionFailed,
+        "{spoiled}"
+    );
+}
+
+#[tokio::test]
+async fn numbers_that_are_no_seconds_are_malformed() {
+    let table = Table::new().await;
+    for (attribute, value) in [
+        ("created_at", "-1"),
+        ("created_at", "1800000000.5"),
+        ("expires_at", "-1800000000"),
+        ("expires_at", "1900000000.5"),
+        ("expires_at", "1e30"),
+        ("revision", "-1"),
+        ("revision", "0.5"),
+    ] {
+        let (key, _) = created(&table.store).await;
+        table.edit(&key, attribute, Some(number(value))).await;
+        let found = load(&table.store, &key, 1).await;
+        assert!(matches!(found, Load::Malformed(_)), "{attribute} = {value}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn attributes_of_a_newer_version_are_ignored_and_kept() {
+    let table = Table::new().await;
+    let (key, record) = created(&table.store).await;
+    table.edit(&key, "version", Some(number(2))).await;
+    table.edit(&key, "device", Some(empty_map())).await;
+    assert_eq!(load(&table.store, &key, 1).await, Load::Live(record.clone()));
+
+    let _ = set(&table.store, &key, &record, "theme", "dark", 200).await;
+    let record = live(load(&table.store, &key, 200).await);
+    let slide = Slide {
+        from: record.expires_at,
+        to: record.expires_at + 200,
+    };
+    let slid = table.store.slide(&key, slide, &after(400)).await;
+    assert_eq!(slid.expect("an answer"), WriteOutcome::Applied);
+    let item = table.item(&key).await.expect("an item");
+    assert_eq!((&item["version"], &item["device"]), (&number(2), &empty_map()));
+
+    let _ = end(&table.store, &key, None, 500).await;
+    assert!(attributes(&table.item(&key).await.expect("a tombstone")).contains(&"version"));
+}
+
+#[tokio::test]
+async fn any_mark_of_an_end_is_an_end() {
+    let table = Table::new().await;
+    for mark in [AttributeValue::Bool(false), AttributeValue::Null(true), number(0)] {
+        let (key, read) = created(&table.store).await;
+        table.edit(&key, "ended", Some(mark)).await;
+        assert_eq!(load(&table.store, &key, 1).await, Load::Ended);
+        assert_untouched(&table, &key, &read, "ended").await;
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_with_a_spoiled_successor_is_an_end() {
+    let table = Table::new().await;
+    for successor in [string(""), number(1), AttributeValue::Null(true)] {
+        let (key, _) = created(&table.store).await;
+        let _ = replace(&table.store, &key, 0, &super::key(), 1).await;
+        table.edit(&key, "replaced_by", Some(successor)).await;
+        assert_eq!(load(&table.store, &key, 1).await, Load::Ended);
+    }
+}
+
+#[tokio::test]
+async fn every_type_dynamodb_has_comes_back_as_it_was() {
+    let table = Table::new().await;
+    let data = data([
+        ("string", text("")),
+        ("number", raw(json!({ "N": "-12.5" }))),
+        ("binary", raw(json!({ "B": "AP8=" }))),
+        ("boolean", raw(json!({ "BOOL": false }))),
+        ("null", raw(json!({ "NULL": true }))),
+        ("list", raw(json!({ "L": [{ "S": "a" }, { "L": [] }] }))),
+        ("map", raw(json!({ "M": { "a.b": { "BOOL": true } } }))),
+        ("strings", raw(json!({ "SS": ["a", "b"] }))),
+        ("numbers", raw(json!({ "NS": ["1", "2"] }))),
+        ("binaries", raw(json!({ "BS": ["AQ==", "Ag=="] }))),
+    ]);
+    // A store that is no DynamoDB keeps values by their serde form.
+    let form = serde_json::to_string(&data).expect("serde's form");
+    assert_eq!(serde_json::from_str::<Data>(&form).expect("serde's form"), data);
+
+    let (key, record) = (key(), Record::new(data, &after(0)));
+    table.store.create(&key, &record).await.expect("a new record");
+    let mut found = live(load(&table.store, &key, 1).await);
+    // DynamoDB keeps a set's members in an order of its own.
+    for name in ["strings", "numbers", "binaries"] {
+        let same_set = serde_json::to_value(&found.data[name]).expect("a value");
+        found.data.insert(name.to_owned(), raw(sorted(same_set)));
+    }
+    assert_eq!(found, record);
+}
+
+/// A set with its members in order.
+fn sorted(mut set: serde_json::Value) -> serde_json::Value {
+    for members in set.as_object_mut().expect("a set").values_mut() {
+        let members = members.as_array_mut().expect("members");
+        members.sort_by_key(ToString::to_string);
+    }
+    set
+}

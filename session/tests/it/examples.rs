@@ -1,0 +1,83 @@
+//! The examples that are Lambda functions, run as such.
+
+use dev::dynamodb::{Embedded, table};
+use dev::event::Event;
+use dev::lambda::{Answer, Lambda};
+
+use crate::support::{SECRET_KEY, example};
+
+async fn start(name: &str, dynamodb: &Embedded) -> Lambda {
+    let endpoint = dynamodb.endpoint();
+    let environment = [
+        ("SECRET_KEY", SECRET_KEY),
+        ("TABLE_NAME", table::NAME),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &endpoint),
+    ];
+    Lambda::start(example(name), environment).await
+}
+
+async fn visit(lambda: &Lambda, event: Event) -> Answer {
+    lambda.invoke(event.into_value()).await.expect("an answer")
+}
+
+/// A query that is no part of a URL, and a body that is not the base64 that it claims to be.
+async fn assert_unreadable_is_400(lambda: &Lambda) {
+    let hostile = [
+        Event::get("/").with("/rawQueryString", "<script>"),
+        Event::new("POST", "/note").body(b"").with("/body", "not base64!"),
+    ];
+    for event in hostile {
+        let answer = visit(lambda, event.clone()).await;
+        assert_eq!(answer.status, 400, "{event:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn counter_counts_each_visitor_for_himself() {
+    let dynamodb = Embedded::in_memory().await;
+    let lambda = start("counter", &dynamodb).await;
+
+    let first = visit(&lambda, Event::get("/")).await;
+    assert_eq!((first.status, first.body.as_str()), (200, "Visit number 1"));
+    let private = ["vary", "cache-control"].map(|name| first.headers.get(name).map(String::as_str));
+    let expected = [Some("Cookie"), Some("no-store")];
+    assert_eq!(private, expected, "no cache gives one visitor's page to another");
+    let cookie = first.cookie();
+    assert_unreadable_is_400(&lambda).await;
+    for number in 2..5 {
+        let next = visit(&lambda, Event::get("/").cookie(&cookie)).await;
+        assert_eq!(next.body, format!("Visit number {number}"));
+        assert!(next.cookies.is_empty(), "{next:?}");
+    }
+    assert_eq!(visit(&lambda, Event::get("/")).await.body, "Visit number 1");
+    assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, 404);
+}
+
+#[tokio::test]
+async fn note_keeps_a_note_and_forgets_it() {
+    let dynamodb = Embedded::in_memory().await;
+    let lambda = start("note", &dynamodb).await;
+
+    let kept = visit(&lambda, Event::new("POST", "/note").body(b"buy tea")).await;
+    assert_eq!((kept.status, kept.body.as_str()), (200, "kept"));
+    let cookie = kept.cookie();
+    assert_unreadable_is_400(&lambda).await;
+    let note = || visit(&lambda, Event::get("/note").cookie(&cookie));
+    assert_eq!(note().await.body, "buy tea");
+    let unreadable = Event::new("POST", "/note").body(b"\xff\xfe").cookie(&cookie);
+    assert_eq!(
+        visit(&lambda, unreadable).await.status,
+        200,
+        "bytes that are no text are no failure"
+    );
+    let forgotten = visit(&lambda, Event::new("POST", "/forget").cookie(&cookie)).await;
+    assert_eq!(forgotten.cookie(), "__Host-session=");
+    assert_eq!(note().await.body, "");
+    let about = visit(&lambda, Event::get("/about").cookie(&cookie)).await;
+    assert_eq!(
+        about.headers.get("vary"),
+        None,
+        "a page without a session is everybody's"
+    );
+    assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, 404);
+}

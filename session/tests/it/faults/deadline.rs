@@ -1,0 +1,153 @@
+//! One deadline for all store calls of a request, those included whose future was dropped.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response, header};
+use lambda_session::{
+    Changes, Deadline, LazySession, Load, Moment, Record, RecordKey, SessionErrorKind, Slide, Store, StoreFuture,
+    WriteOutcome,
+};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::site::{keys, layer};
+use crate::support::{SECRET_KEY, forge};
+
+const ALL_CALLS: Duration = Duration::from_millis(4_500);
+
+/// Never answers, and measures how long it was asked.
+#[derive(Clone, Debug, Default)]
+struct Silent(Arc<Mutex<Vec<Duration>>>);
+
+/// One call, from its start to its end or to its being dropped.
+struct Asked<'a>(&'a Silent, Instant);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().expect("one thread").push(self.1.elapsed());
+    }
+}
+
+impl Silent {
+    fn call<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
+        Box::pin(async {
+            let _asked = Asked(self, Instant::now());
+            pending().await
+        })
+    }
+
+    fn calls(&self) -> Vec<Duration> {
+        self.0.lock().expect("one thread").clone()
+    }
+}
+
+impl Store for Silent {
+    fn load<'a>(&'a self, _: &'a RecordKey, _: &'a Moment) -> StoreFuture<'a, Load> {
+        self.call()
+    }
+
+    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, ()> {
+        self.call()
+    }
+
+    fn update<'a>(
+        &'a self,
+        _: &'a RecordKey,
+        _: &'a Record,
+        _: &'a Changes,
+        _: &'a Moment,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        self.call()
+    }
+
+    fn slide<'a>(&'a self, _: &'a RecordKey, _: Slide, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+        self.call()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        _: &'a RecordKey,
+        _: u64,
+        _: &'a RecordKey,
+        _: &'a Moment,
+    ) -> StoreFuture<'a, WriteOutcome> {
+        self.call()
+    }
+
+    fn end<'a>(&'a self, _: &'a RecordKey, _: Option<u64>, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+        self.call()
+    }
+}
+
+/// A visitor with a cookie that verifies.
+fn request() -> Request<String> {
+    let cookie = forge::cookie(SECRET_KEY.as_bytes(), "__Host-session", &forge::id(0));
+    let request = Request::builder().header(header::COOKIE, format!("__Host-session={cookie}"));
+    request.body(String::new()).expect("a request")
+}
+
+#[tokio::test]
+async fn loads_that_were_given_up_count() {
+    let store = Silent::default();
+    let layer = layer(store.clone(), keys()).build().expect("a layer");
+    let site = layer.layer(service_fn(async |request: Request<String>| {
+        let session = LazySession::of(&request).expect("a layer");
+        for _ in 0..10 {
+            // The load is dropped half-way.
+            let load = tokio::time::timeout(Duration::from_millis(700), session.load());
+            if let Ok(Err(error)) = load.await {
+                return Ok::<_, Infallible>(error.into_response());
+            }
+        }
+        Ok(Response::new(String::new()))
+    }));
+    let Ok(response) = site.oneshot(request()).await;
+    assert_eq!(response.status(), 503);
+    let calls = store.calls();
+    let total: Duration = calls.iter().sum();
+    assert_eq!(calls.len(), 7, "six were given up, the seventh had to end: {calls:?}");
+    assert!(total < ALL_CALLS + Duration::from_millis(200), "{total:?}");
+}
+
+#[tokio::test]
+async fn the_save_has_what_the_handlers_calls_left() {
+    let store = Silent::default();
+    let layer = layer(store.clone(), keys()).build().expect("a layer");
+    let site = layer.layer(service_fn(async |request: Request<String>| {
+        let session = LazySession::of(&request).expect("a layer");
+        let load = tokio::time::timeout(Duration::from_millis(2_500), session.load()).await;
+        assert!(load.is_err());
+        session.end();
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let Ok(response) = site.oneshot(request()).await;
+    assert_eq!(response.status(), 503);
+    let total: Duration = store.calls().iter().sum();
+    let most = ALL_CALLS + Duration::from_millis(200);
+    assert!((ALL_CALLS..most).contains(&total), "{total:?}");
+}
+
+#[tokio::test]
+async fn no_call_outlasts_the_requests_own_deadline() {
+    let store = Silent::default();
+    let layer = layer(store.clone(), keys()).build().expect("a layer");
+    let site = layer.layer(service_fn(async |request: Request<String>| {
+        let session = LazySession::of(&request).expect("a layer");
+        // A slow handler uses up the invocation's time, too.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let error = session.load().await.expect_err("the store is silent");
+        assert_eq!(error.kind(), SessionErrorKind::Unavailable);
+        session.end();
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let start = Instant::now();
+    let mut request = request();
+    let limit = Duration::from_secs(1);
+    request.extensions_mut().insert(Deadline::at(start + limit));
+    let Ok(response) = site.oneshot(request).await;
+    assert_eq!(response.status(), 503);
+    assert!(start.elapsed() < limit, "{:?}", start.elapsed());
+    assert_eq!(store.calls().len(), 1, "no time was left for the logout");
+}

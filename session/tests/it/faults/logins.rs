@@ -1,0 +1,114 @@
+//! A login over a session takes over what others write meanwhile, and nothing that is not its own to see.
+
+use super::World;
+
+#[tokio::test]
+async fn a_login_takes_over_what_was_written_while_it_replaced_the_session() {
+    for held in ["PutItem", "UpdateItem"] {
+        let (world, site, cookie) = World::logged_in().await;
+        let gate = world.proxy.hold(held);
+        let login = site.start("/login?admin", Some(&cookie));
+        gate.arrived().await;
+        let other = world.site();
+        other.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+        other.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
+        gate.release();
+        let new = login.await.expect("an answer").issued();
+        assert_eq!(site.view(&new).await, "colour=blue theme=dark username=admin", "{held}");
+        assert_eq!(site.view(&cookie).await, "", "{held}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_takes_over_what_was_written_while_it_was_taking_over() {
+    let (world, site, cookie) = World::logged_in().await;
+    let writer = world.site();
+    let tombstone = world.proxy.hold("UpdateItem");
+    let login = site.start("/login?admin", Some(&cookie));
+    tombstone.arrived().await;
+    writer.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    let taking_over = world.proxy.hold("UpdateItem");
+    tombstone.release();
+    taking_over.arrived().await;
+    writer.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
+    taking_over.release();
+    let new = login.await.expect("an answer").issued();
+    assert_eq!(site.view(&new).await, "colour=blue theme=dark username=admin");
+}
+
+#[tokio::test]
+async fn a_login_under_another_name_takes_nothing_over() {
+    let (world, site, cookie) = World::logged_in().await;
+    let gate = world.proxy.hold("UpdateItem");
+    let login = site.start("/login?other", Some(&cookie));
+    gate.arrived().await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    gate.release();
+    let new = login.await.expect("an answer").issued();
+    assert_eq!(site.view(&new).await, "username=other");
+}
+
+/// Its state is not ours to see any more: between the two, the session became another login's.
+#[tokio::test]
+async fn a_login_that_a_write_and_another_login_overtook_is_told_so() {
+    let (world, site, cookie) = World::logged_in().await;
+    let held = world.proxy.hold("UpdateItem");
+    let second = site.start("/login?admin", Some(&cookie));
+    held.arrived().await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    let first = site.login("admin", Some(&cookie)).await;
+    held.release();
+    second.await.expect("an answer").assert_refused(409);
+    assert_eq!(site.view(&first).await, "theme=dark username=admin");
+}
+
+/// Whoever holds an ID that was planted before a login gets nothing of what the login made of it.
+#[tokio::test]
+async fn what_a_login_overtook_learns_nothing_of_it() {
+    for slow in ["/renew", "/renew?theme=dark", "/login?other"] {
+        let world = World::new().await;
+        let site = world.site();
+        let planted = site.visit("/set?planted=yes", None).await.issued();
+        let held = world.proxy.hold("UpdateItem");
+        let overtaken = site.start(slow, Some(&planted));
+        held.arrived().await;
+        let victim = world.site().login("victim", Some(&planted)).await;
+        world.site().visit("/set?role=admin", Some(&victim)).await.assert_done();
+        held.release();
+        let overtaken = overtaken.await.expect("an answer");
+        if let Some(cookie) = &overtaken.cookie {
+            let found = site.view(cookie).await;
+            assert!(!found.contains("victim") && !found.contains("role"), "{slow}: {found}");
+        } else {
+            overtaken.assert_refused(409);
+        }
+    }
+}
+
+/// A write that changed nothing when it was made undoes nothing that another request has written since.
+#[tokio::test]
+async fn a_login_that_writes_equal_values_keeps_what_another_request_wrote_meanwhile() {
+    for (login, written, found) in [
+        ("/login?admin", "/set?username=root", "theme=dark username=root"),
+        ("/login?admin", "/set?theme=light", "theme=light username=admin"),
+        ("/renew?theme=dark", "/set?theme=light", "theme=light username=admin"),
+        ("/renew?theme=dark", "/pop?theme", "username=admin"),
+        (
+            "/renew?colour=blue",
+            "/set?theme=light",
+            "colour=blue theme=light username=admin",
+        ),
+    ] {
+        for held in ["PutItem", "UpdateItem"] {
+            let (world, site, cookie) = World::logged_in().await;
+            site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+            let gate = world.proxy.hold(held);
+            let login_answer = site.start(login, Some(&cookie));
+            gate.arrived().await;
+            world.site().visit(written, Some(&cookie)).await.assert_done();
+            gate.release();
+            let new = login_answer.await.expect("an answer").issued();
+            assert_eq!(site.view(&new).await, found, "{login} {written} {held}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What can go wrong between requests, instances and the network, through the real SDK, the proxy that
+//! spoils calls, and an embedded DynamoDB. Interleavings are made by holding calls; nothing sleeps.
+
+use std::time::{Duration, Instant};
+
+use dev::dynamodb::table;
+use dev::proxy::{Call, Fault, Proxy};
+use lambda_session::DynamoDbStore;
+
+use crate::support::own_table::{Item, Table};
+use crate::support::sdk;
+use crate::support::site::{Site, keys};
+
+mod budget;
+mod cookies;
+mod deadline;
+mod ends;
+mod keys;
+mod late;
+mod logins;
+mod lost_replies;
+mod outages;
+mod parallel;
+mod revival;
+mod several_cookies;
+mod size;
+mod stragglers;
+mod time;
+mod updates;
+
+/// Longer than the deadline of a request, shorter than anything that waited for it twice.
+const WITHIN_DEADLINE: Duration = Duration::from_millis(5_900);
+
+/// Far shorter than an attempt's timeout.
+const AT_ONCE: Duration = Duration::from_millis(900);
+
+struct World {
+    proxy: Proxy,
+    table: Table,
+}
+
+impl World {
+    async fn new() -> Self {
+        let table = Table::embedded().await;
+        let proxy = Proxy::start(table.endpoint());
+        Self { proxy, table }
+    }
+
+    /// A visitor with a session, on one instance: where most tests begin.
+    async fn logged_in() -> (Self, Site, String) {
+        let world = Self::new().await;
+        let site = world.site();
+        let cookie = site.login("admin", None).await;
+        (world, site, cookie)
+    }
+
+    fn store(&self) -> DynamoDbStore {
+        DynamoDbStore::new(&sdk(), table::NAME, Some(&self.proxy.endpoint()))
+    }
+
+    /// Another instance of the function: a client and connections of its own.
+    fn site(&self) -> Site {
+        Site::new(self.store())
+    }
+
+    fn site_with_clock(&self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Site {
+        Site::with(self.store(), clock, keys())
+    }
+
+    /// Does this to every call of one operation.
+    fn spoil(&self, operation: &'static str, fault: impl Fn() -> Fault + Send + 'static) {
+        self.proxy.rule(move |call| {
+            if call.operation == operation {
+                fault()
+            } else {
+                Fault::Pass
+            }
+        });
+    }
+
+    /// The calls since so many.
+    fn calls_since(&self, count: usize) -> Vec<Call> {
+        self.proxy.calls().split_off(count)
+    }
+
+    /// The operations that `visit` costs.
+    async fn cost<T>(&self, visit: impl Future<Output = T>) -> (T, Vec<String>) {
+        let before = self.proxy.calls().len();
+        let answer = visit.await;
+        let calls = self.calls_since(before);
+        (answer, calls.into_iter().map(|call| call.operation).collect())
+    }
+
+    /// The only item in the table.
+    async fn only_item(&self) -> Item {
+        let mut items = self.table.items().await;
+        assert_eq!(items.len(), 1, "{items:?}");
+        items.remove(0)
+    }
+}
+
+async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let start = Instant::now();
+    (future.await, start.elapsed())
+}

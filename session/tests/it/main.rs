@@ -1,0 +1,13 @@
+//! The library from outside: one crate, so that what stands in for the world is built once.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests measure time and read where a DynamoDB is"
+)]
+
+mod support;
+
+mod contract;
+mod examples;
+mod faults;
+mod properties;

@@ -1,0 +1,51 @@
+//! What stands in for the world around the library: DynamoDB, and visitors with cookies.
+
+use std::path::PathBuf;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+pub(crate) mod forge;
+pub(crate) mod own_table;
+pub(crate) mod site;
+
+/// A key the layer accepts.
+pub(crate) const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";
+
+/// The SDK's configuration for a DynamoDB that checks that a request is signed but not by whom: any region, and keys that
+/// open nothing. Written out rather than loaded, so that the AWS settings of whoever runs the tests change nothing.
+pub(crate) fn sdk() -> SdkConfig {
+    let keys = Credentials::new("local", "local", None, None, "local");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build()
+}
+
+/// The configuration of a client past the store, which has its own: the SDK's defaults.
+pub(crate) fn sdk_at(endpoint: impl Into<String>) -> aws_sdk_dynamodb::config::Builder {
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    aws_sdk_dynamodb::config::Builder::from(&sdk())
+        .http_client(HttpClient::new().tls_provider(tls).build_https())
+        .endpoint_url(endpoint)
+}
+
+/// One of the programs in `examples`, which `cargo test` builds beside the tests.
+#[track_caller]
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test's own path");
+    let build = test.ancestors().nth(2).expect("a build directory");
+    let example = build
+        .join("examples")
+        .join(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        example.exists(),
+        "{} is missing: `cargo build --examples` makes it",
+        example.display()
+    );
+    example
+}

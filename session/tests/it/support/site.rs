@@ -1,0 +1,265 @@
+//! A site of small views over `SessionLayer`, and visitors who have cookies: what a user of the library would build.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode, header};
+use lambda_session::{
+    Keys, LazySession, Session, SessionError, SessionLayer, SessionLayerBuilder, SessionService, Store, ValueError,
+};
+use tower::util::BoxCloneSyncService;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use super::SECRET_KEY;
+
+pub(crate) const IDLE: u64 = 1_800;
+pub(crate) const LIFETIME: u64 = 43_200;
+
+thread_local! {
+    static NOW: Cell<u64> = const { Cell::new(1_800_000_000) };
+}
+
+/// The time on this thread, which is a test's own. It passes only by `wait`.
+pub(crate) fn now() -> u64 {
+    NOW.get()
+}
+
+/// Lets so many seconds pass.
+pub(crate) fn wait(seconds: u64) {
+    NOW.set(NOW.get() + seconds);
+}
+
+/// One instance of the function. Clones are the same instance.
+#[derive(Clone)]
+pub(crate) struct Site(SessionService<Views>);
+
+type Views = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// `name=value`, if a cookie is set; nothing behind the `=` if it is cleared.
+    pub(crate) cookie: Option<String>,
+    /// The variables as the view found them, as `name=value` in order.
+    pub(crate) body: String,
+    /// As the layer counts them.
+    pub(crate) store_calls: Option<u32>,
+    retry_after: bool,
+}
+
+impl Site {
+    pub(crate) fn new(store: impl Store) -> Self {
+        Self::with(store, now, keys())
+    }
+
+    pub(crate) fn with(store: impl Store, clock: impl Fn() -> u64 + Send + Sync + 'static, keys: Keys) -> Self {
+        Self::of(layer(store, keys).clock(clock))
+    }
+
+    /// Whose layer is configured so.
+    pub(crate) fn of(layer: SessionLayerBuilder) -> Self {
+        let layer = layer.build().expect("a good configuration");
+        Self(layer.layer(BoxCloneSyncService::new(service_fn(respond))))
+    }
+
+    /// A visit, with a cookie or without. The path names the view, the query what it is about.
+    pub(crate) fn visit(&self, path: &str, cookie: Option<&str>) -> impl Future<Output = Answer> + Send + use<> {
+        let mut request = Request::builder().uri(path);
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        let request = request.body(String::new()).expect("a request");
+        let answered = self.0.clone().oneshot(request);
+        async move {
+            let Ok(response) = answered.await;
+            Answer::new(response)
+        }
+    }
+
+    /// Logs in and gives the cookie back.
+    pub(crate) async fn login(&self, name: &str, cookie: Option<&str>) -> String {
+        self.visit(&format!("/login?{name}"), cookie).await.issued()
+    }
+
+    /// A visit that goes on while others are made.
+    pub(crate) fn start(&self, path: &str, cookie: Option<&str>) -> tokio::task::JoinHandle<Answer> {
+        tokio::spawn(self.visit(path, cookie))
+    }
+
+    /// The variables a visitor with this cookie finds.
+    pub(crate) async fn view(&self, cookie: &str) -> String {
+        let answer = self.visit("/", Some(cookie)).await;
+        assert_eq!((answer.status, &answer.cookie), (200, &None), "{answer:?}");
+        answer.body
+    }
+}
+
+impl Answer {
+    fn new(response: Response<String>) -> Self {
+        let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().collect();
+        assert!(cookies.len() <= 1, "{cookies:?}");
+        let cookie = cookies.first().map(|value| {
+            let value = value.to_str().expect("a cookie in ASCII");
+            value.split(';').next().unwrap_or_default().to_owned()
+        });
+        Self {
+            status: response.status().as_u16(),
+            cookie,
+            store_calls: response.extensions().get().map(LazySession::store_calls),
+            retry_after: response.headers().contains_key(header::RETRY_AFTER),
+            body: response.into_body(),
+        }
+    }
+
+    /// The cookie a successful login hands out.
+    #[track_caller]
+    pub(crate) fn issued(self) -> String {
+        let cookie = self.cookie.clone().filter(|cookie| !cookie.ends_with('='));
+        assert_eq!(self.status, 200, "{self:?}");
+        cookie.unwrap_or_else(|| panic!("no cookie: {self:?}"))
+    }
+
+    /// It was done, and left the cookie alone.
+    #[track_caller]
+    pub(crate) fn assert_done(&self) {
+        assert_eq!((self.status, &self.cookie), (200, &None), "{self:?}");
+    }
+
+    /// It was refused with this status, and left the cookie alone. Only where trying again helps it says so.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, status: u16) {
+        assert_eq!(self.retry_after, status == 503, "{self:?}");
+        assert_eq!((self.status, &self.cookie), (status, &None), "{self:?}");
+    }
+
+    /// The session is ended and the cookie taken back.
+    #[track_caller]
+    pub(crate) fn assert_logged_out(&self) {
+        let cleared = self.cookie.as_ref().is_some_and(|cookie| cookie.ends_with('='));
+        assert!(self.status == 200 && cleared, "{self:?}");
+    }
+}
+
+/// A layer with the timeouts of these tests.
+pub(crate) fn layer(store: impl Store, keys: Keys) -> SessionLayerBuilder {
+    SessionLayer::builder(store, keys)
+        .idle_timeout(Duration::from_secs(IDLE))
+        .lifetime(Duration::from_secs(LIFETIME))
+}
+
+pub(crate) fn keys() -> Keys {
+    Keys::new(SECRET_KEY.as_bytes()).expect("a long key")
+}
+
+async fn respond(request: Request<String>) -> Result<Response<String>, Infallible> {
+    Ok(match view(&request).await {
+        Ok(body) => Response::new(body),
+        Err(Refusal::Session(error)) => error.into_response(),
+        Err(Refusal::Value) => {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            response
+        }
+    })
+}
+
+/// Why a view did not do what it was asked to.
+enum Refusal {
+    Session(SessionError),
+    Value,
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<ValueError> for Refusal {
+    fn from(_: ValueError) -> Self {
+        Self::Value
+    }
+}
+
+async fn view(request: &Request<String>) -> Result<String, Refusal> {
+    let lazy = LazySession::of(request)?;
+    if request.uri().path() == "/logout" {
+        lazy.end();
+        return Ok(String::new());
+    }
+    let session = lazy.load().await?;
+    let found = shown(&session);
+    let query = request.uri().query().unwrap_or_default();
+    act(&session, request.uri().path(), query)?;
+    Ok(found)
+}
+
+fn shown(session: &Session) -> String {
+    let pairs = session.keys().into_iter().map(|name| {
+        let text = session.get::<String>(&name).ok().flatten();
+        let number = || {
+            session
+                .get::<i64>(&name)
+                .ok()
+                .flatten()
+                .map(|number| number.to_string())
+        };
+        let value = text.or_else(number).unwrap_or_default();
+        format!("{name}={value}")
+    });
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
+fn act(session: &Session, path: &str, query: &str) -> Result<(), ValueError> {
+    let (name, value) = query.split_once('=').unwrap_or((query, ""));
+    match path {
+        "/login" => {
+            if session.get::<String>("username")?.is_none_or(|current| current != name) {
+                session.clear();
+            }
+            session.renew();
+            session.insert("username", name)?;
+        }
+        // A change of privilege that is no other login.
+        "/renew" => {
+            session.renew();
+            if !name.is_empty() {
+                session.insert(name, value)?;
+            }
+        }
+        "/renew-and-pop" => {
+            session.renew();
+            drop(session.pop::<String>(name)?);
+        }
+        "/set" => session.insert(name, value)?,
+        "/increment" => drop(session.increment(name, 1)?),
+        "/both" => {
+            for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+                session.insert(name, value)?;
+            }
+        }
+        "/fill" => session.insert(name, "x".repeat(value.parse().unwrap_or_default()))?,
+        "/many" => {
+            for n in 0..name.parse().unwrap_or_default() {
+                session.insert(&format!("variable number {n}"), value)?;
+            }
+        }
+        "/pop" => drop(session.pop::<String>(name)?),
+        "/clear" => session.clear(),
+        "/end" => session.end(),
+        // A view that takes its time between reading and writing.
+        "/slow" => wait(name.parse().unwrap_or_default()),
+        "/slow-set" => {
+            wait(name.parse().unwrap_or_default());
+            session.insert("theme", "dark")?;
+        }
+        "/slow-renew" => {
+            wait(name.parse().unwrap_or_default());
+            session.renew();
+            session.insert("username", "admin")?;
+        }
+        _ => {}
+    }
+    Ok(())
+}

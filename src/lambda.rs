@@ -1,0 +1,110 @@
+//! What only Lambda needs: the loop over its events, the warm-up, and the report of a start that failed.
+
+use std::convert::Infallible;
+use std::env;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use lambda_http::{Body, Context, LambdaEvent, Request, Response};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use tower::{Service, ServiceExt as _, service_fn};
+
+use crate::app::App;
+use crate::{Error, log};
+
+/// Where the Runtime API listens: host and port.
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
+/// Longest wait for the Runtime API, which is on this machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Checks that Lambda, or something like it, started this program.
+///
+/// # Errors
+///
+/// It did not, and the message says what to do instead.
+pub(crate) fn require() -> Result<(), Error> {
+    match env::var_os(RUNTIME_API) {
+        Some(_) => Ok(()),
+        None => Err(
+            "AWS_LAMBDA_RUNTIME_API is not set: this program is started by AWS Lambda. To run it on this \
+                machine, use `cargo local`."
+                .into(),
+        ),
+    }
+}
+
+/// Answers Lambda's events until Lambda ends the process.
+pub(crate) async fn run(app: App) -> Result<(), Error> {
+    let unreadable = {
+        let app = app.clone();
+        move |invocation: Option<&str>| app.unreadable(invocation)
+    };
+    lambda_session::lambda::run_with(service(app, true), unreadable).await
+}
+
+/// Answers an event that nobody sent, `GET /` without a cookie, so that the code and data which the first visitor's
+/// request needs are in memory by then. Nothing is logged, because there was no request.
+pub(crate) async fn warm_up(app: &App) {
+    let event = json!({
+        "version": "2.0",
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": { "host": "localhost", "x-forwarded-proto": "https" },
+        "requestContext": { "stage": "$default", "http": { "method": "GET", "path": "/" } },
+        "isBase64Encoded": false,
+    });
+    let Ok(event) = to_raw_value(&event) else { return };
+    let unreadable = |_: Option<&str>| Response::new(Body::Empty);
+    let function = lambda_session::lambda::service(service(app.clone(), false), unreadable);
+    let answer = function.oneshot(LambdaEvent::new(event, Context::default())).await;
+    // Lambda's runtime would write it out.
+    let _ = answer.map(|answer| serde_json::to_vec(&answer));
+}
+
+/// The app as a service. With `logged`, each request gets its line in the log.
+fn service(
+    app: App,
+    logged: bool,
+) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+{
+    service_fn(move |request: Request| {
+        let app = app.clone();
+        async move {
+            let (response, line) = app.answer(request).await;
+            if logged {
+                app.log(&line);
+            }
+            Ok(response)
+        }
+    })
+}
+
+/// Logs why the function does not start, and tells Lambda.
+pub(crate) fn report_failed_start(message: &str) {
+    let format = env::var("AWS_LAMBDA_LOG_FORMAT");
+    log::cannot_start(message, format.is_ok_and(|format| format.eq_ignore_ascii_case("json")));
+    // `sam local` loses the last words of a process that ends at once. Where the Runtime API does not take the report,
+    // the log still has it.
+    if let Ok(api) = env::var(RUNTIME_API) {
+        let _ = report(&api, message);
+    }
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror>
+fn report(api: &str, message: &str) -> io::Result<()> {
+    let body = json!({ "errorType": "Runtime.InitError", "errorMessage": message, "stackTrace": [] }).to_string();
+    let mut connection = TcpStream::connect(api)?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    write!(
+        connection,
+        "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: {api}\r\nContent-Type: application/json\r\n\
+         Lambda-Runtime-Function-Error-Type: Runtime.InitError\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )?;
+    // The reply holds nothing of use, but its first byte says that the report has arrived.
+    connection.read(&mut [0; 1]).map(drop)
+}

@@ -1,0 +1,9 @@
+//! What the app knows about HTTP and HTML. Everything in here is pure: no clock, no environment, no store.
+
+pub(crate) mod form;
+pub(crate) mod headers;
+pub(crate) mod pages;
+pub(crate) mod same_origin;
+
+#[cfg(test)]
+mod properties;

@@ -1,0 +1,262 @@
+//! The login form's body: bytes from anyone, to a name that can be shown.
+
+use http::{HeaderMap, StatusCode, header};
+
+/// Most bytes a form may have.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Most characters a username may have.
+const MAX_USERNAME_CHARS: usize = 64;
+
+const FIELD: &str = "username";
+
+const DAMAGED: &str = "The form arrived damaged. Please try again.";
+
+/// Why a form was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FormError {
+    /// 413: the body is too large.
+    TooLarge,
+    /// 415: the body is not a plain urlencoded form.
+    WrongType,
+    /// 400: the field is wrong; what to say about it, and what was typed.
+    Field {
+        /// What to say.
+        message: &'static str,
+        /// What was typed, without blanks around it and without what cannot be seen.
+        typed: String,
+    },
+}
+
+impl FormError {
+    /// The status that says so.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Field { .. } => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// The username in a login form, trimmed.
+///
+/// # Errors
+///
+/// [`FormError`] if the body is over 4 KiB, not `application/x-www-form-urlencoded`, or has not exactly one field
+/// `username` with 1 to 64 visible characters.
+pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormError> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(FormError::TooLarge);
+    }
+    if !is_form(headers) {
+        return Err(FormError::WrongType);
+    }
+    let typed = only_value(body).map_err(|message| FormError::Field {
+        message,
+        typed: String::new(),
+    })?;
+    let name = typed.trim();
+    match check(name) {
+        Ok(()) => Ok(name.to_owned()),
+        // Nobody could correct what cannot be seen, and HTML allows no control characters, escaped or not.
+        Err(message) => Err(FormError::Field {
+            message,
+            typed: name.replace(is_invisible, ""),
+        }),
+    }
+}
+
+/// WHATWG URL Standard, section 5: the one encoding a plain form has, which is always UTF-8 here.
+fn is_form(headers: &HeaderMap) -> bool {
+    let one = |name| match headers.get_all(name).iter().collect::<Vec<_>>()[..] {
+        [value] => value.to_str().ok(),
+        _ => None,
+    };
+    let encoded = match headers.get(header::CONTENT_ENCODING) {
+        None => false,
+        Some(encoding) => !encoding.as_bytes().eq_ignore_ascii_case(b"identity"),
+    };
+    let Some(content_type) = one(header::CONTENT_TYPE) else {
+        return false;
+    };
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let utf_8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    !encoded && utf_8 && media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn only_value(body: &[u8]) -> Result<String, &'static str> {
+    if has_broken_escape(body) {
+        return Err(DAMAGED);
+    }
+    let mut found = None;
+    for (name, value) in form_urlencoded::parse(body) {
+        // What the decoder puts in the place of bytes that are no UTF-8.
+        if [&name, &value]
+            .iter()
+            .any(|text| text.contains(char::REPLACEMENT_CHARACTER))
+        {
+            return Err(DAMAGED);
+        }
+        if name == FIELD && found.replace(value.into_owned()).is_some() {
+            return Err("The form arrived with more than one username. Please enter one.");
+        }
+    }
+    found.ok_or("Please enter a username.")
+}
+
+/// The decoder leaves a `%` without two hexadecimal digits as it is.
+fn has_broken_escape(body: &[u8]) -> bool {
+    body.split(|&byte| byte == b'%')
+        .skip(1)
+        .any(|after| !matches!(after, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
+}
+
+fn check(name: &str) -> Result<(), &'static str> {
+    let length = name.chars().count();
+    if name.chars().any(is_invisible) {
+        Err("The username had characters that cannot be seen. They are left out now: please check it and try again.")
+    } else if length == 0 {
+        Err("Please enter a username.")
+    } else if length > MAX_USERNAME_CHARS {
+        Err("The username is longer than 64 characters. Please shorten it.")
+    } else {
+        Ok(())
+    }
+}
+
+/// Control characters, and those that are not seen or change the direction of what is: two names that look alike would
+/// differ.
+fn is_invisible(c: char) -> bool {
+    const UNSEEN: [std::ops::RangeInclusive<char>; 5] = [
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{feff}'..='\u{feff}',
+        '\u{e0000}'..='\u{e007f}',
+    ];
+    c.is_control() || UNSEEN.iter().any(|range| range.contains(&c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn parse(content_type: &str, body: &str) -> Result<String, FormError> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap())]);
+        username(&headers, body.as_bytes())
+    }
+
+    #[track_caller]
+    fn assert_field(body: &str, message: &str, typed: &str) {
+        match parse(FORM, body) {
+            Err(FormError::Field {
+                message: said,
+                typed: kept,
+            }) => {
+                assert!(said.contains(message), "{body:?}: {said:?}");
+                assert_eq!(kept, typed, "{body:?}");
+            }
+            other => panic!("{body:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_is_decoded_and_trimmed() {
+        for (body, name) in [
+            ("username=admin", "admin"),
+            ("&username=admin&&other=1", "admin"),
+            ("user%6Eame=a+b%26c", "a b&c"),
+            ("username=%E3%80%80%C3%9Cn%C3%AF+", "Ünï"),
+            ("username==", "="),
+            ("username=%F0%9F%A6%80", "🦀"),
+        ] {
+            assert_eq!(parse(FORM, body).as_deref(), Ok(name), "{body}");
+        }
+        let longest = "x".repeat(MAX_USERNAME_CHARS);
+        assert_eq!(parse(FORM, &format!("username=++{longest}++")), Ok(longest));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_and_what_was_typed_is_kept() {
+        for body in [
+            "",
+            "other=1",
+            "Username=x",
+            "username[]=x",
+            "{\"username\":\"x\"}",
+            "username",
+            "username=",
+        ] {
+            assert_field(body, "enter a username", "");
+        }
+        for blank in ["username=+%E3%80%80", "username=%0A", "username=%09%C2%85%E2%80%A9"] {
+            assert_field(blank, "enter a username", "");
+        }
+        for twice in ["username=a&username=a", "username=a&user%6eame=b"] {
+            assert_field(twice, "more than one", "");
+        }
+        let long = "é".repeat(MAX_USERNAME_CHARS + 1);
+        assert_field(&format!("username={long}"), "longer than 64", &long);
+        for unseen in ["%00", "%0A", "%7F", "%E2%80%8B", "%E2%80%AE", "%EF%BB%BF", "%E2%80%A8"] {
+            assert_field(&format!("username=+a{unseen}b"), "cannot be seen", "ab");
+        }
+    }
+
+    #[test]
+    fn a_damaged_form_is_refused() {
+        for body in [
+            "username=%",
+            "username=%4",
+            "username=%zz",
+            "username=%u0041",
+            "username=%%41",
+            "username=%FF",
+            "username=%C0%AF",
+            "username=%ED%A0%80",
+            "%=1&username=x",
+            "%ff=1&username=x",
+            "username=x&other=%",
+        ] {
+            assert_field(body, "damaged", "");
+        }
+    }
+
+    #[test]
+    fn another_content_type_is_refused() {
+        for ok in [FORM, "Application/X-WWW-Form-Urlencoded; charset=\"UTF-8\""] {
+            assert!(parse(ok, "username=x").is_ok(), "{ok}");
+        }
+        for wrong in [
+            "",
+            "application/json",
+            "multipart/form-data; boundary=x",
+            "text/plain",
+            "application/x-www-form-urlencoded, text/plain",
+            "application/x-www-form-urlencoded; charset=utf-16",
+        ] {
+            assert_eq!(parse(wrong, "username=x"), Err(FormError::WrongType), "{wrong}");
+        }
+        assert_eq!(username(&HeaderMap::new(), b"username=x"), Err(FormError::WrongType));
+        let gzipped = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, HeaderValue::from_static(FORM)),
+            (header::CONTENT_ENCODING, HeaderValue::from_static("gzip")),
+        ]);
+        assert_eq!(username(&gzipped, b"username=x"), Err(FormError::WrongType));
+    }
+
+    #[test]
+    fn a_body_over_4_kib_is_refused_before_it_is_looked_at() {
+        let body = format!("username=x&{}", "a".repeat(MAX_BODY_BYTES));
+        assert_eq!(parse("image/png", &body), Err(FormError::TooLarge));
+        assert!(parse(FORM, &format!("username=x&{}", "a".repeat(MAX_BODY_BYTES - 11))).is_ok());
+    }
+}

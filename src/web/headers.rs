@@ -1,0 +1,36 @@
+//! The headers on every answer.
+
+use std::sync::LazyLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+
+use super::pages;
+
+static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let fixed = [
+        // A page is for its visitor alone, and must not come back from the history after a logout.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Cookie"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: browsers would send `Origin: null` with our own form.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let policy = (header::CONTENT_SECURITY_POLICY, pages::CONTENT_SECURITY_POLICY.clone());
+    fixed.into_iter().chain([policy]).collect()
+});
+
+/// Sets the headers that every answer carries, errors included. The names are OWASP's HTTP Headers Cheat Sheet's.
+pub(crate) fn set<B>(response: &mut Response<B>, secure: bool) {
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS.len() + 1);
+    for (name, value) in &*HEADERS {
+        headers.insert(name, value.clone());
+    }
+    if secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+}
