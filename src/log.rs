@@ -63,9 +63,13 @@ pub(crate) fn cannot_start(message: &str, json: bool) {
     }
 }
 
-/// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines.
+/// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines. That an
+/// event could not be read is in its own line.
 pub(crate) fn panics() {
     std::panic::set_hook(Box::new(|panic| {
+        if lambda_session::lambda::is_reading_event() {
+            return;
+        }
         let place = panic.location().map(ToString::to_string);
         tracing::error!(event = "panic", place, "panicked; the message is not shown");
     }));

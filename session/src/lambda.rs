@@ -24,6 +24,7 @@
 //! }
 //! ```
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -181,11 +182,11 @@ where
         let mut like = LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default());
         // More headers than a map can hold panic when they are read, the rest when they are converted.
         let read = || serde_json::from_str(payload.get()).ok();
-        if let Ok(Some(payload)) = catch_unwind(AssertUnwindSafe(read)) {
+        if let Some(Some(payload)) = unless_it_panics(read) {
             like = empty_like(&payload);
             let service = BoxService::new(answer);
             if !has_fragment(&payload)
-                && let Ok(answer) = catch_unwind(AssertUnwindSafe(|| convert(payload, service)))
+                && let Some(answer) = unless_it_panics(|| convert(payload, service))
             {
                 return answer;
             }
@@ -198,6 +199,24 @@ where
         });
         convert(like, BoxService::new(service))
     }
+}
+
+thread_local! {
+    static READING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is reading an event. A panic then is the event's fault and is answered with 400: a panic hook that writes
+/// to a log asks, or strangers would write there.
+#[must_use]
+pub fn is_reading_event() -> bool {
+    READING.get()
+}
+
+fn unless_it_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
+    READING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    READING.set(false);
+    result.ok()
 }
 
 /// Whether the query goes on where a URL's ends. No client can have sent that, and the conversion would drop the rest of it.

@@ -8,12 +8,12 @@ use tokio::sync::Mutex;
 
 use crate::core::cookie::SessionCookie;
 use crate::core::id::{RecordKey, SessionId};
-use crate::core::plan::{Found, Opened, plan};
+use crate::core::plan::{Done, Found, Opened, plan};
 use crate::core::record::{Moment, Timeouts};
 use crate::core::state::State;
 use crate::deadline::Budget;
 use crate::error::SessionError;
-use crate::save::{CookieAction, Save};
+use crate::save::{CookieAction, Save, Saved};
 use crate::session::Session;
 use crate::store::Load;
 
@@ -168,23 +168,33 @@ impl LazySession {
     }
 
     async fn try_save(&self) -> Result<CookieAction, SessionError> {
-        let at = &self.0.moment();
         let Some((mut found, done)) = self.0.session.state().close() else {
             return Ok(CookieAction::Keep);
         };
         if done.ended {
             found.keys = self.0.keys();
         }
-        let save = Save {
-            store: &self.0.budget,
-            at,
-        };
-        let plan = plan(found, done, at)?;
-        let (action, record) = save.carry_out(plan).await?;
-        if let Some(record) = record {
-            self.0.session.state().saved_as(record);
+        let saved = self.carry_out(found, done).await;
+        let mut state = self.0.session.state();
+        match saved {
+            Ok((action, record)) => {
+                if let Some(record) = record {
+                    state.saved_as(record);
+                }
+                Ok(action)
+            }
+            Err(error) => {
+                state.not_saved();
+                Err(error)
+            }
         }
-        Ok(action)
+    }
+
+    async fn carry_out(&self, found: Found, done: Done) -> Result<Saved, SessionError> {
+        let at = &self.0.moment();
+        let plan = plan(found, done, at)?;
+        let store = &self.0.budget;
+        Save { store, at }.carry_out(plan).await
     }
 }
 

@@ -64,6 +64,8 @@ mod random;
 mod save;
 mod session;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use crate::core::changes::Changes;
 pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};

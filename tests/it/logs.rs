@@ -233,6 +233,8 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
                 "{line}"
             );
         }
+        let panics = lines.iter().filter(|(_, value)| value["event"] == "panic");
+        assert_eq!(panics.count(), 0, "what strangers send is no panic of ours");
         for (event, level) in [
             ("request", "INFO"),
             ("login", "INFO"),

@@ -87,29 +87,3 @@ pub(crate) fn matches(pattern: &str, line: &serde_json::Value) -> bool {
         .unwrap_or_else(|| panic!("another form: {pattern}"));
     line[name] == true
 }
-
-#[test]
-fn alarms_and_dashboard_show_what_the_filters_count() {
-    let counted: BTreeSet<_> = metric_filters().into_iter().map(|(metric, _)| metric).collect();
-    let dashboard = resource("SessionDashboard")["DashboardBody"].clone();
-    let dashboard = match dashboard {
-        Value::Tagged(tagged) => tagged.value,
-        plain => plain,
-    };
-    let body: serde_json::Value = serde_json::from_str(dashboard.as_str().expect("text")).expect("JSON");
-    let mut shown = BTreeSet::new();
-    for widget in body["widgets"].as_array().expect("widgets") {
-        let mut namespace = serde_json::Value::Null;
-        for metric in widget["properties"]["metrics"].as_array().expect("metrics") {
-            if metric[0] != "." && metric[0] != "..." {
-                namespace = metric[0].clone();
-            }
-            if namespace == "${AWS::StackName}/sessions" {
-                shown.extend(metric[1].as_str().map(str::to_owned));
-            }
-        }
-    }
-    assert_eq!(shown, counted);
-    let alarm = serde_yaml_ng::to_string(&resource("StoreFailureAlarm")).expect("YAML");
-    assert!(alarm.contains("StoreFailures"), "{alarm}");
-}

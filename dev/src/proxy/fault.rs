@@ -35,6 +35,12 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<watch::Sender<Progress>>);
 
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
     arrived: bool,
@@ -43,7 +49,9 @@ struct Progress {
 }
 
 impl Gate {
-    pub(super) fn new() -> Self {
+    /// A gate at which no call stands yet, for a rule's [`Fault`].
+    #[must_use]
+    pub fn new() -> Self {
         Self(Arc::new(watch::Sender::default()))
     }
 

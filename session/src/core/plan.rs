@@ -90,6 +90,8 @@ pub(crate) fn plan(found: Found, done: Done, at: &Moment) -> Result<Plan, ValueE
         _ if data.is_empty() => Plan::Keep,
         Opened::Ended | Opened::Several if !renewed => Plan::Refuse,
         Opened::Lapsed | Opened::Several => Plan::Create { data, end: keys },
+        // Beside the tombstone another cookie may open what has expired.
+        Opened::Ended if keys.len() > 1 => Plan::Create { data, end: keys },
         _ => Plan::Create { data, end: Vec::new() },
     })
 }
@@ -197,6 +199,7 @@ mod tests {
             (Opened::Ended, &[1], nothing, ("keep", 0)),
             (Opened::Ended, &[1], write, ("refuse", 0)),
             (Opened::Ended, &[1], login, ("create", 0)),
+            (Opened::Ended, &[1, 2], login, ("create", 2)),
             (Opened::Ended, &[1], end, ("end", 1)),
             (Opened::Several, &[1, 2], nothing, ("keep", 0)),
             (Opened::Several, &[1, 2], write, ("refuse", 0)),

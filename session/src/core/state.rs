@@ -73,6 +73,12 @@ impl State {
         }
     }
 
+    /// Forgets what the handler did, because it was not saved: whoever still reads sees what was found.
+    pub(crate) fn not_saved(&mut self) {
+        self.done = Done::default();
+        self.now = None;
+    }
+
     /// The variables as they are now.
     pub(crate) fn data(&self) -> &Data {
         match (&self.now, &self.found.session) {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use lambda_session::DynamoDbStore;
 use tokio::task::JoinSet;
 
-use dev::dynamodb::table;
 use crate::model::history::{Action, History, VARIABLES};
 use crate::model::rules;
 use crate::model::steps::Fate;
-use crate::sdk;
 use crate::support::own_table::Table;
-use dev::proxy::{Call, Fault, Gate, Proxy};
+use crate::support::sdk;
 use crate::support::site::Site;
+use dev::dynamodb::table;
+use dev::proxy::{Call, Fault, Gate, Proxy};
 
 const ROUNDS: u64 = 6;
 const VISITORS: u64 = 5;
@@ -115,7 +115,7 @@ async fn visitor(round: Arc<Round>, seed: u64) {
 async fn play(seed: u64) -> Result<(), String> {
     let table = Table::embedded().await;
     let proxy = Proxy::start(table.endpoint());
-    let site = || Site::new(DynamoDbStore::new(&sdk::config(), table::NAME, Some(&proxy.endpoint())));
+    let site = || Site::new(DynamoDbStore::new(&sdk(), table::NAME, Some(&proxy.endpoint())));
     let round = Arc::new(Round {
         sites: [site(), site()],
         history: Mutex::default(),

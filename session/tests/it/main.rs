@@ -10,4 +10,6 @@ mod support;
 mod contract;
 mod examples;
 mod faults;
+mod history;
+mod model;
 mod properties;

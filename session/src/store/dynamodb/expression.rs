@@ -75,7 +75,7 @@ pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expressio
         &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, WRITES],
     )
     .alive(at)
-    .value(":read", number(next.revision.saturating_sub(1)))
+    .value(":read", number(next.revision.wrapping_sub(1)))
     .value(":revision", number(next.revision))
     .value(":writes", tokens(&next.writes))
     .value(":expires_at", number(next.expires_at));

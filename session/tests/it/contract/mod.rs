@@ -1,7 +1,5 @@
-//! The contract of `Store`, rule by rule, for every store there is.
-//!
-//! The rules in `life`, `writes` and `ends` know nothing but the trait. `records` and `limits` are about the items in
-//! DynamoDB, which `DYNAMODB_TEST_ENDPOINT` may name another one of.
+//! The contract of `Store` on every store there is. `records` and `limits` are about the items in DynamoDB, which
+//! `DYNAMODB_TEST_ENDPOINT` may name another one of.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,31 +7,17 @@ use std::time::Duration;
 use lambda_session::{Changes, Data, Load, Moment, Record, RecordKey, Store, Value, WriteOutcome, WriteToken};
 use serde_json::json;
 
-/// Makes each of these functions over a store a test, once for each store.
-macro_rules! rules {
-    ($($rule:ident),* $(,)?) => {
-        mod dynamodb {
-            $(#[tokio::test]
-            async fn $rule() {
-                let table = crate::support::own_table::Table::new().await;
-                super::$rule(&table.store).await;
-            })*
-        }
-
-        mod memory {
-            $(#[tokio::test]
-            async fn $rule() {
-                super::$rule(&lambda_session::MemoryStore::default()).await;
-            })*
-        }
-    };
-}
-
-mod ends;
-mod life;
 mod limits;
 mod records;
-mod writes;
+
+mod memory {
+    lambda_session::store_contract!(lambda_session::MemoryStore::default());
+}
+
+mod dynamodb {
+    // The table ends with its value, after the rule.
+    lambda_session::store_contract!(crate::support::own_table::Table::new().await.store);
+}
 
 const IDLE: u64 = 1_800;
 const LIFETIME: u64 = 43_200;

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use lambda_session::{
-    Changes, Load, MemoryStore, Moment, Record, RecordKey, Slide, Store, StoreFuture, WriteOutcome,
-};
+use lambda_session::{Changes, Load, MemoryStore, Moment, Record, RecordKey, Slide, Store, StoreFuture, WriteOutcome};
 
 use crate::support::site::IDLE;
 

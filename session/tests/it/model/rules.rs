@@ -183,11 +183,7 @@ fn session(history: &History, place: usize, visit: &Visit, cookie: usize) -> Opt
 
 /// Whether some write left the variable as it was found, and no later one was acknowledged before the visit.
 fn explained(history: &History, visit: &Visit, lineage: &[usize], variable: &str) -> bool {
-    let found = visit
-        .found
-        .get(variable)
-        .cloned()
-        .map_or(Write::Nothing, Write::Value);
+    let found = visit.found.get(variable).cloned().map_or(Write::Nothing, Write::Value);
     let root = lineage.last();
     let family = |cookie: usize| {
         let oldest = std::iter::successors(Some(cookie), |&cookie| history.issued[cookie].parent).last();
@@ -221,7 +217,10 @@ fn explained(history: &History, visit: &Visit, lineage: &[usize], variable: &str
 /// The counter is at most the number of additions that may have been made, and where nothing else could have reset it, at least
 /// the number of those that were acknowledged.
 fn counted(history: &History, visit: &Visit, lineage: &[usize]) -> Option<&'static str> {
-    let found: usize = visit.found.get(COUNTER).map_or(0, |text| text.parse().unwrap_or(usize::MAX));
+    let found: usize = visit
+        .found
+        .get(COUNTER)
+        .map_or(0, |text| text.parse().unwrap_or(usize::MAX));
     let root = lineage.last();
     let family = |cookie: usize| {
         let oldest = std::iter::successors(Some(cookie), |&cookie| history.issued[cookie].parent).last();
@@ -239,7 +238,8 @@ fn counted(history: &History, visit: &Visit, lineage: &[usize]) -> Option<&'stat
         return Some("counted twice");
     }
     let plain = |action| matches!(action, Action::View | Action::Set(_) | Action::Pop(_) | Action::Add);
-    let untouched = others().all(|other| plain(other.action) || other.subject() == root.copied() && other.issued.is_some());
+    let untouched =
+        others().all(|other| plain(other.action) || other.subject() == root.copied() && other.issued.is_some());
     let certain = others().filter(|other| {
         other.action == Action::Add && other.answered(200) && other.ended_before(visit) && !other.touched_cookie()
     });

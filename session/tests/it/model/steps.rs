@@ -49,9 +49,7 @@ impl Call {
                 at_once(store.create(key, record));
                 Reply::Created
             }
-            Self::Update(key, next, changes, at) => {
-                Reply::Written(at_once(store.update(key, next, changes, at)))
-            }
+            Self::Update(key, next, changes, at) => Reply::Written(at_once(store.update(key, next, changes, at))),
             Self::Slide(key, slide, at) => Reply::Written(at_once(store.slide(key, *slide, at))),
             Self::Replace(key, revision, successor, at) => {
                 Reply::Written(at_once(store.replace(key, *revision, successor, at)))

@@ -1,29 +1,13 @@
 //! Update and slide: what they change, and when they are refused.
 
-use lambda_session::{Load, RecordKey, Slide, Store, Value, WriteOutcome, WriteToken};
+use crate::{Load, RecordKey, Slide, Store, Value, WriteOutcome, WriteToken};
 
 use super::{
     IDLE, LIFETIME, START, admin, after, changed, created, data, end, key, live, load, number, replace, set, text,
     update,
 };
 
-rules!(
-    an_update_changes_what_it_names_counts_and_moves_the_expiry,
-    an_update_sets_and_removes_at_once,
-    an_update_is_refused_when_the_revision_moved,
-    an_update_whose_revision_does_not_follow_is_refused,
-    the_tokens_of_the_last_sixteen_changes_come_back,
-    an_update_never_passes_the_lifetime,
-    a_slide_between_read_and_update_does_no_harm,
-    an_update_never_shrinks_the_expiry,
-    variables_with_hard_names_are_set_and_removed,
-    a_thousand_variables_change_at_once,
-    a_slide_moves_the_expiry_and_nothing_else,
-    a_slide_is_refused_when_the_expiry_moved,
-    nothing_that_is_not_alive_is_updated_or_slid,
-);
-
-async fn an_update_changes_what_it_names_counts_and_moves_the_expiry(store: &dyn Store) {
+pub async fn an_update_changes_what_it_names_counts_and_moves_the_expiry(store: &dyn Store) {
     let (key, record) = created(store).await;
     assert_eq!(
         set(store, &key, &record, "theme", "dark", 100).await,
@@ -37,14 +21,14 @@ async fn an_update_changes_what_it_names_counts_and_moves_the_expiry(store: &dyn
     assert_eq!(load(store, &key, 100).await, Load::Live(expected));
 }
 
-async fn an_update_sets_and_removes_at_once(store: &dyn Store) {
+pub async fn an_update_sets_and_removes_at_once(store: &dyn Store) {
     let (key, record) = created(store).await;
     let changes = [("username", None), ("visits", Some(number("3")))];
     assert_eq!(update(store, &key, &record, &changes, 1).await, WriteOutcome::Applied);
     assert_eq!(live(load(store, &key, 1).await).data, data([("visits", number("3"))]));
 }
 
-async fn an_update_is_refused_when_the_revision_moved(store: &dyn Store) {
+pub async fn an_update_is_refused_when_the_revision_moved(store: &dyn Store) {
     let (key, first) = created(store).await;
     assert_eq!(
         set(store, &key, &first, "theme", "dark", 1).await,
@@ -58,7 +42,7 @@ async fn an_update_is_refused_when_the_revision_moved(store: &dyn Store) {
     assert_eq!(load(store, &key, 2).await, Load::Live(second));
 }
 
-async fn an_update_whose_revision_does_not_follow_is_refused(store: &dyn Store) {
+pub async fn an_update_whose_revision_does_not_follow_is_refused(store: &dyn Store) {
     let (key, record) = created(store).await;
     let (mut next, changes) = changed(&record, &[("theme", Some(text("dark")))], 1);
     for revision in [2, 3, u64::MAX] {
@@ -69,7 +53,7 @@ async fn an_update_whose_revision_does_not_follow_is_refused(store: &dyn Store) 
     assert_eq!(load(store, &key, 1).await, Load::Live(record));
 }
 
-async fn the_tokens_of_the_last_sixteen_changes_come_back(store: &dyn Store) {
+pub async fn the_tokens_of_the_last_sixteen_changes_come_back(store: &dyn Store) {
     let (key, mut record) = created(store).await;
     for n in 0..40 {
         let (mut next, changes) = changed(&record, &[("n", Some(number(&n.to_string())))], 1);
@@ -84,7 +68,7 @@ async fn the_tokens_of_the_last_sixteen_changes_come_back(store: &dyn Store) {
     assert_eq!(tokens, expected);
 }
 
-async fn an_update_never_passes_the_lifetime(store: &dyn Store) {
+pub async fn an_update_never_passes_the_lifetime(store: &dyn Store) {
     let key = key();
     let mut record = admin();
     record.expires_at = START + LIFETIME;
@@ -96,7 +80,7 @@ async fn an_update_never_passes_the_lifetime(store: &dyn Store) {
     assert_eq!(live(load(store, &key, LIFETIME - 1).await).expires_at, START + LIFETIME);
 }
 
-async fn a_slide_between_read_and_update_does_no_harm(store: &dyn Store) {
+pub async fn a_slide_between_read_and_update_does_no_harm(store: &dyn Store) {
     let (key, record) = created(store).await;
     let _ = slide(store, &key, record.expires_at, 200).await;
     assert_eq!(
@@ -105,7 +89,7 @@ async fn a_slide_between_read_and_update_does_no_harm(store: &dyn Store) {
     );
 }
 
-async fn an_update_never_shrinks_the_expiry(store: &dyn Store) {
+pub async fn an_update_never_shrinks_the_expiry(store: &dyn Store) {
     // A clock that is behind keeps what it read.
     let (key, record) = created(store).await;
     let _ = slide(store, &key, record.expires_at, 400).await;
@@ -126,7 +110,7 @@ async fn an_update_never_shrinks_the_expiry(store: &dyn Store) {
     assert_eq!(load(store, &key, 400).await, Load::Live(slid));
 }
 
-async fn variables_with_hard_names_are_set_and_removed(store: &dyn Store) {
+pub async fn variables_with_hard_names_are_set_and_removed(store: &dyn Store) {
     const NAMES: [&str; 18] = [
         "a.b",
         "a b",
@@ -160,7 +144,7 @@ async fn variables_with_hard_names_are_set_and_removed(store: &dyn Store) {
     assert_eq!(live(load(store, &key, 2).await).data, admin().data);
 }
 
-async fn a_thousand_variables_change_at_once(store: &dyn Store) {
+pub async fn a_thousand_variables_change_at_once(store: &dyn Store) {
     let (key, mut record) = created(store).await;
     let names: Vec<String> = (0..1_000)
         .map(|n| format!("a rather long variable name, number {n}"))
@@ -191,7 +175,7 @@ async fn slide(store: &dyn Store, key: &RecordKey, from: u64, seconds: u64) -> W
     store.slide(key, slide, &after(seconds)).await.expect("an answer")
 }
 
-async fn a_slide_moves_the_expiry_and_nothing_else(store: &dyn Store) {
+pub async fn a_slide_moves_the_expiry_and_nothing_else(store: &dyn Store) {
     let (key, record) = created(store).await;
     assert_eq!(slide(store, &key, record.expires_at, 200).await, WriteOutcome::Applied);
     let mut expected = record;
@@ -199,7 +183,7 @@ async fn a_slide_moves_the_expiry_and_nothing_else(store: &dyn Store) {
     assert_eq!(load(store, &key, 200).await, Load::Live(expected));
 }
 
-async fn a_slide_is_refused_when_the_expiry_moved(store: &dyn Store) {
+pub async fn a_slide_is_refused_when_the_expiry_moved(store: &dyn Store) {
     let (key, record) = created(store).await;
     assert_eq!(slide(store, &key, record.expires_at, 400).await, WriteOutcome::Applied);
     assert_eq!(
@@ -217,7 +201,7 @@ async fn a_slide_is_refused_when_the_expiry_moved(store: &dyn Store) {
 }
 
 /// Expired by either timeout, ended, replaced, absent.
-async fn nothing_that_is_not_alive_is_updated_or_slid(store: &dyn Store) {
+pub async fn nothing_that_is_not_alive_is_updated_or_slid(store: &dyn Store) {
     let mut aged = admin();
     aged.expires_at = START + 2 * LIFETIME;
     let old = key();

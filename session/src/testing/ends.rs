@@ -1,33 +1,17 @@
 //! Replace and end: what leaves a tombstone, and what it keeps.
 
-use lambda_session::{Load, Store, WriteOutcome};
+use crate::{Load, Store, WriteOutcome};
 
 use super::{IDLE, LIFETIME, START, admin, created, end, key, live, load, replace, set};
 
-rules!(
-    a_replaced_session_tells_the_revision_it_was_replaced_at,
-    replacing_again_by_the_same_successor_is_done,
-    of_two_logins_the_first_replaces,
-    a_session_that_changed_is_not_replaced,
-    what_is_not_alive_is_not_replaced,
-    an_ended_session_is_told_as_ended,
-    a_session_is_ended_whatever_its_revision,
-    a_session_is_ended_at_its_revision_only,
-    ending_twice_is_done,
-    ending_what_is_not_there_is_refused_and_writes_nothing,
-    an_expired_session_can_be_ended,
-    a_logout_after_a_login_keeps_the_successor,
-    a_session_replaced_by_a_login_is_not_ended_for_being_empty,
-);
-
-async fn a_replaced_session_tells_the_revision_it_was_replaced_at(store: &dyn Store) {
+pub async fn a_replaced_session_tells_the_revision_it_was_replaced_at(store: &dyn Store) {
     let (old, _) = created(store).await;
     let new = key();
     assert_eq!(replace(store, &old, 0, &new, 1).await, WriteOutcome::Applied);
     assert_eq!(load(store, &old, 1).await, Load::Replaced(0));
 }
 
-async fn replacing_again_by_the_same_successor_is_done(store: &dyn Store) {
+pub async fn replacing_again_by_the_same_successor_is_done(store: &dyn Store) {
     let (old, _) = created(store).await;
     let new = key();
     let _ = replace(store, &old, 0, &new, 1).await;
@@ -42,7 +26,7 @@ async fn replacing_again_by_the_same_successor_is_done(store: &dyn Store) {
     );
 }
 
-async fn of_two_logins_the_first_replaces(store: &dyn Store) {
+pub async fn of_two_logins_the_first_replaces(store: &dyn Store) {
     let (old, _) = created(store).await;
     let (first, second) = (key(), key());
     let _ = replace(store, &old, 0, &first, 1).await;
@@ -50,7 +34,7 @@ async fn of_two_logins_the_first_replaces(store: &dyn Store) {
     assert_eq!(replace(store, &old, 0, &first, 2).await, WriteOutcome::Applied);
 }
 
-async fn a_session_that_changed_is_not_replaced(store: &dyn Store) {
+pub async fn a_session_that_changed_is_not_replaced(store: &dyn Store) {
     let (old, record) = created(store).await;
     let _ = set(store, &old, &record, "theme", "dark", 1).await;
     assert_eq!(replace(store, &old, 0, &key(), 2).await, WriteOutcome::ConditionFailed);
@@ -59,7 +43,7 @@ async fn a_session_that_changed_is_not_replaced(store: &dyn Store) {
     assert_eq!(load(store, &old, 3).await, Load::Replaced(1));
 }
 
-async fn what_is_not_alive_is_not_replaced(store: &dyn Store) {
+pub async fn what_is_not_alive_is_not_replaced(store: &dyn Store) {
     let (ended, _) = created(store).await;
     let _ = end(store, &ended, None, 0).await;
     assert_eq!(
@@ -91,20 +75,20 @@ async fn what_is_not_alive_is_not_replaced(store: &dyn Store) {
     assert_eq!(load(store, &absent, 1).await, Load::Absent);
 }
 
-async fn an_ended_session_is_told_as_ended(store: &dyn Store) {
+pub async fn an_ended_session_is_told_as_ended(store: &dyn Store) {
     let (key, _) = created(store).await;
     assert_eq!(end(store, &key, None, 1).await, WriteOutcome::Applied);
     assert_eq!(load(store, &key, 1).await, Load::Ended);
 }
 
-async fn a_session_is_ended_whatever_its_revision(store: &dyn Store) {
+pub async fn a_session_is_ended_whatever_its_revision(store: &dyn Store) {
     let (key, record) = created(store).await;
     let _ = set(store, &key, &record, "theme", "dark", 1).await;
     assert_eq!(end(store, &key, None, 2).await, WriteOutcome::Applied);
     assert_eq!(load(store, &key, 2).await, Load::Ended);
 }
 
-async fn a_session_is_ended_at_its_revision_only(store: &dyn Store) {
+pub async fn a_session_is_ended_at_its_revision_only(store: &dyn Store) {
     let (key, record) = created(store).await;
     let _ = set(store, &key, &record, "theme", "dark", 1).await;
     assert_eq!(end(store, &key, Some(0), 2).await, WriteOutcome::ConditionFailed);
@@ -113,7 +97,7 @@ async fn a_session_is_ended_at_its_revision_only(store: &dyn Store) {
     assert_eq!(load(store, &key, 3).await, Load::Ended);
 }
 
-async fn ending_twice_is_done(store: &dyn Store) {
+pub async fn ending_twice_is_done(store: &dyn Store) {
     for revision in [None, Some(0)] {
         let (key, _) = created(store).await;
         assert_eq!(end(store, &key, revision, 1).await, WriteOutcome::Applied);
@@ -126,7 +110,7 @@ async fn ending_twice_is_done(store: &dyn Store) {
     }
 }
 
-async fn ending_what_is_not_there_is_refused_and_writes_nothing(store: &dyn Store) {
+pub async fn ending_what_is_not_there_is_refused_and_writes_nothing(store: &dyn Store) {
     let key = key();
     assert_eq!(end(store, &key, None, 1).await, WriteOutcome::ConditionFailed);
     assert_eq!(end(store, &key, Some(0), 1).await, WriteOutcome::ConditionFailed);
@@ -134,7 +118,7 @@ async fn ending_what_is_not_there_is_refused_and_writes_nothing(store: &dyn Stor
     assert_eq!(load(store, &key, 1).await, Load::Live(admin()));
 }
 
-async fn an_expired_session_can_be_ended(store: &dyn Store) {
+pub async fn an_expired_session_can_be_ended(store: &dyn Store) {
     let (key, _) = created(store).await;
     assert_eq!(end(store, &key, None, IDLE + 1).await, WriteOutcome::Applied);
     assert_eq!(
@@ -144,7 +128,7 @@ async fn an_expired_session_can_be_ended(store: &dyn Store) {
     );
 }
 
-async fn a_logout_after_a_login_keeps_the_successor(store: &dyn Store) {
+pub async fn a_logout_after_a_login_keeps_the_successor(store: &dyn Store) {
     let (old, _) = created(store).await;
     let new = key();
     let _ = replace(store, &old, 0, &new, 1).await;
@@ -152,7 +136,7 @@ async fn a_logout_after_a_login_keeps_the_successor(store: &dyn Store) {
     assert_eq!(load(store, &old, 2).await, Load::Replaced(0));
 }
 
-async fn a_session_replaced_by_a_login_is_not_ended_for_being_empty(store: &dyn Store) {
+pub async fn a_session_replaced_by_a_login_is_not_ended_for_being_empty(store: &dyn Store) {
     let (old, _) = created(store).await;
     let _ = replace(store, &old, 0, &key(), 1).await;
     assert_eq!(end(store, &old, Some(0), 2).await, WriteOutcome::ConditionFailed);

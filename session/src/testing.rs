@@ -1,0 +1,202 @@
+//! For tests: the contract of [`Store`], as a suite that any store runs.
+//!
+//! ```
+//! # // A doctest cannot hold tests, so they are only compiled.
+//! mod contract {
+//!     lambda_session::store_contract!(lambda_session::MemoryStore::default());
+//! }
+//! ```
+//!
+//! makes each rule a test of its own, over a new store each. It needs `tokio` with its features `macros` and `rt` among your
+//! dev-dependencies. The expression may `.await`; a store that keeps what earlier tests left is fine, because no two tests use
+//! the same keys.
+//!
+//! A handler is tested over a [`MemoryStore`](crate::MemoryStore), without a network; the layer takes a
+//! [clock](crate::SessionLayerBuilder::clock) to set.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_dynamo::AttributeValue;
+
+use crate::{Changes, Data, Load, Moment, Record, RecordKey, Store, Value, WriteOutcome, WriteToken};
+
+/// Lists the rules once: for the tests that `store_contract` makes of them, and for their export. The first argument is `$`, which
+/// a macro cannot write for the one it defines.
+macro_rules! rules {
+    ($d:tt $($module:ident: $($rule:ident,)* ;)*) => {
+        $(
+            #[expect(missing_docs, clippy::missing_panics_doc, reason = "a rule's name says what it asks for")]
+            mod $module;
+        )*
+
+        #[doc(hidden)]
+        pub mod rules {
+            $($(pub use super::$module::$rule;)*)*
+        }
+
+        /// Makes every rule of the [`Store`](crate::Store) contract a test over `$store`. See [`testing`](crate::testing).
+        #[macro_export]
+        macro_rules! store_contract {
+            ($d store:expr) => {
+                $($(
+                    #[tokio::test]
+                    async fn $rule() {
+                        $d crate::testing::rules::$rule(&$d store).await;
+                    }
+                )*)*
+            };
+        }
+    };
+}
+
+rules! {
+    $
+    life:
+        what_was_created_is_loaded,
+        nothing_is_absent,
+        a_second_create_is_success_and_changes_nothing,
+        a_late_create_after_the_end_finds_the_tombstone,
+        a_late_create_after_an_update_changes_nothing,
+        a_session_expires_at_the_second_its_idle_timeout_ends,
+        a_session_expires_at_the_second_its_lifetime_ends_whatever_its_expiry_says,
+    ;
+    writes:
+        an_update_changes_what_it_names_counts_and_moves_the_expiry,
+        an_update_sets_and_removes_at_once,
+        an_update_is_refused_when_the_revision_moved,
+        an_update_whose_revision_does_not_follow_is_refused,
+        the_tokens_of_the_last_sixteen_changes_come_back,
+        an_update_never_passes_the_lifetime,
+        a_slide_between_read_and_update_does_no_harm,
+        an_update_never_shrinks_the_expiry,
+        variables_with_hard_names_are_set_and_removed,
+        a_thousand_variables_change_at_once,
+        a_slide_moves_the_expiry_and_nothing_else,
+        a_slide_is_refused_when_the_expiry_moved,
+        nothing_that_is_not_alive_is_updated_or_slid,
+    ;
+    ends:
+        a_replaced_session_tells_the_revision_it_was_replaced_at,
+        replacing_again_by_the_same_successor_is_done,
+        of_two_logins_the_first_replaces,
+        a_session_that_changed_is_not_replaced,
+        what_is_not_alive_is_not_replaced,
+        an_ended_session_is_told_as_ended,
+        a_session_is_ended_whatever_its_revision,
+        a_session_is_ended_at_its_revision_only,
+        ending_twice_is_done,
+        ending_what_is_not_there_is_refused_and_writes_nothing,
+        an_expired_session_can_be_ended,
+        a_logout_after_a_login_keeps_the_successor,
+        a_session_replaced_by_a_login_is_not_ended_for_being_empty,
+    ;
+}
+
+const IDLE: u64 = 1_800;
+const LIFETIME: u64 = 43_200;
+const START: u64 = 1_800_000_000;
+
+/// So many seconds after the start.
+fn after(seconds: u64) -> Moment {
+    Moment::new(
+        START + seconds,
+        Duration::from_secs(IDLE),
+        Duration::from_secs(LIFETIME),
+    )
+}
+
+/// A key that no other test uses.
+fn key() -> RecordKey {
+    static KEYS: AtomicU64 = AtomicU64::new(0);
+    let started = UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos());
+    RecordKey::from_stored(format!("key {started} {}", KEYS.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn text(text: &str) -> Value {
+    Value::encode(text).expect("a text")
+}
+
+fn number(text: &str) -> Value {
+    Value(AttributeValue::N(text.to_owned()))
+}
+
+fn data<'a>(variables: impl IntoIterator<Item = (&'a str, Value)>) -> Data {
+    variables
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn admin() -> Record {
+    Record::new(data([("username", text("admin"))]), &after(0))
+}
+
+/// A live record, and its key.
+async fn created(store: &dyn Store) -> (RecordKey, Record) {
+    let (key, record) = (key(), admin());
+    store.create(&key, &record).await.expect("a new record");
+    (key, record)
+}
+
+#[track_caller]
+fn live(found: Load) -> Record {
+    match found {
+        Load::Live(record) => record,
+        other => panic!("not alive: {other:?}"),
+    }
+}
+
+async fn load(store: &dyn Store, key: &RecordKey, seconds: u64) -> Load {
+    store.load(key, &after(seconds)).await.expect("an answer")
+}
+
+/// The whole record after these changes, by somebody who has read `read`, and the changes themselves.
+fn changed(read: &Record, changes: &[(&str, Option<Value>)], seconds: u64) -> (Record, Changes) {
+    let mut next = read.clone();
+    for (name, value) in changes {
+        match value {
+            Some(value) => next.data.insert((*name).to_owned(), value.clone()),
+            None => next.data.remove(*name),
+        };
+    }
+    next.revision += 1;
+    next.expires_at = next.expires_at.max(after(seconds).expiry(read.created_at));
+    next.writes
+        .push(WriteToken::from_stored(format!("token-{}", next.revision)));
+    let changes = Changes::between(&read.data, &next.data);
+    (next, changes)
+}
+
+async fn update(
+    store: &dyn Store,
+    key: &RecordKey,
+    read: &Record,
+    changes: &[(&str, Option<Value>)],
+    seconds: u64,
+) -> WriteOutcome {
+    let (next, changes) = changed(read, changes, seconds);
+    let written = store.update(key, &next, &changes, &after(seconds)).await;
+    written.expect("an answer")
+}
+
+/// Sets one variable, as somebody would who has read `read`.
+async fn set(store: &dyn Store, key: &RecordKey, read: &Record, name: &str, value: &str, seconds: u64) -> WriteOutcome {
+    update(store, key, read, &[(name, Some(text(value)))], seconds).await
+}
+
+async fn end(store: &dyn Store, key: &RecordKey, revision: Option<u64>, seconds: u64) -> WriteOutcome {
+    store.end(key, revision, &after(seconds)).await.expect("an answer")
+}
+
+async fn replace(
+    store: &dyn Store,
+    key: &RecordKey,
+    revision: u64,
+    successor: &RecordKey,
+    seconds: u64,
+) -> WriteOutcome {
+    let at = after(seconds);
+    let replaced = store.replace(key, revision, successor, &at);
+    replaced.await.expect("an answer")
+}
