@@ -245,7 +245,8 @@ fn empty_like(event: &LambdaRequest) -> LambdaRequest {
     reason = "Lambda tells the time of the deadline, not how long it is to it"
 )]
 fn deadline(context: &Context) -> Option<Deadline> {
+    let at = Some(context.deadline).filter(|deadline| *deadline > 0)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let left = Duration::from_millis(context.deadline).checked_sub(now)?;
+    let left = Duration::from_millis(at).saturating_sub(now);
     Instant::now().checked_add(left).map(Deadline::at)
 }

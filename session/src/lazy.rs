@@ -247,3 +247,6 @@ impl fmt::Debug for LazySession {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod orders;

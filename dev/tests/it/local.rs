@@ -108,6 +108,20 @@ impl Local {
     }
 }
 
+/// The command ends the function when it is asked to stop, and cannot when it is killed.
+impl Drop for Local {
+    fn drop(&mut self) {
+        let Some(process) = self.process.id() else { return };
+        signal(process, "TERM");
+        for _ in 0..500 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 type Page = Response<String>;
 
 #[tokio::test]
