@@ -108,13 +108,9 @@ impl LazySession {
     /// ```
     pub async fn load(&self) -> Result<Session, SessionError> {
         let Inner { session, reading, .. } = &*self.0;
-        let known = || {
-            let state = session.state();
-            state.is_read() || state.is_ended()
-        };
-        if !known() {
+        if !self.is_used() {
             let _one_at_a_time = reading.lock().await;
-            if !known() {
+            if !self.is_used() {
                 let found = self.0.find().await.inspect_err(SessionError::log)?;
                 session.state().found(found);
             }
