@@ -1,4 +1,4 @@
-//! For tests: the contract of [`Store`], as a suite that any store runs.
+//! For tests: the contract of [`Store`](crate::Store), as a suite that any store runs.
 //!
 //! ```
 //! # // A doctest cannot hold tests, so they are only compiled.
