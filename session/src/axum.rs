@@ -6,6 +6,7 @@ use http::request::Parts;
 
 use crate::error::SessionError;
 use crate::lazy::LazySession;
+use crate::owners::Sessions;
 use crate::session::Session;
 
 /// Loads the session: one read of the store.
@@ -24,6 +25,15 @@ impl<S: Send + Sync> FromRequestParts<S> for LazySession {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
         Self::in_extensions(&parts.extensions)
+    }
+}
+
+/// Within the request's deadline.
+impl<S: Send + Sync> FromRequestParts<S> for Sessions {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        Self::from_lazy(&LazySession::in_extensions(&parts.extensions)?)
     }
 }
 

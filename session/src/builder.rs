@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::record::Timeouts;
 use crate::layer::SessionLayer;
-use crate::lazy::Clock;
+use crate::request::Clock;
 use crate::store::Store;
 
 impl SessionLayer {
@@ -32,6 +32,7 @@ impl SessionLayer {
             secure: true,
             timeouts: Timeouts::default(),
             clock: Arc::new(system_clock),
+            per_owner: None,
         }
     }
 }
@@ -45,6 +46,7 @@ pub struct SessionLayerBuilder {
     secure: bool,
     timeouts: Timeouts,
     clock: Clock,
+    per_owner: Option<usize>,
 }
 
 /// `Debug` omits the keys.
@@ -72,6 +74,9 @@ pub enum BuildError {
     /// A timeout of no time at all.
     #[error("the {0} must be at least one second")]
     NoTime(&'static str),
+    /// Not one session per owner.
+    #[error("an owner must be allowed at least one session")]
+    NoSessions,
 }
 
 impl SessionLayerBuilder {
@@ -103,6 +108,38 @@ impl SessionLayerBuilder {
     /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.timeouts.lifetime = lifetime.as_secs();
+        self
+    }
+
+    /// How long a session is [remembered](crate::Session::remember) at most: 30 days unless set. Whole seconds count.
+    ///
+    /// Browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5).
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// use std::time::Duration;
+    ///
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let year = Duration::from_secs(365 * 24 * 60 * 60);
+    /// let sessions = SessionLayer::builder(store, keys).max_remembered(year).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_remembered(mut self, duration: Duration) -> Self {
+        self.timeouts.remembered = duration.as_secs();
+        self
+    }
+
+    /// How many sessions an [owner](crate::Session::login) may have at once: as many as there are logins unless set. A login too
+    /// many ends the oldest.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).max_sessions_per_owner(3).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_sessions_per_owner(mut self, most: usize) -> Self {
+        self.per_owner = Some(most);
         self
     }
 
@@ -173,10 +210,14 @@ impl SessionLayerBuilder {
         for (seconds, timeout) in [
             (self.timeouts.idle, "idle timeout"),
             (self.timeouts.lifetime, "lifetime"),
+            (self.timeouts.remembered, "longest time to remember a session"),
         ] {
             if seconds == 0 {
                 return Err(BuildError::NoTime(timeout));
             }
+        }
+        if self.per_owner == Some(0) {
+            return Err(BuildError::NoSessions);
         }
         Ok(SessionLayer {
             limits: self.store.limits(),
@@ -184,6 +225,7 @@ impl SessionLayerBuilder {
             cookie: Arc::new(SessionCookie::new(name, self.secure, &self.keys)),
             timeouts: self.timeouts,
             clock: self.clock,
+            per_owner: self.per_owner,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::store::{Store, StoreError, StoreErrorKind, StoreFuture};
 
@@ -17,6 +17,9 @@ const ALL_CALLS: Duration = Duration::from_millis(4_500);
 
 /// What is left to the handler and the runtime for the answer, when the request has a [`Deadline`].
 const TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// What a reload and a write need at the least.
+const WORTH_A_WRITE: Duration = Duration::from_millis(500);
 
 /// When the answer to a request has to be given at the latest. The layer looks for one in the request's extensions, and makes
 /// no store call that would outlast it.
@@ -92,6 +95,46 @@ impl Budget {
         let result = timeout(limit, operation(&*self.store)).await;
         drop(spent);
         result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)))
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    pub(crate) fn keeps_owners(&self) -> bool {
+        self.store.owners().is_some()
+    }
+
+    /// Counts store calls that were made within one [`call`](Self::call).
+    pub(crate) fn count(&self, more: usize) {
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        self.calls.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Waits for `future` within what is left.
+    pub(crate) async fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let spent = Spent {
+            budget: self,
+            since: Instant::now(),
+        };
+        let result = timeout(self.left(), future).await;
+        drop(spent);
+        result.ok()
+    }
+
+    /// Lets others go first, after so many conflicts of one write. A write that could not be answered any more is not begun
+    /// again, so an error says that nothing was written.
+    pub(crate) async fn back_off(&self, conflicts: u32) -> Result<(), StoreError> {
+        let pause = self.store.pause(conflicts).min(self.left());
+        if !pause.is_zero() {
+            // Waits to the end: that it took as long as there was is said below.
+            let _ = self.wait(sleep(pause)).await;
+        }
+        if self.left() < WORTH_A_WRITE {
+            let many = "other requests changed the session each time this one tried";
+            return Err(StoreError::new(StoreErrorKind::Unavailable, many));
+        }
+        Ok(())
     }
 
     pub(crate) fn calls(&self) -> u32 {

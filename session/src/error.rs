@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::core::value::ValueError;
+use crate::core::value::{Reason, ValueError};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Why a request's session could not be loaded, used or saved.
@@ -39,6 +39,10 @@ pub enum SessionErrorKind {
     Random,
     /// The request did not come through a [`SessionLayer`](crate::SessionLayer). 500.
     NoLayer,
+    /// An owner's name or label that cannot be kept, or a store that keeps no lists of owners' sessions. 500.
+    Owner,
+    /// The owner has too many sessions for one more. 429.
+    TooManySessions,
 }
 
 impl SessionError {
@@ -64,6 +68,21 @@ impl SessionError {
         )
     }
 
+    pub(crate) fn owner(problem: &str) -> Self {
+        Self::new(SessionErrorKind::Owner, problem)
+    }
+
+    pub(crate) fn no_owners() -> Self {
+        Self::owner("this store keeps no lists of owners' sessions")
+    }
+
+    pub(crate) fn too_many_sessions() -> Self {
+        Self::new(
+            SessionErrorKind::TooManySessions,
+            "there are too many sessions of this owner; nobody was logged in",
+        )
+    }
+
     pub(crate) fn random(source: Box<dyn Error + Send + Sync>) -> Self {
         Self {
             source: Some(Arc::from(source)),
@@ -84,7 +103,8 @@ impl SessionError {
         self.kind
     }
 
-    /// The HTTP status that says so: 409 for a conflict, 503 where trying again helps, 500 otherwise.
+    /// The HTTP status that says so: 409 for a conflict, 503 where trying again helps, 429 for too many
+    /// sessions, 500 otherwise.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -96,6 +116,7 @@ impl SessionError {
         match self.kind {
             SessionErrorKind::Conflict => StatusCode::CONFLICT,
             SessionErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            SessionErrorKind::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -115,13 +136,16 @@ impl SessionError {
     #[must_use]
     pub fn into_response<B: From<String>>(self) -> Response<B> {
         let text = match self.kind {
-            SessionErrorKind::Conflict | SessionErrorKind::Unavailable | SessionErrorKind::NoLayer => {
+            SessionErrorKind::Conflict
+            | SessionErrorKind::Unavailable
+            | SessionErrorKind::NoLayer
+            | SessionErrorKind::TooManySessions => {
                 format!("{self}\n")
             }
             // What else is wrong with the function is not its visitors' to know; the log says it.
             _ => "something went wrong\n".to_owned(),
         };
-        if let SessionErrorKind::Value | SessionErrorKind::NoLayer = self.kind {
+        if let SessionErrorKind::Value | SessionErrorKind::NoLayer | SessionErrorKind::Owner = self.kind {
             // The others were logged when the session was loaded or saved.
             self.log();
         }
@@ -173,6 +197,13 @@ impl From<ValueError> for SessionError {
             message: error.to_string().into(),
             source: Some(Arc::new(error)),
         }
+    }
+}
+
+/// Why nobody can be logged in.
+impl From<Reason> for SessionError {
+    fn from(reason: Reason) -> Self {
+        Self::owner(&reason.to_string())
     }
 }
 

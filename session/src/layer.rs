@@ -14,7 +14,10 @@ use crate::core::limits::Limits;
 use crate::core::record::Timeouts;
 use crate::core::state::State;
 use crate::deadline::Budget;
-use crate::lazy::{Clock, LazySession};
+use crate::lazy::LazySession;
+use crate::owners::Sessions;
+use crate::records::Records;
+use crate::request::{Clock, Outcome, RequestSession};
 use crate::save::CookieAction;
 use crate::store::Store;
 
@@ -52,6 +55,23 @@ pub struct SessionLayer {
     pub(crate) cookie: Arc<SessionCookie>,
     pub(crate) timeouts: Timeouts,
     pub(crate) clock: Clock,
+    pub(crate) per_owner: Option<usize>,
+}
+
+impl SessionLayer {
+    /// The sessions of this layer's store, by their owners: for a program that serves no requests, such as an administrator's
+    /// tool. A handler takes [`Sessions::of`] its request, which keeps to the request's deadline.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionError, SessionLayer};
+    /// # async fn suspend(sessions: SessionLayer) -> Result<(), SessionError> {
+    /// sessions.sessions().end_all("user-4711").await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.store), self.timeouts, Arc::clone(&self.clock))
+    }
 }
 
 /// `Debug` omits the keys.
@@ -104,25 +124,32 @@ where
         if outer.is_some_and(|session| session.is_of(&cookie)) {
             return Box::pin(self.inner.call(request));
         }
-        let session = LazySession::new(
-            Budget::new(Arc::clone(&self.layer.store), request.extensions().get().copied()),
-            self.layer.timeouts,
-            Arc::clone(&self.layer.clock),
-            Arc::clone(&cookie),
-            cookie.read(request.headers()),
-            State::new(self.layer.limits.clone()),
-        );
+        let known = crate::request::Request {
+            records: Records {
+                budget: Budget::new(Arc::clone(&self.layer.store), request.extensions().get().copied()),
+            },
+            timeouts: self.layer.timeouts,
+            per_owner: self.layer.per_owner,
+            clock: Arc::clone(&self.layer.clock),
+            cookie: Arc::clone(&cookie),
+            presented: cookie.read(request.headers()),
+        };
+        let state = State::new(self.layer.limits.clone());
+        let session = LazySession(Arc::new(RequestSession::new(known, state)));
         request.extensions_mut().insert(session.clone());
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
-            match session.save().await {
-                Ok(CookieAction::Keep) => {}
-                Ok(CookieAction::Issue(id)) => set_cookie(&mut response, cookie.issue(&id)),
-                Ok(CookieAction::Clear) => set_cookie(&mut response, cookie.clear()),
-                Err(error) => response = error.into_response(),
+            let Outcome { cookie: action, failed } = session.0.finish().await;
+            if let Some(error) = failed {
+                response = error.into_response();
             }
-            if session.is_used() {
+            match action {
+                CookieAction::Keep => {}
+                CookieAction::Issue(id, max_age) => set_cookie(&mut response, cookie.issue(&id, max_age)),
+                CookieAction::Clear => set_cookie(&mut response, cookie.clear()),
+            }
+            if session.0.is_used() {
                 mark_private(&mut response);
             }
             response.extensions_mut().insert(session);

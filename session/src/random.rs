@@ -16,6 +16,13 @@ pub(crate) fn write_token() -> Result<WriteToken, SessionError> {
     bytes().map(WriteToken::new)
 }
 
+/// A fraction of one, for pauses; the half where there are no random numbers.
+pub(crate) fn fraction() -> f64 {
+    bytes().map_or(0.5, |byte: [u8; 2]| {
+        f64::from(u16::from_le_bytes(byte)) / f64::from(u16::MAX)
+    })
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that asks for random numbers")]
 fn bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], SessionError> {
     let mut bytes = [0; LENGTH];

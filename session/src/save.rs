@@ -1,127 +1,166 @@
 //! Carries out a plan against the store, over every interleaving with other requests.
 //!
-//! The order of the steps is the protocol: the new record stands before the old one dies, and the cookie leaves
-//! last. No transaction is needed, because nobody knows the new ID until the cookie has left.
+//! The order of the steps is the protocol: the owner's list names the new record before it stands, the new record stands before
+//! the old one dies, and the cookie leaves last. No transaction is needed, because nobody knows the new ID until the cookie has
+//! left.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::core::changes::{Changes, Edits};
-use crate::core::id::{RecordKey, SessionId};
-use crate::core::plan::Plan;
-use crate::core::record::{Moment, Record};
+use crate::core::id::SessionId;
+use crate::core::plan::{Opened, Plan};
+use crate::core::record::{Login, Moment, Record};
 use crate::core::value::Data;
-use crate::deadline::Budget;
 use crate::error::SessionError;
+use crate::owners::Owners;
 use crate::random;
-use crate::store::{Load, Slide, StoreError, StoreErrorKind, WriteOutcome};
-
-/// A slide may delay a view by no more than this.
-const SLIDE_LIMIT: Duration = Duration::from_millis(300);
+use crate::records::Records;
+use crate::store::{Load, StoreError, StoreErrorKind, WriteOutcome};
 
 /// What the response has to tell the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CookieAction {
     Keep,
-    Issue(SessionId),
+    /// A session that is remembered has so many seconds to live.
+    Issue(SessionId, Option<u64>),
     Clear,
 }
 
-/// What the response has to say, and the record as it stands now, if it is known.
-pub(crate) type Saved = (CookieAction, Option<Arc<Record>>);
+/// What the response has to say, and what the request's session is now, if that has changed.
+pub(crate) type Saved = (CookieAction, Option<Opened>);
 
 pub(crate) struct Save<'a> {
-    pub(crate) store: &'a Budget,
+    pub(crate) records: &'a Records,
     pub(crate) at: &'a Moment,
+    /// Most sessions that an owner may have.
+    pub(crate) per_owner: Option<usize>,
 }
 
 impl Save<'_> {
     pub(crate) async fn carry_out(&self, plan: Plan) -> Result<Saved, SessionError> {
         match plan {
             Plan::Keep => Ok((CookieAction::Keep, None)),
-            Plan::Slide { key, from, to } => {
-                self.slide(&key, Slide { from, to }).await;
+            Plan::Slide { id, slide } => {
+                self.records.slide(&id, slide, self.at).await;
                 Ok((CookieAction::Keep, None))
             }
-            Plan::Create { data, end } => {
-                let (id, record) = self.create(data).await?;
+            Plan::Create { data, login, end } => {
+                let (id, record) = self.create(data, &login, None).await?;
                 // Or a write that is still on its way would revive one of them, beside the new one.
-                for key in &end {
-                    self.end(key).await?;
+                for old in &end {
+                    self.end(old).await?;
                 }
-                Ok((CookieAction::Issue(id), Some(Arc::new(record))))
+                Ok(self.issued(id, record))
             }
-            Plan::Change { key, record, edits } => self.change(&key, record, &edits).await,
-            Plan::Replace { key, record, edits } => self.replace(&key, &record, &edits).await,
-            Plan::End { keys } => {
-                for key in &keys {
-                    self.end(key).await?;
+            Plan::Change {
+                id,
+                record,
+                edits,
+                owned,
+            } => self.change(&id, record, &edits, owned).await,
+            Plan::Replace {
+                id,
+                record,
+                edits,
+                login,
+                new_owner,
+            } => self.replace(&id, &record, &edits, &login, new_owner).await,
+            Plan::End { ids } => {
+                for id in &ids {
+                    self.end(id).await?;
                 }
-                Ok((CookieAction::Clear, None))
+                Ok(cleared())
             }
             Plan::Refuse => Err(SessionError::conflict()),
         }
     }
 
+    fn issued(&self, id: SessionId, record: Record) -> Saved {
+        let remembered = record.remembered.then(|| record.expires_at.saturating_sub(self.at.now));
+        let action = CookieAction::Issue(id.clone(), remembered);
+        (action, Some(Opened::Live(id, Arc::new(record))))
+    }
+
     /// Whatever stands there. A record that is not there has ended already.
-    async fn end(&self, key: &RecordKey) -> Result<(), SessionError> {
-        let (WriteOutcome::Applied | WriteOutcome::ConditionFailed) =
-            self.store.call(|store| store.end(key, None, self.at)).await?;
+    async fn end(&self, id: &SessionId) -> Result<(), SessionError> {
+        let (WriteOutcome::Applied | WriteOutcome::ConditionFailed) = self.records.end(id, None, self.at).await?;
         Ok(())
     }
 
-    async fn create(&self, data: Data) -> Result<(SessionId, Record), SessionError> {
+    /// A new record; of a session that has an owner, its key is in the owner's list before. `replaced` is the session that the
+    /// new one takes the place of.
+    async fn create(
+        &self,
+        data: Data,
+        login: &Login,
+        replaced: Option<&SessionId>,
+    ) -> Result<(SessionId, Record), SessionError> {
         let id = random::session_id()?;
-        let record = Record::new(data, self.at);
-        let key = id.record_key();
-        self.store.call(|store| store.create(&key, &record)).await?;
+        let record = Record::of_login(data, login, self.at);
+        if let Some(owner) = record.owner_key() {
+            let replaced = replaced.map(SessionId::record_key);
+            let owners = Owners {
+                budget: &self.records.budget,
+                at: self.at,
+            };
+            owners
+                .enlist(&owner, &id.record_key(), replaced.as_ref(), self.per_owner)
+                .await?;
+        }
+        let created = self.records.create(&id, &record).await?;
+        // Only this call's own earlier attempt can have taken the key, unless a list names it: then it may have been ended.
+        if created == WriteOutcome::ConditionFailed
+            && record.owner.is_some()
+            && !matches!(self.records.load(&id, self.at).await?, Load::Live(_))
+        {
+            return Err(SessionError::conflict());
+        }
         Ok((id, record))
     }
 
-    /// Quiet: a view never fails for its slide. The next view slides again.
-    async fn slide(&self, key: &RecordKey, slide: Slide) {
-        let result = self
-            .store
-            .call_within(SLIDE_LIMIT, |store| store.slide(key, slide, self.at));
-        if let Err(error) = result.await {
-            tracing::debug!(?error, "a session's expiry was not moved");
-        }
-    }
-
-    /// Writes the edits over whatever other requests wrote meanwhile, or ends the session if that leaves it empty.
-    async fn change(&self, key: &RecordKey, mut record: Arc<Record>, edits: &Edits) -> Result<Saved, SessionError> {
+    /// Writes the edits over whatever other requests wrote meanwhile, or ends the session if that leaves it empty and it is
+    /// nobody's.
+    async fn change(
+        &self,
+        id: &SessionId,
+        mut record: Arc<Record>,
+        edits: &Edits,
+        owned: bool,
+    ) -> Result<Saved, SessionError> {
         let edits = edits.of_consequence(&record.data);
         let token = random::write_token()?;
+        let mut conflicts = 0;
         loop {
             let after = edits.applied_to(&record.data)?;
             let changes = Changes::between(&record.data, &after);
             if changes.is_empty() {
-                return Ok((CookieAction::Keep, Some(record)));
+                return Ok(kept(id, record));
             }
             let read = record.revision;
-            let emptied = after.is_empty();
+            let emptied = after.is_empty() && !owned;
             let next = record.changed(&changes, &token, self.at);
             let outcome = if emptied {
-                self.store.call(|store| store.end(key, Some(read), self.at)).await?
+                self.records.end(id, Some(read), self.at).await?
             } else {
-                let update = self.store.call(|store| store.update(key, &next, &changes, self.at));
-                update.await?
+                self.records.update(id, &next, &changes, self.at).await?
             };
             match (outcome, emptied) {
-                (WriteOutcome::Applied, true) => return Ok((CookieAction::Clear, None)),
-                (WriteOutcome::Applied, false) => return Ok((CookieAction::Keep, Some(Arc::new(next)))),
+                (WriteOutcome::Applied, true) => return Ok(cleared()),
+                (WriteOutcome::Applied, false) => return Ok(kept(id, Arc::new(next))),
                 (WriteOutcome::ConditionFailed, _) => {}
             }
-            record = match self.load(key).await? {
+            conflicts += 1;
+            self.records.budget.back_off(conflicts).await?;
+            record = match self.records.load(id, self.at).await? {
                 Load::Live(newer) => match newer.has(&token, read) {
                     // It landed, and only its reply was lost.
-                    Some(true) => return Ok((CookieAction::Keep, Some(Arc::new(newer)))),
+                    Some(true) => return Ok(kept(id, Arc::new(newer))),
                     Some(false) => Arc::new(newer),
                     None => return Err(forgotten()),
                 },
                 Load::Ended | Load::Expired | Load::Absent | Load::Malformed(_) if emptied => {
-                    self.end(key).await?;
-                    return Ok((CookieAction::Clear, None));
+                    self.end(id).await?;
+                    return Ok(cleared());
                 }
                 _ => return Err(SessionError::conflict()),
             };
@@ -130,61 +169,88 @@ impl Save<'_> {
 
     /// A login over a live session: the new record first, then the old one's tombstone. A crash between the two
     /// leaves a record whose ID nobody knows.
-    async fn replace(&self, old: &RecordKey, record: &Record, all: &Edits) -> Result<Saved, SessionError> {
+    async fn replace(
+        &self,
+        old: &SessionId,
+        record: &Record,
+        all: &Edits,
+        login: &Login,
+        new_owner: bool,
+    ) -> Result<Saved, SessionError> {
+        // Whoever only renews an owner's session has it from that session, and loses it with that session.
+        let inherited = login.owner.is_some() && !new_owner;
         let edits = all.of_consequence(&record.data);
-        let (id, mut new) = self.create(edits.applied_to(&record.data)?).await?;
-        let new_key = id.record_key();
+        let data = edits.applied_to(&record.data)?;
+        let (id, mut new) = self.create(data, login, Some(old)).await?;
         let mut revision = record.revision;
         loop {
-            let replaced = self.store.call(|store| store.replace(old, revision, &new_key, self.at));
-            if replaced.await? == WriteOutcome::Applied {
+            if self.records.replace(old, revision, &id, self.at).await? == WriteOutcome::Applied {
                 break;
             }
-            match self.load(old).await? {
+            match self.records.load(old, self.at).await? {
                 // Somebody changed it: the new session must have what they wrote, under what this request wrote.
                 Load::Live(newer) => {
                     let data = edits.applied_to(&newer.data)?;
-                    if data.is_empty() {
-                        return self.change(old, Arc::new(newer), &edits).await;
+                    if data.is_empty() && login.owner.is_none() {
+                        return self.change(old, Arc::new(newer), &edits, false).await;
                     }
-                    self.rewrite(&new_key, &mut new, &data).await?;
+                    self.rewrite(&id, &mut new, &data).await?;
                     revision = newer.revision;
                 }
+                _ if inherited => {
+                    // It is in the owner's list.
+                    self.end(&id).await?;
+                    return Err(SessionError::conflict());
+                }
                 // Another login was faster, from the same state, as after a double click: both are good.
-                Load::Replaced(at) if at == revision && !all.is_empty() => break,
+                Load::Replaced(at) if at == revision && (new_owner || !all.is_empty()) => break,
                 // From a newer state, which is not ours to see any more: what it holds may be another person's.
-                Load::Replaced(_) => return Err(SessionError::conflict()),
+                Load::Replaced(_) => {
+                    if new_owner {
+                        self.end(&id).await?;
+                    }
+                    return Err(SessionError::conflict());
+                }
                 Load::Ended | Load::Expired | Load::Absent | Load::Malformed(_) => {
                     self.end(old).await?;
                     let own = all.applied_to(&Data::new())?;
-                    if own.is_empty() {
+                    if own.is_empty() && !new_owner {
                         return Err(SessionError::conflict());
                     }
-                    self.rewrite(&new_key, &mut new, &own).await?;
+                    self.rewrite(&id, &mut new, &own).await?;
                     break;
                 }
             }
         }
-        Ok((CookieAction::Issue(id), Some(Arc::new(new))))
+        Ok(self.issued(id, new))
     }
 
     /// Brings a record whose ID nobody knows yet up to date.
-    async fn rewrite(&self, key: &RecordKey, record: &mut Record, data: &Data) -> Result<(), SessionError> {
+    async fn rewrite(&self, id: &SessionId, record: &mut Record, data: &Data) -> Result<(), SessionError> {
         let changes = Changes::between(&record.data, data);
         if changes.is_empty() {
             return Ok(());
         }
         let next = record.changed(&changes, &random::write_token()?, self.at);
-        // A condition can only fail because our own earlier attempt has landed.
-        let update = self.store.call(|store| store.update(key, &next, &changes, self.at));
-        let (WriteOutcome::Applied | WriteOutcome::ConditionFailed) = update.await?;
+        let updated = self.records.update(id, &next, &changes, self.at).await?;
+        // Only this call's own earlier attempt can have changed it, unless a list names it: then it may have been ended.
+        if updated == WriteOutcome::ConditionFailed
+            && record.owner.is_some()
+            && !matches!(self.records.load(id, self.at).await?, Load::Live(_))
+        {
+            return Err(SessionError::conflict());
+        }
         *record = next;
         Ok(())
     }
+}
 
-    async fn load(&self, key: &RecordKey) -> Result<Load, SessionError> {
-        Ok(self.store.call(|store| store.load(key, self.at)).await?)
-    }
+fn kept(id: &SessionId, record: Arc<Record>) -> Saved {
+    (CookieAction::Keep, Some(Opened::Live(id.clone(), record)))
+}
+
+fn cleared() -> Saved {
+    (CookieAction::Clear, Some(Opened::Absent))
 }
 
 /// So many other requests wrote that the record no longer tells whether this one's write is among them.

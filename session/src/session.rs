@@ -1,7 +1,7 @@
 //! The session as its users see it: a dictionary that remembers what was done to it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use http::Request;
 use serde::Serialize;
@@ -11,12 +11,15 @@ use crate::core::state::State;
 use crate::core::value::{CodecError, Reason, Value, ValueError};
 use crate::error::SessionError;
 use crate::lazy::LazySession;
+use crate::request::RequestSession;
+
+mod life;
 
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
 /// Get it from [`Session::of`], change it, and return from your handler: the layer
-/// saves what really changed. It is a handle; clones share one dictionary. No method waits, so nothing is locked
-/// across an `.await`. Once the response has left the handler, the session is saved: a handle that lives on, in a task
+/// saves what really changed. It is a handle; clones share one dictionary. Only [`save`](Self::save) and
+/// [`take_flashes`](Self::take_flashes) wait for the store. Once the response has left the handler, the session is saved: a handle that lives on, in a task
 /// or a streamed body, reads what was saved, and every change through it is an error or reports that nothing happened.
 ///
 /// | Flask | here |
@@ -46,16 +49,11 @@ use crate::lazy::LazySession;
 /// # Ok::<(), lambda_session::ValueError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Session(Arc<Mutex<State>>);
+pub struct Session(pub(crate) Arc<RequestSession>);
 
 impl Session {
-    pub(crate) fn new(state: State) -> Self {
-        Self(Arc::new(Mutex::new(state)))
-    }
-
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic between two changes leaves each of them whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state()
     }
 
     /// The session of `request`: one consistent read of the store if the request has a cookie that verifies, none otherwise or
@@ -293,17 +291,6 @@ impl Session {
         })
     }
 
-    /// Whether the session was saved, so that nothing can be changed any more.
-    ///
-    /// ```
-    /// # use lambda_session::Session;
-    /// assert!(!Session::default().is_saved());
-    /// ```
-    #[must_use]
-    pub fn is_saved(&self) -> bool {
-        self.state().is_saved()
-    }
-
     /// Whether there is a variable `name`: Flask's `name in session`.
     ///
     /// ```
@@ -366,7 +353,8 @@ impl Session {
         self.state().data().is_empty()
     }
 
-    /// Takes all variables out. A session left empty ends with the request, as at a logout.
+    /// Takes all variables out. A session left empty ends with the request, as at a logout, unless it has an
+    /// [owner](Self::owner).
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -378,39 +366,6 @@ impl Session {
     /// ```
     pub fn clear(&self) {
         self.state().clear();
-    }
-
-    /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
-    /// of privilege, so that an ID planted or stolen before is worth nothing after ([OWASP], "Renew the Session ID
-    /// After Any Privilege Level Change").
-    ///
-    /// [OWASP]: https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#renew-the-session-id-after-any-privilege-level-change
-    ///
-    /// ```
-    /// # use lambda_session::Session;
-    /// # fn login(session: &Session) -> Result<(), lambda_session::ValueError> {
-    /// session.renew();
-    /// session.insert("username", "admin")
-    /// # }
-    /// # login(&Session::default()).unwrap();
-    /// ```
-    pub fn renew(&self) {
-        self.state().renew();
-    }
-
-    /// Ends the session: its variables are gone, its ID is dead on the server and the cookie is cleared.
-    ///
-    /// ```
-    /// # use lambda_session::Session;
-    /// let session = Session::default();
-    /// session.insert("username", "admin")?;
-    /// session.end();
-    /// assert!(session.is_empty());
-    /// assert!(session.insert("username", "admin").is_err());
-    /// # Ok::<(), lambda_session::ValueError>(())
-    /// ```
-    pub fn end(&self) {
-        self.state().end();
     }
 }
 
@@ -470,10 +425,11 @@ mod tests {
     #[test]
     fn what_is_removed_or_replaced_makes_room_and_no_more_than_it_took() {
         let half = "x".repeat(490);
-        let session = Session::new(State::new(crate::Limits {
+        let session = Session::default();
+        *session.state() = State::new(crate::Limits {
             bytes: 1_000,
             ..crate::Limits::NONE
-        }));
+        });
         session.insert("a", &half).unwrap();
         session.insert("b", &half).unwrap();
         session.insert("b", format!("{half}y")).unwrap();

@@ -3,17 +3,21 @@
 #[cfg(feature = "dynamodb")]
 pub(crate) mod dynamodb;
 pub(crate) mod memory;
+pub(crate) mod owners;
 
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fmt, result};
 
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
 use crate::core::limits::Limits;
-use crate::core::record::{Moment, Record};
+use crate::core::record::{Moment, Record, Slide};
+
+pub use owners::{OwnerList, OwnerStore};
 
 /// What a [`Store`]'s methods return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = result::Result<T, StoreError>> + Send + 'a>>;
@@ -22,7 +26,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = result::Result<T, Stor
 /// revives an ended session.
 ///
 /// A record is **alive** at a [`Moment`] if it is well-formed, has not ended, its `expires_at` is later than now and
-/// its `created_at` later than [`Moment::oldest_creation`]. Conditions are judged by the store in the same atomic
+/// its `created_at` later than [`Moment::oldest_creation`], or, if it is `remembered`, later than
+/// [`Moment::oldest_remembered`]. Conditions are judged by the store in the same atomic
 /// step as the write. A condition that does not hold is [`WriteOutcome::ConditionFailed`], never an error. An error means that
 /// the write may or may not have happened, and may still happen minutes later; every operation is safe to repeat then.
 ///
@@ -37,13 +42,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Limits::NONE
     }
 
+    /// The store as one that keeps lists of owners' sessions, if it does: `Some(self)` for a store that is an [`OwnerStore`].
+    fn owners(&self) -> Option<&dyn OwnerStore> {
+        None
+    }
+
+    /// How long a write waits before it is tried again, after so many conflicts with other requests' writes, of which there is at
+    /// least one. A store across a network gives a random time that grows, so that many at once get through one after the other.
+    fn pause(&self, conflicts: u32) -> Duration {
+        let _ = conflicts;
+        Duration::ZERO
+    }
+
     /// Reads what earlier acknowledged writes left, never something older. Whatever is not alive is not a session, and
     /// never an error.
     fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load>;
 
-    /// Writes a new record if the key is free. If it is not, that is success: a key is the hash of a fresh random
-    /// ID, so what stands there is this call's own earlier attempt.
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()>;
+    /// Writes a new record if the key is free. If it is not, what stands there stays as it is: a key is the hash of a fresh
+    /// random ID, so it is this call's own earlier attempt, or the tombstone of [`OwnerStore::revoke`].
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome>;
 
     /// Puts `next` in the place of the record, if that is alive, its revision is the one before `next`'s, and its expiry is not
     /// later than `next`'s. `changes` are the variables in which the two differ: a store may write them alone. What the
@@ -56,7 +73,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         at: &'a Moment,
     ) -> StoreFuture<'a, WriteOutcome>;
 
-    /// Moves the expiry, if the record is alive and its expiry is still the one read. One attempt, no retry:
+    /// Sets `expires_at` and, if it is given, `seen_at`, if the record is alive and its expiry is still the one read. One attempt, no retry:
     /// nothing is lost when it fails.
     fn slide<'a>(&'a self, key: &'a RecordKey, slide: Slide, at: &'a Moment) -> StoreFuture<'a, WriteOutcome>;
 
@@ -103,15 +120,6 @@ pub enum WriteOutcome {
     Applied,
     /// Its condition did not hold; nothing is written.
     ConditionFailed,
-}
-
-/// A change of a session's expiry, in seconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slide {
-    /// The expiry that was read.
-    pub from: u64,
-    /// The expiry to set.
-    pub to: u64,
 }
 
 /// Why a store could not answer.

@@ -1,4 +1,4 @@
-//! For tests: the contract of [`Store`](crate::Store), as a suite that any store runs.
+//! For tests: a handler with a session in it, and the contract of [`Store`](crate::Store) as a suite that any store runs.
 //!
 //! ```
 //! # // A doctest cannot hold tests, so they are only compiled.
@@ -11,39 +11,45 @@
 //! dev-dependencies. The expression may `.await`; a store that keeps what earlier tests left is fine, because no two tests use
 //! the same keys.
 //!
-//! A handler is tested over a [`MemoryStore`](crate::MemoryStore), without a network; the layer takes a
-//! [clock](crate::SessionLayerBuilder::clock) to set.
+//! `owner_store_contract!` does the same for an [`OwnerStore`](crate::OwnerStore).
+//!
+//! A handler is tested with a session in it, without a layer, a store or a network: see [`in_request`]. A whole service is tested over a
+//! [`MemoryStore`](crate::MemoryStore), with a [`Clock`] to set.
+
+mod handler;
+
+pub use handler::{Clock, in_request, is_ended, is_renewed};
 
 #[doc(hidden)]
 pub mod steps;
 
 use self::steps::{
-    IDLE, LIFETIME, START, admin, after, changed, created, data, end, key, live, load, number, replace, set, text,
-    update,
+    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, key, live, load, number, replace, set,
+    text, update,
 };
 
 /// Lists the rules once: for the tests that `store_contract` makes of them, and for their export. The first argument is `$`, which
 /// a macro cannot write for the one it defines.
 macro_rules! rules {
-    ($d:tt $($module:ident: $($rule:ident,)* ;)*) => {
+    ($d:tt $rules:ident $contract:ident $($module:ident: $($rule:ident,)* ;)*) => {
         $(
             #[expect(missing_docs, clippy::missing_panics_doc, reason = "a rule's name says what it asks for")]
             mod $module;
         )*
 
         #[doc(hidden)]
-        pub mod rules {
+        pub mod $rules {
             $($(pub use super::$module::$rule;)*)*
         }
 
-        /// Makes every rule of the [`Store`](crate::Store) contract a test over `$store`. See [`testing`](crate::testing).
+        /// Makes every rule of the contract a test over `$store`. See [`testing`](crate::testing).
         #[macro_export]
-        macro_rules! store_contract {
+        macro_rules! $contract {
             ($d store:expr) => {
                 $($(
                     #[tokio::test]
                     async fn $rule() {
-                        $d crate::testing::rules::$rule(&$d store).await;
+                        $d crate::testing::$rules::$rule(&$d store).await;
                     }
                 )*)*
             };
@@ -52,15 +58,19 @@ macro_rules! rules {
 }
 
 rules! {
-    $
+    $ rules store_contract
     life:
         what_was_created_is_loaded,
         nothing_is_absent,
-        a_second_create_is_success_and_changes_nothing,
+        a_second_create_is_refused_and_changes_nothing,
         a_late_create_after_the_end_finds_the_tombstone,
         a_late_create_after_an_update_changes_nothing,
         a_session_expires_at_the_second_its_idle_timeout_ends,
         a_session_expires_at_the_second_its_lifetime_ends_whatever_its_expiry_says,
+        what_a_login_said_comes_back,
+        a_remembered_session_outlives_the_lifetime_and_ends_at_its_expiry,
+        a_remembered_session_ends_at_the_longest_time_that_is_allowed,
+        writes_and_slides_move_when_the_owner_was_seen,
     ;
     writes:
         an_update_changes_what_it_names_counts_and_moves_the_expiry,
@@ -91,5 +101,23 @@ rules! {
         an_expired_session_can_be_ended,
         a_logout_after_a_login_keeps_the_successor,
         a_session_replaced_by_a_login_is_not_ended_for_being_empty,
+    ;
+}
+
+rules! {
+    $ owner_rules owner_store_contract
+    owners:
+        a_list_names_what_was_put_there_and_when,
+        nobody_has_an_empty_list,
+        a_list_is_its_owners_alone,
+        putting_a_key_there_again_is_done,
+        what_is_struck_is_no_longer_named,
+        striking_what_is_not_there_makes_no_list,
+        more_sessions_than_one_write_strikes_are_listed_and_struck,
+        a_revoked_session_has_ended,
+        a_key_revoked_before_its_record_stands_is_taken,
+        revoking_again_is_done,
+        revoking_a_replaced_session_tells_its_successor,
+        a_list_is_no_session,
     ;
 }

@@ -126,6 +126,11 @@ impl Edits {
         }
     }
 
+    /// Takes back what was written to the variable `name`.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.writes.remove(name);
+    }
+
     /// These edits, without the writes that changed nothing when they were made: they must not undo what another request
     /// wrote meanwhile.
     pub(crate) fn of_consequence(&self, loaded: &Data) -> Self {

@@ -174,8 +174,9 @@ impl SessionCookie {
     }
 
     /// The `Set-Cookie` value that hands out `id`.
-    pub(crate) fn issue(&self, id: &SessionId) -> HeaderValue {
-        self.set_cookie(&self.keys.sign(&id.encode()), "")
+    pub(crate) fn issue(&self, id: &SessionId, max_age: Option<u64>) -> HeaderValue {
+        let expiry = max_age.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
+        self.set_cookie(&self.keys.sign(&id.encode()), &expiry)
     }
 
     /// The `Set-Cookie` value that takes the cookie back.
@@ -235,7 +236,7 @@ mod tests {
         let keys = Keys::new(SECRET).unwrap();
         let id = SessionId::decode(&[b'A'; 43]).unwrap();
         assert_eq!(
-            cookie(keys).issue(&id),
+            cookie(keys).issue(&id, None),
             format!(
                 "session={}.Cko5udCTd51nN_nw5yc01ubLOSGYEzElwk1w50F1rjI; HttpOnly; SameSite=Lax; Path=/",
                 "A".repeat(43)

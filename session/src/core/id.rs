@@ -53,7 +53,7 @@ impl fmt::Debug for SessionId {
 /// The key under which a store keeps a session: the SHA-256 of its ID, base64url.
 ///
 /// A store never sees an ID, so a copy of the table opens no session.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey(String);
 
 impl RecordKey {
@@ -84,6 +84,40 @@ impl RecordKey {
 impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecordKey(..)")
+    }
+}
+
+/// Hashed first, so that no owner's name has the key of a session.
+const OWNER: &[u8] = b"lambda-session/owner/v1\0";
+
+/// The key under which a store keeps the list of an owner's sessions: the SHA-256 of a fixed context and the owner's name,
+/// base64url.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerKey(String);
+
+impl OwnerKey {
+    /// The key of this owner's list.
+    ///
+    /// ```
+    /// # use lambda_session::OwnerKey;
+    /// assert_eq!(OwnerKey::new("admin").as_str().len(), 43);
+    /// ```
+    #[must_use]
+    pub fn new(owner: &str) -> Self {
+        let hash = Sha256::new().chain_update(OWNER).chain_update(owner).finalize();
+        Self(URL_SAFE_NO_PAD.encode(hash))
+    }
+
+    /// The key as text, for a store to use.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for OwnerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnerKey(..)")
     }
 }
 
@@ -120,6 +154,16 @@ mod tests {
         // printf '%064d' 0 | xxd -r -p | sha256sum | xxd -r -p | basenc --base64url
         let key = SessionId([0; ID_BYTES]).record_key();
         assert_eq!(key.as_str(), "Zmh6rfhivXdsj8GLjp-OIAiXFIVu4jOzkCpZHQ1fKSU");
+    }
+
+    #[test]
+    fn the_owner_key_is_the_hash_of_the_context_and_the_name() {
+        // printf 'lambda-session/owner/v1\0admin' | sha256sum | xxd -r -p | basenc --base64url
+        assert_eq!(
+            OwnerKey::new("admin").as_str(),
+            "Siuqgr-RguTuZXCCd-t83EDLY3aQfiirDZMYcB7a_1Y"
+        );
+        assert_eq!(format!("{:?}", OwnerKey::new("admin")), "OwnerKey(..)");
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::changes::{Changes, Edits};
-use super::id::RecordKey;
-use super::record::{Moment, Record};
+use super::id::SessionId;
+use super::record::{Login, Moment, Record, Slide};
 use super::value::{Data, ValueError};
 
 /// What the request's cookies opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
-    /// The keys of all cookies that verify. Nearly always there is one, or none.
-    pub(crate) keys: Vec<RecordKey>,
+    /// The IDs of all cookies that verify, and of a session that was saved since. Nearly always there is one, or none.
+    pub(crate) ids: Vec<SessionId>,
     pub(crate) session: Opened,
 }
 
@@ -30,16 +30,29 @@ pub(crate) enum Opened {
     Ended,
     /// Several cookies open live sessions. All but one are planted, and nothing tells which.
     Several,
-    /// A live session under this key.
-    Live(RecordKey, Arc<Record>),
+    /// A live session with this ID.
+    Live(SessionId, Arc<Record>),
 }
 
 /// What a handler did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Done {
     pub(crate) edits: Edits,
+    /// Asked for a new ID, by a login or otherwise.
     pub(crate) renewed: bool,
+    pub(crate) login: Option<NewOwner>,
+    /// For how many seconds the session is to be remembered.
+    pub(crate) remember: Option<u64>,
     pub(crate) ended: bool,
+    /// What a session that begins where this one ends shall hold: messages to show.
+    pub(crate) farewell: Data,
+}
+
+/// Who logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct NewOwner {
+    pub(crate) owner: super::value::Value,
+    pub(crate) label: Option<String>,
 }
 
 /// What to do about a session after its request.
@@ -48,23 +61,31 @@ pub(crate) enum Plan {
     /// Nothing changed, nothing to write.
     Keep,
     /// A view of a live session: move its expiry.
-    Slide { key: RecordKey, from: u64, to: u64 },
-    /// There was no session and now there are variables. What stands under the other keys ends.
-    Create { data: Data, end: Vec<RecordKey> },
-    /// Variables of a live session changed. If none is left, it ends.
+    Slide { id: SessionId, slide: Slide },
+    /// There was no session, or it ends, and now there are variables or an owner. What stands under these IDs ends.
+    Create {
+        data: Data,
+        login: Login,
+        end: Vec<SessionId>,
+    },
+    /// Variables of a live session changed. If none is left, it ends, unless it has an owner.
     Change {
-        key: RecordKey,
+        id: SessionId,
         record: Arc<Record>,
         edits: Edits,
+        owned: bool,
     },
     /// A login over a live session: a new ID, and the old one dies.
     Replace {
-        key: RecordKey,
+        id: SessionId,
         record: Arc<Record>,
         edits: Edits,
+        login: Login,
+        /// Whether somebody logged in, rather than asked for another ID.
+        new_owner: bool,
     },
-    /// A logout: what stands under these keys ends, and the cookie is cleared.
-    End { keys: Vec<RecordKey> },
+    /// A logout: what stands under these IDs ends, and the cookie is cleared.
+    End { ids: Vec<SessionId> },
     /// The session ended before the change was made: nothing is saved, and no cookie is sent.
     Refuse,
 }
@@ -75,48 +96,87 @@ pub(crate) enum Plan {
 ///
 /// A variable cannot be computed.
 pub(crate) fn plan(found: Found, done: Done, at: &Moment) -> Result<Plan, ValueError> {
-    let Found { keys, session } = found;
-    let Done { edits, renewed, ended } = done;
-    if ended {
-        return Ok(Plan::End { keys });
+    let Found { ids, session } = found;
+    if done.ended {
+        return Ok(if done.farewell.is_empty() {
+            Plan::End { ids }
+        } else {
+            Plan::Create {
+                data: done.farewell,
+                login: Login::default(),
+                end: ids,
+            }
+        });
     }
-    if let Opened::Live(key, record) = session {
-        return live(key, record, edits, renewed, at);
+    if let Opened::Live(id, record) = session {
+        return live(id, record, done, at);
     }
-    let data = edits.applied_to(&Data::new())?;
-    Ok(match session {
+    let login = login(&done, None, at);
+    let data = done.edits.applied_to(&Data::new())?;
+    let nothing = data.is_empty() && login.owner.is_none();
+    let end = match session {
         // A visitor's empty session is cleared, too: whatever the record is, its ID shall be dead.
-        _ if data.is_empty() && edits.cleared() && !keys.is_empty() => Plan::End { keys },
-        _ if data.is_empty() => Plan::Keep,
-        Opened::Ended | Opened::Several if !renewed => Plan::Refuse,
-        Opened::Lapsed | Opened::Several => Plan::Create { data, end: keys },
+        _ if nothing && done.edits.cleared() && !ids.is_empty() => return Ok(Plan::End { ids }),
+        _ if nothing => return Ok(Plan::Keep),
+        Opened::Ended | Opened::Several if !done.renewed => return Ok(Plan::Refuse),
+        Opened::Lapsed | Opened::Several => ids,
         // Beside the tombstone another cookie may open what has expired.
-        Opened::Ended if keys.len() > 1 => Plan::Create { data, end: keys },
-        _ => Plan::Create { data, end: Vec::new() },
-    })
+        Opened::Ended if ids.len() > 1 => ids,
+        _ => Vec::new(),
+    };
+    Ok(Plan::Create { data, login, end })
 }
 
-fn live(key: RecordKey, record: Arc<Record>, edits: Edits, renewed: bool, at: &Moment) -> Result<Plan, ValueError> {
+fn live(id: SessionId, record: Arc<Record>, done: Done, at: &Moment) -> Result<Plan, ValueError> {
+    let login = login(&done, Some(&record), at);
+    let owned = if done.renewed { &login.owner } else { &record.owner }.is_some();
+    let Done { edits, renewed, .. } = done;
     let (changed, emptied) = if edits.is_empty() {
         (false, false)
     } else {
         let now = edits.applied_to(&record.data)?;
-        (!Changes::between(&record.data, &now).is_empty(), now.is_empty())
+        let changed = !Changes::between(&record.data, &now).is_empty();
+        (changed, now.is_empty() && !owned)
     };
-    Ok(if emptied && changed {
-        Plan::Change { key, record, edits }
-    } else if emptied && edits.cleared() {
-        Plan::End { keys: vec![key] }
-    } else if renewed {
-        Plan::Replace { key, record, edits }
+    Ok(if emptied && edits.cleared() && !changed {
+        Plan::End { ids: vec![id] }
+    } else if renewed && !(emptied && changed) {
+        let new_owner = done.login.is_some();
+        Plan::Replace {
+            id,
+            record,
+            edits,
+            login,
+            new_owner,
+        }
     } else if changed {
-        Plan::Change { key, record, edits }
-    } else if let Some(to) = record.slide_due(at) {
-        let from = record.expires_at;
-        Plan::Slide { key, from, to }
+        Plan::Change {
+            id,
+            record,
+            edits,
+            owned,
+        }
+    } else if let Some(slide) = record.slide_due(at) {
+        Plan::Slide { id, slide }
     } else {
         Plan::Keep
     })
+}
+
+/// What the session's next record says beside the variables. A renewal keeps what the record before said, unless somebody logs in
+/// or the session was cleared.
+fn login(done: &Done, before: Option<&Arc<Record>>, at: &Moment) -> Login {
+    let inherited = before.filter(|_| !done.edits.cleared() && done.login.is_none());
+    let mut login = inherited.map(|record| record.login()).unwrap_or_default();
+    if let Some(NewOwner { owner, label }) = &done.login {
+        login.owner = Some(owner.clone());
+        login.label.clone_from(label);
+    }
+    if let Some(seconds) = done.remember {
+        let most = at.timeouts.remembered;
+        login.remembered_until = Some(at.now.saturating_add(seconds.min(most)));
+    }
+    login
 }
 
 #[cfg(test)]
@@ -131,6 +191,7 @@ mod tests {
         timeouts: Timeouts {
             idle: 1_800,
             lifetime: 43_200,
+            remembered: 2_592_000,
         },
     };
 
@@ -145,21 +206,25 @@ mod tests {
         set(state, "username", "admin");
     }
 
-    fn key(n: u8) -> RecordKey {
-        RecordKey::from_stored(n.to_string())
+    fn id(n: u8) -> SessionId {
+        SessionId::new([n; 32])
+    }
+
+    fn owned(state: &mut State) {
+        state.login("admin", None).unwrap();
     }
 
     fn live() -> Opened {
         let data = Data::from([("username".to_owned(), Value::encode("admin").unwrap())]);
-        Opened::Live(key(1), Arc::new(Record::new(data, &START)))
+        Opened::Live(id(1), Arc::new(Record::new(data, &START)))
     }
 
-    /// The plan's name, and the keys that it ends.
+    /// The plan's name, and how many sessions it ends.
     #[track_caller]
-    fn planned(session: Opened, keys: &[u8], at: &Moment, edit: Edit) -> (&'static str, usize) {
+    fn planned(session: Opened, ids: &[u8], at: &Moment, edit: Edit) -> (&'static str, usize) {
         let mut state = State::default();
         state.found(Found {
-            keys: keys.iter().map(|n| key(*n)).collect(),
+            ids: ids.iter().map(|n| id(*n)).collect(),
             session,
         });
         edit(&mut state);
@@ -170,7 +235,7 @@ mod tests {
             Plan::Create { end, .. } => ("create", end.len()),
             Plan::Change { .. } => ("change", 0),
             Plan::Replace { .. } => ("replace", 0),
-            Plan::End { keys } => ("end", keys.len()),
+            Plan::End { ids } => ("end", ids.len()),
             Plan::Refuse => ("refuse", 0),
         }
     }
@@ -184,6 +249,10 @@ mod tests {
             state.clear();
         };
         let end: Edit = State::end;
+        let farewell: Edit = |state| {
+            state.end();
+            state.flash("goodbye").unwrap();
+        };
         for (found, keys, edit, expected) in [
             (Opened::Unread, &[][..], nothing, ("keep", 0)),
             (Opened::Unread, &[1], end, ("end", 1)),
@@ -205,6 +274,11 @@ mod tests {
             (Opened::Several, &[1, 2], write, ("refuse", 0)),
             (Opened::Several, &[1, 2], login, ("create", 2)),
             (Opened::Several, &[1, 2], end, ("end", 2)),
+            (Opened::Absent, &[], owned, ("create", 0)),
+            (Opened::Ended, &[1], owned, ("create", 0)),
+            (Opened::Lapsed, &[1], owned, ("create", 1)),
+            (Opened::Absent, &[1], farewell, ("create", 1)),
+            (Opened::Ended, &[1, 2], farewell, ("create", 2)),
         ] {
             let shown = format!("{found:?} {keys:?} {expected:?}");
             assert_eq!(planned(found, keys, &START, edit), expected, "{shown}");
@@ -213,7 +287,23 @@ mod tests {
 
     #[test]
     fn of_several_reasons_the_strongest_counts() {
-        let cases: [(Edit, &str); 10] = [
+        let cases: [(Edit, &str); 14] = [
+            (owned, "replace"),
+            (|state| state.remember(60), "replace"),
+            (
+                |state| {
+                    owned(state);
+                    state.clear();
+                },
+                "replace",
+            ),
+            (
+                |state| {
+                    state.clear();
+                    state.renew();
+                },
+                "change",
+            ),
             (|_| {}, "keep"),
             (|state| set(state, "username", "admin"), "keep"),
             (|state| set(state, "theme", "dark"), "change"),
@@ -246,7 +336,7 @@ mod tests {
         for (number, (edit, expected)) in cases.into_iter().enumerate() {
             assert_eq!(planned(live(), &[1], &START, edit).0, expected, "case {number}");
         }
-        let empty = Opened::Live(key(1), Arc::new(Record::new(Data::new(), &START)));
+        let empty = Opened::Live(id(1), Arc::new(Record::new(Data::new(), &START)));
         assert_eq!(planned(empty, &[1], &START, State::clear), ("end", 1));
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
-use super::value::Data;
+use super::id::OwnerKey;
+use super::value::{Data, Value};
 
 /// One moment of one request: the time, and the timeouts that hold.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +23,18 @@ pub(crate) struct Timeouts {
     pub(crate) idle: u64,
     /// From creation or the last login.
     pub(crate) lifetime: u64,
+    /// The same, at most, for a session that is remembered.
+    pub(crate) remembered: u64,
 }
 
 impl Default for Timeouts {
     /// 30 minutes idle, 12 hours in all: the ranges that OWASP's Session Management Cheat Sheet names for ordinary
-    /// applications.
+    /// applications. 30 days for who wants to be remembered.
     fn default() -> Self {
         Self {
             idle: 30 * 60,
             lifetime: 12 * 60 * 60,
+            remembered: 30 * 24 * 60 * 60,
         }
     }
 }
@@ -51,8 +55,24 @@ impl Moment {
             timeouts: Timeouts {
                 idle: idle_timeout.as_secs(),
                 lifetime: lifetime.as_secs(),
+                ..Timeouts::default()
             },
         }
+    }
+
+    /// The same moment, where a session is [remembered](crate::Session::remember) for so long at most: 30 days unless set.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lambda_session::Moment;
+    /// let at = Moment::new(2_000_000, Duration::from_secs(1_800), Duration::from_secs(43_200));
+    /// let at = at.with_max_remembered(Duration::from_secs(1_000_000));
+    /// assert_eq!(at.oldest_remembered(), 1_000_000);
+    /// ```
+    #[must_use]
+    pub fn with_max_remembered(mut self, duration: Duration) -> Self {
+        self.timeouts.remembered = duration.as_secs();
+        self
     }
 
     /// Seconds since 1970-01-01 UTC.
@@ -75,7 +95,21 @@ impl Moment {
         self.now.saturating_sub(self.timeouts.lifetime)
     }
 
-    /// When a session created at `created_at` ends if this is its last request.
+    /// The same for a record whose session is remembered, which may be older than
+    /// [`oldest_creation`](Self::oldest_creation) allows.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lambda_session::Moment;
+    /// let at = Moment::new(3_000_000, Duration::from_secs(1_800), Duration::from_secs(43_200));
+    /// assert_eq!(at.oldest_remembered(), 408_000);
+    /// ```
+    #[must_use]
+    pub fn oldest_remembered(&self) -> u64 {
+        self.now.saturating_sub(self.timeouts.remembered)
+    }
+
+    /// When a session created at `created_at` ends if this is its last request and it is not remembered.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -103,6 +137,20 @@ impl Moment {
     #[must_use]
     pub fn tombstone_expiry(&self) -> u64 {
         self.now.saturating_add(60 * 60)
+    }
+
+    /// Until when an owner's list is kept: a day longer than any session that is in it now can last.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lambda_session::Moment;
+    /// let at = Moment::new(1_000_000, Duration::from_secs(1_800), Duration::from_secs(43_200));
+    /// assert_eq!(at.list_expiry(), 1_000_000 + 31 * 24 * 60 * 60);
+    /// ```
+    #[must_use]
+    pub fn list_expiry(&self) -> u64 {
+        let longest = self.timeouts.lifetime.max(self.timeouts.remembered);
+        self.now.saturating_add(longest).saturating_add(24 * 60 * 60)
     }
 
     /// How much of the idle timeout a slide must win to be worth a write: a tenth, so a busy session is written at
@@ -145,6 +193,18 @@ impl WriteToken {
     }
 }
 
+/// A change of a session's expiry, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Slide {
+    /// The expiry that was read.
+    pub from: u64,
+    /// The expiry to set.
+    pub to: u64,
+    /// The [`Record::seen_at`] to set, if the record has one.
+    pub seen_at: Option<u64>,
+}
+
 /// A live session as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -160,6 +220,27 @@ pub struct Record {
     /// The tokens of the last sixteen changes, the newest last.
     #[serde(default)]
     pub writes: Vec<WriteToken>,
+    /// Whether the session is remembered: it ends at `expires_at`, which never moves, however long nobody comes.
+    #[serde(default)]
+    pub remembered: bool,
+    /// Whose session it is: a text.
+    #[serde(default)]
+    pub owner: Option<Value>,
+    /// How the list of the owner's sessions shows it.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// When its visitor was last seen, in seconds since 1970; only where there is an owner, and as exact as the expiry is.
+    #[serde(default)]
+    pub seen_at: Option<u64>,
+}
+
+/// What a login says of its session, beside the variables. It never changes as long as the session has its ID.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Login {
+    pub(crate) owner: Option<Value>,
+    pub(crate) label: Option<String>,
+    /// When a session that is remembered ends, in seconds since 1970.
+    pub(crate) remembered_until: Option<u64>,
 }
 
 impl Record {
@@ -180,6 +261,38 @@ impl Record {
             expires_at: at.expiry(at.now),
             revision: 0,
             writes: Vec::new(),
+            remembered: false,
+            owner: None,
+            label: None,
+            seen_at: None,
+        }
+    }
+
+    /// A new session with `data`, as a login wants it.
+    pub(crate) fn of_login(data: Data, login: &Login, at: &Moment) -> Self {
+        let new = Self::new(data, at);
+        Self {
+            expires_at: login.remembered_until.unwrap_or(new.expires_at),
+            remembered: login.remembered_until.is_some(),
+            seen_at: login.owner.is_some().then_some(at.now),
+            owner: login.owner.clone(),
+            label: login.label.clone(),
+            ..new
+        }
+    }
+
+    /// The key of the list that names this session, if it has an owner.
+    pub(crate) fn owner_key(&self) -> Option<OwnerKey> {
+        let owner: String = self.owner.as_ref()?.decode().ok()?;
+        Some(OwnerKey::new(&owner))
+    }
+
+    /// What a renewal of the session hands on to its successor.
+    pub(crate) fn login(&self) -> Login {
+        Login {
+            owner: self.owner.clone(),
+            label: self.label.clone(),
+            remembered_until: self.remembered.then_some(self.expires_at),
         }
     }
 
@@ -196,16 +309,37 @@ impl Record {
     /// ```
     #[must_use]
     pub fn is_alive(&self, at: &Moment) -> bool {
-        self.expires_at > at.now && self.created_at > at.oldest_creation()
+        let young = self.created_at > at.oldest_creation();
+        let remembered = self.remembered && self.created_at > at.oldest_remembered();
+        self.expires_at > at.now && (young || remembered)
     }
 
-    /// The new expiry, if it is worth a write.
-    pub(crate) fn slide_due(&self, at: &Moment) -> Option<u64> {
-        let expiry = at.expiry(self.created_at);
-        (expiry >= self.expires_at.saturating_add(at.slide_step())).then_some(expiry)
+    /// The slide of a view, if it is worth a write: the expiry moves by a step, or the owner is seen a step later.
+    pub(crate) fn slide_due(&self, at: &Moment) -> Option<Slide> {
+        let (step, to) = (at.slide_step(), self.expiry(at));
+        let moved = to >= self.expires_at.saturating_add(step);
+        let seen = self.seen_at.is_some_and(|seen| at.now >= seen.saturating_add(step));
+        (moved || seen).then_some(Slide {
+            from: self.expires_at,
+            to,
+            seen_at: self.seen_at(at),
+        })
     }
 
-    /// The record after a change. Its expiry never shrinks: not by a clock that is behind.
+    /// The expiry after a request. It never shrinks: not by a clock that is behind.
+    fn expiry(&self, at: &Moment) -> u64 {
+        if self.remembered {
+            self.expires_at
+        } else {
+            at.expiry(self.created_at).max(self.expires_at)
+        }
+    }
+
+    fn seen_at(&self, at: &Moment) -> Option<u64> {
+        self.seen_at.map(|earlier| earlier.max(at.now))
+    }
+
+    /// The record after a change.
     pub(crate) fn changed(&self, changes: &Changes, token: &WriteToken, at: &Moment) -> Self {
         let mut data = self.data.clone();
         changes.apply(&mut data);
@@ -214,9 +348,13 @@ impl Record {
         Self {
             data,
             created_at: self.created_at,
-            expires_at: at.expiry(self.created_at).max(self.expires_at),
+            expires_at: self.expiry(at),
             revision: self.revision.saturating_add(1),
             writes: writes.cloned().collect(),
+            remembered: self.remembered,
+            owner: self.owner.clone(),
+            label: self.label.clone(),
+            seen_at: self.seen_at(at),
         }
     }
 
@@ -239,6 +377,7 @@ mod tests {
     const TIMEOUTS: Timeouts = Timeouts {
         idle: 1_800,
         lifetime: 43_200,
+        remembered: 2_592_000,
     };
 
     fn at(now: u64) -> Moment {
@@ -250,6 +389,54 @@ mod tests {
 
     fn born(now: u64) -> Record {
         Record::new(Data::new(), &at(now))
+    }
+
+    fn slide(from: u64, to: u64) -> Slide {
+        Slide {
+            from,
+            to,
+            seen_at: None,
+        }
+    }
+
+    #[test]
+    fn a_remembered_session_outlives_both_timeouts_and_ends_on_its_day_or_at_the_maximum() {
+        let login = Login {
+            remembered_until: Some(1_500_000),
+            ..Login::default()
+        };
+        let record = Record::of_login(Data::new(), &login, &at(1_000_000));
+        assert_eq!((record.expires_at, record.slide_due(&at(1_400_000))), (1_500_000, None));
+        assert!(record.is_alive(&at(1_499_999)));
+        assert!(!record.is_alive(&at(1_500_000)));
+        let changed = record.changed(&Changes::default(), &WriteToken::new([0; 6]), &at(1_490_000));
+        assert_eq!(changed.expires_at, 1_500_000);
+        // A layer that allows less than it did at the login.
+        let strict = |now| at(now).with_max_remembered(Duration::from_secs(100_000));
+        assert!(record.is_alive(&strict(1_099_999)));
+        assert!(!record.is_alive(&strict(1_100_000)));
+    }
+
+    #[test]
+    fn an_owner_is_seen_as_often_as_an_expiry_moves_though_it_does_not() {
+        let login = Login {
+            owner: Some(Value::encode("admin").unwrap()),
+            remembered_until: Some(1_500_000),
+            ..Login::default()
+        };
+        let record = Record::of_login(Data::new(), &login, &at(1_000_000));
+        assert_eq!(record.slide_due(&at(1_000_179)), None);
+        let seen = Slide {
+            seen_at: Some(1_000_180),
+            ..slide(1_500_000, 1_500_000)
+        };
+        assert_eq!(record.slide_due(&at(1_000_180)), Some(seen));
+        assert_eq!(
+            record
+                .changed(&Changes::default(), &WriteToken::new([0; 6]), &at(1))
+                .seen_at,
+            Some(1_000_000)
+        );
     }
 
     #[test]
@@ -273,13 +460,13 @@ mod tests {
     fn a_slide_is_due_after_a_tenth_of_the_idle_timeout_and_never_passes_the_lifetime() {
         let record = born(1_000_000);
         assert_eq!(record.slide_due(&at(1_000_179)), None);
-        assert_eq!(record.slide_due(&at(1_000_180)), Some(1_001_980));
+        assert_eq!(record.slide_due(&at(1_000_180)), Some(slide(1_001_800, 1_001_980)));
 
         let old = Record {
             expires_at: 1_042_000,
             ..born(1_000_000)
         };
-        assert_eq!(old.slide_due(&at(1_041_999)), Some(1_043_200));
+        assert_eq!(old.slide_due(&at(1_041_999)), Some(slide(1_042_000, 1_043_200)));
         let last = Record {
             expires_at: 1_043_200,
             ..old
@@ -292,8 +479,8 @@ mod tests {
         let mut record = born(1_000_000);
         let mut slides = 0;
         for view in 0..1_000 {
-            if let Some(expiry) = record.slide_due(&at(1_000_000 + view * 1_800 / 1_000)) {
-                record.expires_at = expiry;
+            if let Some(slide) = record.slide_due(&at(1_000_000 + view * 1_800 / 1_000)) {
+                record.expires_at = slide.to;
                 slides += 1;
             }
         }
@@ -307,6 +494,7 @@ mod tests {
             timeouts: Timeouts {
                 idle: u64::MAX,
                 lifetime: u64::MAX,
+                remembered: u64::MAX,
             },
         };
         assert_eq!(Record::new(Data::new(), &moment).expires_at, u64::MAX);

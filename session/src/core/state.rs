@@ -3,13 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::changes::Step;
+use super::changes::{Edits, Step};
+use super::id::SessionId;
 use super::limits::{self, Limits};
-use super::plan::{Done, Found, Opened};
+use super::plan::{Done, Found, NewOwner, Opened};
 use super::record::Record;
 use super::value::{Data, Reason, Value, ValueError};
 
 static NO_DATA: Data = Data::new();
+
+/// The variable that holds the messages of [`Session::flash`](crate::Session::flash), as in Flask.
+const FLASHES: &str = "_flashes";
 
 /// One request's session.
 pub(crate) struct State {
@@ -58,34 +62,85 @@ impl State {
         self.saved
     }
 
-    /// What was found and done, for the layer to save; `None` if that has happened. From now on nothing can be changed.
+    /// Whether a new ID was asked for.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_renewed(&self) -> bool {
+        self.done.renewed
+    }
+
+    /// What was found and done so far, for a save in the middle of a request; `None` if the session is saved for good. What is
+    /// done from now on is done to what this save leaves.
+    pub(crate) fn take(&mut self) -> Option<(Found, Done)> {
+        if self.saved || self.done.ended {
+            return self.close();
+        }
+        Some((self.found.clone(), std::mem::take(&mut self.done)))
+    }
+
+    /// The same for the layer, after which nothing can be changed.
     pub(crate) fn close(&mut self) -> Option<(Found, Done)> {
         let first = !std::mem::replace(&mut self.saved, true);
         first.then(|| (self.found.clone(), self.done.clone()))
     }
 
-    /// Takes in what was saved, for whoever still reads: over another request's writes, it may differ from what the handler
-    /// saw.
-    pub(crate) fn saved_as(&mut self, record: Arc<Record>) {
-        if let Opened::Live(_, live) = &mut self.found.session {
-            *live = record;
-            self.now = None;
+    /// Takes in what a save left, for whoever goes on or still reads: over another request's writes, it may differ from what
+    /// the handler saw.
+    pub(crate) fn saved_as(&mut self, session: Opened) {
+        if let Opened::Live(id, _) = &session
+            && !self.found.ids.contains(id)
+        {
+            self.found.ids.push(id.clone());
+        }
+        self.found.session = session;
+        if self.saved {
+            self.done.edits = Edits::default();
+        }
+        self.recompute();
+    }
+
+    /// Takes in a newer state of the session that was found. What was written and changed nothing then changes nothing now.
+    pub(crate) fn moved_to(&mut self, session: Opened) {
+        self.done.edits = self.done.edits.of_consequence(self.found_data());
+        self.found.session = session;
+        self.recompute();
+    }
+
+    /// Forgets what the handler did, because it was not saved, and nothing can be saved any more: whoever still reads sees what
+    /// was found.
+    pub(crate) fn not_saved(&mut self) {
+        self.saved = true;
+        self.done = Done::default();
+        self.recompute();
+    }
+
+    /// The variables anew, from what stands now and what was done since it was read.
+    fn recompute(&mut self) {
+        self.size = None;
+        self.now = None;
+        if !self.done.edits.is_empty() {
+            // An update that cannot be applied to what stands now fails again, and with its error, when it is saved.
+            self.now = self.done.edits.applied_to(self.found_data()).ok();
         }
     }
 
-    /// Forgets what the handler did, because it was not saved: whoever still reads sees what was found.
-    pub(crate) fn not_saved(&mut self) {
-        self.done = Done::default();
-        self.now = None;
+    /// The live session that was found or saved.
+    pub(crate) fn live(&self) -> Option<(&SessionId, &Arc<Record>)> {
+        match &self.found.session {
+            Opened::Live(id, record) => Some((id, record)),
+            _ => None,
+        }
+    }
+
+    fn found_data(&self) -> &Data {
+        self.live().map_or(&NO_DATA, |(_, record)| &record.data)
     }
 
     /// The variables as they are now.
     pub(crate) fn data(&self) -> &Data {
-        match (&self.now, &self.found.session) {
+        match &self.now {
             _ if self.done.ended => &NO_DATA,
-            (Some(now), _) => now,
-            (None, Opened::Live(_, record)) => &record.data,
-            (None, _) => &NO_DATA,
+            Some(now) => now,
+            None => self.found_data(),
         }
     }
 
@@ -144,10 +199,81 @@ impl State {
         }
     }
 
+    /// A login of this owner.
+    pub(crate) fn login(&mut self, owner: &str, label: Option<&str>) -> Result<(), Reason> {
+        self.open()?;
+        let owner = Value::encode(owner).map_err(|error| Reason::NotSerializable(error.to_string()))?;
+        self.done.login = Some(NewOwner {
+            owner,
+            label: label.map(str::to_owned),
+        });
+        self.done.renewed = true;
+        Ok(())
+    }
+
+    /// Whose session it is after what was done.
+    pub(crate) fn owner(&self) -> Option<String> {
+        let owner = match (&self.done.login, self.live()) {
+            _ if self.done.ended => None,
+            (Some(login), _) => Some(&login.owner),
+            (None, _) if self.done.renewed && self.done.edits.cleared() => None,
+            (None, live) => live.and_then(|(_, record)| record.owner.as_ref()),
+        };
+        owner.and_then(|owner| owner.decode().ok())
+    }
+
+    pub(crate) fn remember(&mut self, seconds: u64) {
+        if self.open().is_ok() {
+            self.done.remember = Some(seconds);
+            self.done.renewed = true;
+        }
+    }
+
     pub(crate) fn end(&mut self) {
         if !self.saved {
             self.done.ended = true;
         }
+    }
+
+    /// Adds a message. After an end it goes to the session that begins then.
+    pub(crate) fn flash(&mut self, message: &str) -> Result<(), ValueError> {
+        let message = message.to_owned();
+        let step: Step = Arc::new(move |before| {
+            let mut messages = before.map(flashes).unwrap_or_default();
+            messages.push(message.clone());
+            Value::encode(messages).map_err(|error| Reason::NotSerializable(error.to_string()))
+        });
+        if self.done.ended && !self.saved {
+            let refused = |reason| ValueError::new(FLASHES, reason);
+            let value = step(self.done.farewell.get(FLASHES)).map_err(refused)?;
+            limits::check(&self.limits, FLASHES, &value).map_err(refused)?;
+            self.done.farewell.insert(FLASHES.to_owned(), value);
+            return Ok(());
+        }
+        self.compute(FLASHES, step).map(drop)
+    }
+
+    /// The messages that only this request knows, and forgets now.
+    pub(crate) fn take_own_flashes(&mut self) -> Vec<String> {
+        if self.saved {
+            return Vec::new();
+        }
+        let farewell = self.done.farewell.remove(FLASHES);
+        if self.done.ended {
+            return farewell.as_ref().map(flashes).unwrap_or_default();
+        }
+        let all = self.get(FLASHES).map(flashes).unwrap_or_default();
+        self.done.edits.forget(FLASHES);
+        self.recompute();
+        let stored = self.data().get(FLASHES).map_or(0, |value| flashes(value).len());
+        all.into_iter().skip(stored).collect()
+    }
+
+    /// The messages in the record that was found, unless the handler cleared the session.
+    pub(crate) fn stored_flashes(&self) -> Option<(SessionId, Arc<Record>)> {
+        let (id, record) = self.live()?;
+        let takes = self.open().is_ok() && !self.done.edits.cleared() && record.data.contains_key(FLASHES);
+        takes.then(|| (id.clone(), Arc::clone(record)))
     }
 
     /// Whether something can be changed.
@@ -188,6 +314,18 @@ impl State {
             };
         }
     }
+}
+
+/// The change that takes the messages out of a record, and the messages.
+pub(crate) fn without_flashes(data: &Data) -> (Data, Vec<String>) {
+    let mut data = data.clone();
+    let taken = data.remove(FLASHES);
+    (data, taken.as_ref().map(flashes).unwrap_or_default())
+}
+
+/// What is no list of texts has no messages: a program may have put it there.
+fn flashes(value: &Value) -> Vec<String> {
+    value.decode().unwrap_or_default()
 }
 
 /// Names and types only: the values are the visitor's.

@@ -6,14 +6,17 @@ mod expression;
 mod failure;
 mod http_client;
 mod item;
+mod owners;
 mod user_agent;
 
+use std::time::Duration;
 use std::{env, fmt};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Builder, Config, retry::RetryConfig};
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use self::expression::Expression;
@@ -21,8 +24,9 @@ use self::failure::{Outcome as _, failed};
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
 use crate::core::limits::Limits;
-use crate::core::record::{Moment, Record};
-use crate::store::{Load, Slide, Store, StoreError, StoreFuture, WriteOutcome};
+use crate::core::record::{Moment, Record, Slide};
+use crate::random;
+use crate::store::{Load, OwnerStore, Store, StoreError, StoreFuture, WriteOutcome};
 
 pub use self::environment::EnvironmentError;
 use self::item::PARTITION_KEY;
@@ -36,7 +40,11 @@ use self::item::PARTITION_KEY;
 /// | `created_at`, `expires_at` | seconds since 1970 |
 /// | `revision` | counts changes of `data` |
 /// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done |
+/// | `owner`, `label`, `seen_at`, `remember` | only where somebody logged in by `login`, or is remembered |
 /// | `ended`, `replaced_by` | only on a tombstone |
+///
+/// An owner's list is an item of the same table: its `id` is a hash of the owner's name, and each other attribute but `expires_at`
+/// is the key of a session, with the time of its login.
 ///
 /// Conditional writes only, no transactions: a plain write beside a transaction fails with
 /// `TransactionConflictException`, and two conditional writes in the right order suffice.
@@ -128,6 +136,19 @@ impl DynamoDbStore {
             .consistent_read(true)
     }
 
+    fn update_item(&self, key: AttributeValue, expression: Expression) -> UpdateItemFluentBuilder {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let values = Some(expression.values).filter(|values| !values.is_empty());
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, key)
+            .update_expression(expression.update)
+            .set_condition_expression(some(expression.condition))
+            .set_expression_attribute_names(Some(expression.names))
+            .set_expression_attribute_values(values)
+    }
+
     /// One conditional `UpdateItem`.
     async fn write(
         &self,
@@ -135,16 +156,7 @@ impl DynamoDbStore {
         expression: Expression,
         attempts: Option<Builder>,
     ) -> Result<WriteOutcome, StoreError> {
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key(PARTITION_KEY, text(key))
-            .update_expression(expression.update)
-            .condition_expression(expression.condition)
-            .set_expression_attribute_names(Some(expression.names))
-            .set_expression_attribute_values(Some(expression.values))
-            .customize();
+        let request = self.update_item(text(key), expression).customize();
         let request = match attempts {
             Some(attempts) => request.config_override(attempts),
             None => request,
@@ -167,6 +179,20 @@ impl Store for DynamoDbStore {
         }
     }
 
+    fn owners(&self) -> Option<&dyn OwnerStore> {
+        Some(self)
+    }
+
+    /// None after the first conflict, then full jitter:
+    /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
+    fn pause(&self, conflicts: u32) -> Duration {
+        if conflicts < 2 {
+            return Duration::ZERO;
+        }
+        let longest = FIRST_PAUSE.saturating_mul(1 << (conflicts - 2).min(6));
+        longest.mul_f64(random::fraction())
+    }
+
     fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load> {
         Box::pin(async move {
             let output = self.get(key).send().await.map_err(failed)?;
@@ -174,7 +200,7 @@ impl Store for DynamoDbStore {
         })
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome> {
         Box::pin(async move {
             let request = self
                 .client
@@ -183,9 +209,7 @@ impl Store for DynamoDbStore {
                 .set_item(Some(item::write(key, record)))
                 .condition_expression("attribute_not_exists(#id)")
                 .expression_attribute_names("#id", PARTITION_KEY);
-            // Refused: the key is taken, and only this session's own earlier attempt can have taken it.
-            let (WriteOutcome::Applied | WriteOutcome::ConditionFailed) = request.send().await.written()?;
-            Ok(())
+            request.send().await.written()
         })
     }
 
@@ -217,6 +241,9 @@ impl Store for DynamoDbStore {
         Box::pin(self.write(key, expression::end(revision, at), None))
     }
 }
+
+/// The longest pause after a write's second conflict. It doubles with each further one, six times.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// One attempt instead of several.
 fn once() -> Builder {

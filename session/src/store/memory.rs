@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::core::changes::Changes;
-use crate::core::id::RecordKey;
-use crate::core::record::{Moment, Record};
-use crate::store::{Load, Slide, Store, StoreFuture, WriteOutcome};
+use crate::core::id::{OwnerKey, RecordKey};
+use crate::core::record::{Moment, Record, Slide};
+use crate::store::{Load, OwnerList, OwnerStore, Store, StoreFuture, WriteOutcome};
 
 /// A [`Store`] in memory, for tests and for a program that is one process: its sessions end with it, and no other process
 /// sees them. A Lambda function runs in many.
@@ -22,7 +22,13 @@ use crate::store::{Load, Slide, Store, StoreFuture, WriteOutcome};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<HashMap<RecordKey, Kept>>>);
+pub struct MemoryStore(Arc<Mutex<Memory>>);
+
+#[derive(Default)]
+struct Memory {
+    records: HashMap<RecordKey, Kept>,
+    owners: HashMap<OwnerKey, OwnerList>,
+}
 
 #[derive(Clone)]
 enum Kept {
@@ -36,12 +42,16 @@ enum Kept {
 /// How many records there are.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let records = self.memory().records.len();
         f.debug_struct("MemoryStore").field("records", &records).finish()
     }
 }
 
 impl MemoryStore {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One atomic step on what is kept under `key`.
     fn step<'a, T: Send + 'a>(
         &'a self,
@@ -49,7 +59,7 @@ impl MemoryStore {
         step: impl FnOnce(&mut Option<Kept>) -> T + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
-            let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let records = &mut self.memory().records;
             let mut kept = records.remove(key);
             let result = step(&mut kept);
             records.extend(kept.map(|kept| (key.clone(), kept)));
@@ -79,6 +89,10 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn owners(&self) -> Option<&dyn OwnerStore> {
+        Some(self)
+    }
+
     fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load> {
         self.step(key, |kept| match kept {
             Some(Kept::Record(record)) if record.is_alive(at) => Load::Live(record.clone()),
@@ -92,9 +106,13 @@ impl Store for MemoryStore {
         })
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome> {
         self.step(key, |kept| {
-            kept.get_or_insert_with(|| Kept::Record(record.clone()));
+            if kept.is_some() {
+                return WriteOutcome::ConditionFailed;
+            }
+            *kept = Some(Kept::Record(record.clone()));
+            WriteOutcome::Applied
         })
     }
 
@@ -117,6 +135,7 @@ impl Store for MemoryStore {
             move |record| {
                 Kept::Record(Record {
                     expires_at: slide.to,
+                    seen_at: slide.seen_at.or(record.seen_at),
                     ..record
                 })
             },
@@ -160,6 +179,45 @@ impl Store for MemoryStore {
                 successor,
             });
             WriteOutcome::Applied
+        })
+    }
+}
+
+impl OwnerStore for MemoryStore {
+    fn enlist<'a>(&'a self, owner: &'a OwnerKey, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, OwnerList> {
+        Box::pin(async move {
+            let mut memory = self.memory();
+            let list = memory.owners.entry(owner.clone()).or_default();
+            list.insert(key.clone(), at.now());
+            Ok(list.clone())
+        })
+    }
+
+    fn list<'a>(&'a self, owner: &'a OwnerKey) -> StoreFuture<'a, OwnerList> {
+        Box::pin(async move { Ok(self.memory().owners.get(owner).cloned().unwrap_or_default()) })
+    }
+
+    fn strike<'a>(&'a self, owner: &'a OwnerKey, keys: &'a [RecordKey]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            if let Some(list) = self.memory().owners.get_mut(owner) {
+                list.retain(|key, _| !keys.contains(key));
+            }
+            Ok(())
+        })
+    }
+
+    fn revoke<'a>(&'a self, key: &'a RecordKey, _: &'a Moment) -> StoreFuture<'a, Option<RecordKey>> {
+        self.step(key, |kept| {
+            let (revision, successor) = match kept.take() {
+                Some(Kept::Record(record)) => (record.revision, None),
+                Some(Kept::Tombstone { revision, successor }) => (revision, successor),
+                None => (0, None),
+            };
+            *kept = Some(Kept::Tombstone {
+                revision,
+                successor: successor.clone(),
+            });
+            successor
         })
     }
 }

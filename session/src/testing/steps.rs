@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_dynamo::AttributeValue;
 
-use crate::{Changes, Data, Load, Moment, Record, RecordKey, Store, Value, WriteOutcome, WriteToken};
+use crate::{Changes, Data, Load, Moment, Record, RecordKey, Slide, Store, Value, WriteOutcome, WriteToken};
 
 pub const IDLE: u64 = 1_800;
 pub const LIFETIME: u64 = 43_200;
@@ -49,8 +49,12 @@ pub fn admin() -> Record {
 /// A live record, and its key.
 pub async fn created(store: &dyn Store) -> (RecordKey, Record) {
     let (key, record) = (key(), admin());
-    store.create(&key, &record).await.expect("a new record");
+    let _ = create(store, &key, &record).await;
     (key, record)
+}
+
+pub async fn create(store: &dyn Store, key: &RecordKey, record: &Record) -> WriteOutcome {
+    store.create(key, record).await.expect("an answer")
 }
 
 #[track_caller]
@@ -104,6 +108,14 @@ pub async fn set(
     seconds: u64,
 ) -> WriteOutcome {
     update(store, key, read, &[(name, Some(text(value)))], seconds).await
+}
+
+pub fn slide_of(from: u64, to: u64) -> Slide {
+    Slide {
+        from,
+        to,
+        seen_at: None,
+    }
 }
 
 pub async fn end(store: &dyn Store, key: &RecordKey, revision: Option<u64>, seconds: u64) -> WriteOutcome {

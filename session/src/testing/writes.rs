@@ -3,7 +3,7 @@
 use crate::{Load, RecordKey, Slide, Store, Value, WriteOutcome, WriteToken};
 
 use super::{
-    IDLE, LIFETIME, START, admin, after, changed, created, data, end, key, live, load, number, replace, set, text,
+    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, key, live, load, number, replace, set, text,
     update,
 };
 
@@ -72,7 +72,7 @@ pub async fn an_update_never_passes_the_lifetime(store: &dyn Store) {
     let key = key();
     let mut record = admin();
     record.expires_at = START + LIFETIME;
-    store.create(&key, &record).await.expect("a new record");
+    let _ = create(store, &key, &record).await;
     assert_eq!(
         set(store, &key, &record, "theme", "dark", LIFETIME - 5).await,
         WriteOutcome::Applied
@@ -171,6 +171,7 @@ async fn slide(store: &dyn Store, key: &RecordKey, from: u64, seconds: u64) -> W
     let slide = Slide {
         from,
         to: START + seconds + IDLE,
+        seen_at: None,
     };
     store.slide(key, slide, &after(seconds)).await.expect("an answer")
 }
@@ -205,7 +206,7 @@ pub async fn nothing_that_is_not_alive_is_updated_or_slid(store: &dyn Store) {
     let mut aged = admin();
     aged.expires_at = START + 2 * LIFETIME;
     let old = key();
-    store.create(&old, &aged).await.expect("a new record");
+    let _ = create(store, &old, &aged).await;
     let (idle, _) = created(store).await;
     let (ended, _) = created(store).await;
     let _ = end(store, &ended, None, 0).await;
@@ -241,6 +242,6 @@ pub async fn nothing_that_is_not_alive_is_updated_or_slid(store: &dyn Store) {
         assert_eq!(load(store, key, seconds).await, before, "{what}");
     }
     // Nothing is left where nothing was.
-    store.create(&absent, &admin()).await.expect("a new record");
+    let _ = create(store, &absent, &admin()).await;
     assert_eq!(load(store, &absent, 1).await, Load::Live(admin()));
 }

@@ -33,7 +33,7 @@ impl Store for Asked {
         Box::pin(async { Ok(Load::Absent) })
     }
 
-    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, ()> {
+    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, WriteOutcome> {
         unreachable!("nothing is stored")
     }
 

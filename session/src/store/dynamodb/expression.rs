@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
-    CREATED_AT, DATA, ENDED, PARTITION_KEY, REPLACED_BY, REVISION, TTL_ATTRIBUTE, WRITES, number, to_attribute, to_map,
-    tokens,
+    CREATED_AT, DATA, ENDED, PARTITION_KEY, REMEMBERED, REPLACED_BY, REVISION, SEEN_AT, TTL_ATTRIBUTE, WRITES, number,
+    to_attribute, to_map, tokens,
 };
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
-use crate::core::record::{Moment, Record};
-use crate::store::Slide;
+use crate::core::record::{Moment, Record, Slide};
 
 /// From so many changed variables on, `data` is written whole: an expression may have 4 KB and 300 operators.
 ///
@@ -20,11 +19,12 @@ const MAX_VARIABLES: usize = 100;
 
 /// Alive, as [`Store`](crate::Store) defines it. A missing time or one of another type fails the comparison,
 /// and the other two attributes are asked for their type, so a malformed record is never written to.
-const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now AND #created_at > :oldest \
+const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now \
+                     AND (#created_at > :oldest OR #remember = :true AND #created_at > :remembered) \
                      AND attribute_type(#data, :map) AND attribute_type(#revision, :number)";
 
 /// The attributes that [`ALIVE`] names.
-const ALIVE_ATTRIBUTES: [&str; 5] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED];
+const ALIVE_ATTRIBUTES: [&str; 6] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REMEMBERED];
 
 /// An `UpdateItem`: what to set, and under which condition.
 pub(super) struct Expression {
@@ -35,17 +35,21 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// Fixed attributes are named by `#` and their own name: some are reserved words.
     fn new(update: impl Into<String>, condition: impl Into<String>, attributes: &[&str]) -> Self {
-        Self {
+        let new = Self {
             update: update.into(),
             condition: condition.into(),
-            names: attributes
-                .iter()
-                .map(|name| (format!("#{name}"), (*name).to_owned()))
-                .collect(),
+            names: HashMap::new(),
             values: HashMap::new(),
-        }
+        };
+        new.naming(attributes)
+    }
+
+    /// Fixed attributes are named by `#` and their own name: some are reserved words.
+    fn naming(mut self, attributes: &[&str]) -> Self {
+        let names = attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned()));
+        self.names.extend(names);
+        self
     }
 
     fn value(mut self, name: &str, value: AttributeValue) -> Self {
@@ -54,8 +58,11 @@ impl Expression {
     }
 
     fn alive(self, at: &Moment) -> Self {
-        self.value(":now", number(at.now))
+        self.naming(&ALIVE_ATTRIBUTES)
+            .value(":now", number(at.now))
             .value(":oldest", number(at.oldest_creation()))
+            .value(":remembered", number(at.oldest_remembered()))
+            .value(":true", AttributeValue::Bool(true))
             .value(":map", AttributeValue::S("M".to_owned()))
             .value(":number", AttributeValue::S("N".to_owned()))
     }
@@ -72,7 +79,7 @@ pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expressio
     let mut expression = Expression::new(
         "",
         format!("{ALIVE} AND #revision = :read AND #expires_at <= :expires_at"),
-        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, WRITES],
+        &[WRITES],
     )
     .alive(at)
     .value(":read", number(next.revision.wrapping_sub(1)))
@@ -84,6 +91,10 @@ pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expressio
         "#expires_at = :expires_at".to_owned(),
         "#writes = :writes".to_owned(),
     ];
+    if let Some(seen_at) = next.seen_at {
+        set.push("#seen_at = :seen_at".to_owned());
+        expression = expression.naming(&[SEEN_AT]).value(":seen_at", number(seen_at));
+    }
     let mut remove = Vec::new();
     if changes.len() > MAX_VARIABLES {
         set.push("#data = :data".to_owned());
@@ -109,21 +120,24 @@ pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expressio
 }
 
 pub(super) fn slide(slide: Slide, at: &Moment) -> Expression {
-    Expression::new(
-        "SET #expires_at = :to",
-        format!("{ALIVE} AND #expires_at = :from"),
-        &ALIVE_ATTRIBUTES,
-    )
-    .alive(at)
-    .value(":from", number(slide.from))
-    .value(":to", number(slide.to))
+    let condition = format!("{ALIVE} AND #expires_at = :from");
+    let expression = Expression::new("SET #expires_at = :to", condition, &[])
+        .alive(at)
+        .value(":from", number(slide.from))
+        .value(":to", number(slide.to));
+    let Some(seen_at) = slide.seen_at else {
+        return expression;
+    };
+    let mut expression = expression.naming(&[SEEN_AT]).value(":seen_at", number(seen_at));
+    expression.update += ", #seen_at = :seen_at";
+    expression
 }
 
 pub(super) fn replace(revision: u64, successor: &RecordKey, at: &Moment) -> Expression {
     Expression::new(
         "SET #ended = :true, #data = :empty, #expires_at = :until, #replaced_by = :successor",
         format!("({ALIVE} AND #revision = :read) OR #replaced_by = :successor"),
-        &[DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REPLACED_BY],
+        &[REPLACED_BY],
     )
     .alive(at)
     .tombstone(at)
@@ -147,6 +161,39 @@ pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
         .value(":read", number(revision)),
     }
     .tombstone(at)
+}
+
+/// A tombstone, whatever stands there.
+pub(super) fn revoke(at: &Moment) -> Expression {
+    let set = "SET #ended = :true, #data = :empty, #expires_at = :until, #revision = if_not_exists(#revision, :zero)";
+    Expression::new(set, "", &[DATA, TTL_ATTRIBUTE, ENDED, REVISION])
+        .tombstone(at)
+        .value(":zero", number(0))
+}
+
+/// An entry of an owner's list, which is kept until everything in it must have ended: a day longer than any session, for clocks
+/// and for retries.
+pub(super) fn enlist(key: &RecordKey, at: &Moment) -> Expression {
+    let mut expression = Expression::new("SET #expires_at = :until, #key = :now", "", &[TTL_ATTRIBUTE])
+        .value(":until", number(at.list_expiry()))
+        .value(":now", number(at.now));
+    expression.names.insert("#key".to_owned(), key.as_str().to_owned());
+    expression
+}
+
+/// Takes keys out of an owner's list.
+pub(super) fn strike(keys: &[RecordKey]) -> Expression {
+    let placeholders: Vec<_> = (0..keys.len()).map(|n| format!("#k{n}")).collect();
+    let mut expression = Expression::new(
+        format!("REMOVE {}", placeholders.join(", ")),
+        "attribute_exists(#id)",
+        &[PARTITION_KEY],
+    );
+    let names = placeholders
+        .into_iter()
+        .zip(keys.iter().map(|key| key.as_str().to_owned()));
+    expression.names.extend(names);
+    expression
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_dynamo::AttributeValue as Stored;
 use crate::core::id::RecordKey;
 use crate::core::record::{Moment, Record, WriteToken};
 use crate::core::value::{Data, Value};
-use crate::store::Load;
+use crate::store::{Load, OwnerList};
 
 /// The table's partition key.
 pub(super) const PARTITION_KEY: &str = "id";
@@ -21,6 +21,10 @@ pub(super) const REVISION: &str = "revision";
 pub(super) const ENDED: &str = "ended";
 pub(super) const REPLACED_BY: &str = "replaced_by";
 pub(super) const WRITES: &str = "writes";
+pub(super) const REMEMBERED: &str = "remember";
+pub(super) const OWNER: &str = "owner";
+pub(super) const LABEL: &str = "label";
+pub(super) const SEEN_AT: &str = "seen_at";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -35,6 +39,17 @@ pub(super) fn write(key: &RecordKey, record: &Record) -> Item {
     if !record.writes.is_empty() {
         item.insert(WRITES.to_owned(), tokens(&record.writes));
     }
+    // What few records have takes no bytes in the others.
+    let rare = [
+        (REMEMBERED, record.remembered.then_some(AttributeValue::Bool(true))),
+        (OWNER, record.owner.as_ref().map(to_attribute)),
+        (LABEL, record.label.clone().map(AttributeValue::S)),
+        (SEEN_AT, record.seen_at.map(number)),
+    ];
+    let rare = rare
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    item.extend(rare);
     item
 }
 
@@ -67,7 +82,43 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
             Some(AttributeValue::S(text)) => text.split(' ').map(WriteToken::from_stored).collect(),
             _ => Vec::new(),
         },
+        remembered: match item.get(REMEMBERED) {
+            None => false,
+            Some(AttributeValue::Bool(remembered)) => *remembered,
+            Some(_) => return Err(REMEMBERED),
+        },
+        owner: match item.remove(OWNER) {
+            None => None,
+            Some(owner) => Some(Value(received(owner).ok_or(OWNER)?)),
+        },
+        label: match item.remove(LABEL) {
+            None => None,
+            Some(AttributeValue::S(label)) => Some(label),
+            Some(_) => return Err(LABEL),
+        },
+        seen_at: if item.contains_key(SEEN_AT) {
+            Some(unsigned(item, SEEN_AT)?)
+        } else {
+            None
+        },
     })
+}
+
+/// An owner's list: an attribute of each session's key, with the time when it was put there.
+pub(super) fn read_list(item: Item) -> OwnerList {
+    let entries = item.into_iter().filter_map(|(name, value)| match value {
+        AttributeValue::N(text) if name != TTL_ATTRIBUTE => Some((RecordKey::from_stored(name), text.parse().ok()?)),
+        _ => None,
+    });
+    entries.collect()
+}
+
+/// The successor that a tombstone names.
+pub(super) fn successor(item: &Item) -> Option<RecordKey> {
+    match item.get(REPLACED_BY) {
+        Some(AttributeValue::S(key)) if !key.is_empty() => Some(RecordKey::from_stored(key.clone())),
+        _ => None,
+    }
 }
 
 /// The tokens in one string: a list of strings would take three times the bytes on the wire.

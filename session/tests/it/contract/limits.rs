@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use super::{admin, after, changed, created, data, key, live, load, number, raw, text, update};
+use super::{admin, after, changed, create, created, data, key, live, load, number, raw, text, update};
 use crate::support::own_table::Table;
 use crate::support::site::{keys, layer};
 
@@ -35,7 +35,7 @@ async fn session(table: &Table) -> Session {
 /// Stores a new session's variables and gives back what comes out.
 async fn stored(table: &Table, data: Data) -> Result<Data, StoreError> {
     let key = key();
-    table.store.create(&key, &Record::new(data, &after(0))).await?;
+    let _ = table.store.create(&key, &Record::new(data, &after(0))).await?;
     Ok(live(load(&table.store, &key, 1).await).data)
 }
 
@@ -139,7 +139,7 @@ async fn an_item_that_is_too_large_is_an_error_that_says_so() {
     let half = text(&"x".repeat(205 * 1024));
     let key = key();
     let record = Record::new(data([("one", half.clone())]), &after(0));
-    table.store.create(&key, &record).await.expect("a new record");
+    let _ = create(&table.store, &key, &record).await;
     for change in [("two", Some(half)), ("one", Some(large))] {
         let (next, changes) = changed(&admin(), &[change], 1);
         assert_too_large(table.store.update(&key, &next, &changes, &after(1)).await);

@@ -9,11 +9,13 @@ mod records;
 
 mod memory {
     lambda_session::store_contract!(lambda_session::MemoryStore::default());
+    lambda_session::owner_store_contract!(lambda_session::MemoryStore::default());
 }
 
 mod dynamodb {
     // The table ends with its value, after the rule.
     lambda_session::store_contract!(crate::support::own_table::Table::new().await.store);
+    lambda_session::owner_store_contract!(crate::support::own_table::Table::new().await.store);
 }
 
 /// A value in DynamoDB's own notation, as in `{"N": "1"}`.

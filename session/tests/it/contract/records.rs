@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use lambda_session::{Data, Load, Record, RecordKey, Slide, Store as _, WriteOutcome};
+use lambda_session::{Data, Load, Record, RecordKey, Store as _, WriteOutcome};
 use serde_json::json;
 
-use super::{IDLE, START, admin, after, created, data, end, key, live, load, raw, replace, set, text, update};
+use super::{
+    IDLE, START, admin, after, create, created, data, end, key, live, load, raw, replace, set, slide_of, text, update,
+};
 use crate::support::own_table::{Item, Table, number, string};
 
 fn empty_map() -> AttributeValue {
@@ -133,10 +135,7 @@ async fn assert_untouched(table: &Table, key: &RecordKey, read: &Record, spoiled
         let written = update(&table.store, key, read, changes, 1).await;
         assert_eq!(written, WriteOutcome::ConditionFailed, "{spoiled}");
     }
-    let slide = Slide {
-        from: read.expires_at,
-        to: read.expires_at + 1,
-    };
+    let slide = slide_of(read.expires_at, read.expires_at + 1);
     let slid = table.store.slide(key, slide, &after(1)).await;
     assert_eq!(slid.expect("an answer"), WriteOutcome::ConditionFailed, "{spoiled}");
     assert_eq!(
@@ -175,10 +174,7 @@ async fn attributes_of_a_newer_version_are_ignored_and_kept() {
 
     let _ = set(&table.store, &key, &record, "theme", "dark", 200).await;
     let record = live(load(&table.store, &key, 200).await);
-    let slide = Slide {
-        from: record.expires_at,
-        to: record.expires_at + 200,
-    };
+    let slide = slide_of(record.expires_at, record.expires_at + 200);
     let slid = table.store.slide(&key, slide, &after(400)).await;
     assert_eq!(slid.expect("an answer"), WriteOutcome::Applied);
     let item = table.item(&key).await.expect("an item");
@@ -230,7 +226,7 @@ async fn every_type_dynamodb_has_comes_back_as_it_was() {
     assert_eq!(serde_json::from_str::<Data>(&form).expect("serde's form"), data);
 
     let (key, record) = (key(), Record::new(data, &after(0)));
-    table.store.create(&key, &record).await.expect("a new record");
+    let _ = create(&table.store, &key, &record).await;
     let mut found = live(load(&table.store, &key, 1).await);
     // DynamoDB keeps a set's members in an order of its own.
     for name in ["strings", "numbers", "binaries"] {

@@ -48,7 +48,7 @@ impl Store for Silent {
         self.call()
     }
 
-    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, ()> {
+    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, WriteOutcome> {
         self.call()
     }
 

@@ -74,8 +74,7 @@ impl Mutant {
             Load::Ended | Load::Replaced(_) if self.broken == Broken::UpdateAlive => {
                 self.delete(key);
                 let created = self.memory.create(&self.at(key), next).await;
-                created.expect("memory does not fail");
-                return WriteOutcome::Applied;
+                return created.expect("memory does not fail");
             }
             _ => {}
         }
@@ -97,7 +96,7 @@ impl Store for Mutant {
         })
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome> {
         Box::pin(async move {
             if self.broken == Broken::FreeKey {
                 self.delete(key);

@@ -37,7 +37,6 @@ enum Call {
 
 enum Reply {
     Load(Load),
-    Created,
     Written(WriteOutcome),
 }
 
@@ -45,10 +44,7 @@ impl Call {
     fn make(&self, store: &dyn Store) -> Reply {
         match self {
             Self::Load(key, at) => Reply::Load(at_once(store.load(key, at))),
-            Self::Create(key, record) => {
-                at_once(store.create(key, record));
-                Reply::Created
-            }
+            Self::Create(key, record) => Reply::Written(at_once(store.create(key, record))),
             Self::Update(key, next, changes, at) => Reply::Written(at_once(store.update(key, next, changes, at))),
             Self::Slide(key, slide, at) => Reply::Written(at_once(store.slide(key, *slide, at))),
             Self::Replace(key, revision, successor, at) => {
@@ -157,7 +153,7 @@ impl Steps {
 fn written(reply: Reply) -> Option<WriteOutcome> {
     match reply {
         Reply::Written(written) => Some(written),
-        _ => None,
+        Reply::Load(_) => None,
     }
 }
 
@@ -165,15 +161,12 @@ impl Store for Steps {
     fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load> {
         self.call(Call::Load(key.clone(), *at), |reply| match reply {
             Reply::Load(found) => Some(found),
-            _ => None,
+            Reply::Written(_) => None,
         })
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
-        self.call(Call::Create(key.clone(), record.clone()), |reply| match reply {
-            Reply::Created => Some(()),
-            _ => None,
-        })
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome> {
+        self.call(Call::Create(key.clone(), record.clone()), written)
     }
 
     fn update<'a>(

@@ -18,12 +18,14 @@ fn config() -> ProptestConfig {
 const NOW: u64 = 1_000_000;
 const IDLE: u64 = 1_800;
 const LIFETIME: u64 = 43_200;
+const REMEMBERED_FOR: u64 = 100_000;
 
 const AT: Moment = Moment {
     now: NOW,
     timeouts: Timeouts {
         idle: IDLE,
         lifetime: LIFETIME,
+        remembered: REMEMBERED_FOR,
     },
 };
 
@@ -56,6 +58,7 @@ fn attribute() -> impl Strategy<Value = AttributeValue> {
     let wrong_number = string_regex("[-+]?[0-9]{0,22}(\\.[0-9])?(e[0-9])?").expect("a pattern");
     prop_oneof![
         3 => (NOW - LIFETIME - 2..NOW + IDLE).prop_map(number),
+        1 => (NOW - REMEMBERED_FOR - 2..NOW - LIFETIME).prop_map(number),
         1 => wrong_number.prop_map(AttributeValue::N),
         1 => any::<bool>().prop_map(AttributeValue::Bool),
         2 => value().prop_map(|value| to_attribute(&value)),
@@ -73,18 +76,30 @@ fn item() -> impl Strategy<Value = Item> {
     let known = (often(DATA), often(CREATED_AT), often(TTL_ATTRIBUTE), often(REVISION));
     let tombstone = prop::option::weighted(0.1, (Just(ENDED.to_owned()), attribute()));
     let others = hash_map(text(), attribute(), 0..3);
-    (right, known, tombstone, others).prop_map(|(right, (data, created, expires, revision), tombstone, others)| {
-        let mut item = others;
-        for (name, value) in [data, created, expires, revision] {
-            item.extend(value.map(|value| (name, value)));
-        }
-        if right {
-            item.insert(DATA.to_owned(), AttributeValue::M(HashMap::new()));
-            item.insert(CREATED_AT.to_owned(), number(NOW));
-        }
-        item.extend(tombstone);
-        item
-    })
+    let rare = |name: &'static str, right: BoxedStrategy<AttributeValue>| {
+        let value = prop_oneof![3 => right, 1 => attribute()];
+        prop::option::weighted(0.2, value).prop_map(move |value| Some((name.to_owned(), value?)))
+    };
+    let login = (
+        rare(REMEMBERED, any::<bool>().prop_map(AttributeValue::Bool).boxed()),
+        rare(LABEL, text().prop_map(AttributeValue::S).boxed()),
+        rare(SEEN_AT, any::<u64>().prop_map(number).boxed()),
+    );
+    (right, known, tombstone, others, login).prop_map(
+        |(right, (data, created, expires, revision), tombstone, others, login)| {
+            let mut item = others;
+            item.extend([login.0, login.1, login.2].into_iter().flatten());
+            for (name, value) in [data, created, expires, revision] {
+                item.extend(value.map(|value| (name, value)));
+            }
+            if right {
+                item.insert(DATA.to_owned(), AttributeValue::M(HashMap::new()));
+                item.insert(CREATED_AT.to_owned(), number(NOW));
+            }
+            item.extend(tombstone);
+            item
+        },
+    )
 }
 
 /// What the record's description says, without the code that reads one.
@@ -93,10 +108,15 @@ fn should_live(item: &Item) -> bool {
         Some(AttributeValue::N(text)) => text.parse::<u64>().ok(),
         _ => None,
     };
+    let remembered = item.get("remember") == Some(&AttributeValue::Bool(true));
+    let longest = if remembered { REMEMBERED_FOR } else { LIFETIME };
     let in_time = count("expires_at").is_some_and(|expiry| expiry > NOW)
-        && count("created_at").is_some_and(|created| created > NOW - LIFETIME);
+        && count("created_at").is_some_and(|created| created > NOW - longest);
+    let login = matches!(item.get("remember"), None | Some(AttributeValue::Bool(_)))
+        && matches!(item.get("label"), None | Some(AttributeValue::S(_)))
+        && (!item.contains_key("seen_at") || count("seen_at").is_some());
     let data = matches!(item.get("data"), Some(AttributeValue::M(_)));
-    in_time && data && count("revision").is_some() && !item.contains_key("ended")
+    in_time && data && login && count("revision").is_some() && !item.contains_key("ended")
 }
 
 proptest! {
@@ -109,8 +129,10 @@ proptest! {
         expires_at in NOW + 1..=NOW + IDLE,
         revision in any::<u64>(),
         writes in vec(any::<[u8; 6]>().prop_map(WriteToken::new), 1..4),
+        login in (any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>()),
     ) {
-        let record = Record { data, created_at, expires_at, revision, writes };
+        let (remembered, owner, label, seen_at) = login;
+        let record = Record { data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at };
         let key = RecordKey::from_stored("key".to_owned());
         prop_assert_eq!(read(write(&key, &record), &AT), Load::Live(record));
     }
@@ -122,7 +144,7 @@ proptest! {
             Load::Live(_) => prop_assert!(expected),
             Load::Malformed(reason) => {
                 prop_assert!(!expected);
-                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION];
+                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT];
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }

@@ -8,13 +8,15 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::core::changes::Changes;
 use crate::core::cookie::Keys;
+use crate::core::id::RecordKey;
 use crate::core::limits::Limits;
-use crate::core::record::Record;
+use crate::core::record::Slide;
 use crate::core::value::{Data, Value};
+use crate::deadline::Budget;
+use crate::lazy::LazySession;
 use crate::store::memory::MemoryStore;
-use crate::store::{Slide, Store, StoreFuture, WriteOutcome};
+use crate::store::{Store, StoreFuture};
 
 /// A store whose reads wait until they are let through.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +40,7 @@ impl Store for Gated {
         })
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, ()> {
+    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome> {
         self.memory.create(key, record)
     }
 
@@ -106,17 +108,20 @@ async fn play(order: &[Step]) {
     let id = SessionId::new([1; 32]);
     let data = Data::from([("username".to_owned(), Value::encode("admin").unwrap())]);
     let created = store.create(&id.record_key(), &Record::new(data, &at)).await;
-    created.unwrap();
+    assert_eq!(created.unwrap(), WriteOutcome::Applied);
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
     let cookie = SessionCookie::new("session".into(), false, &keys);
-    let lazy = LazySession::new(
-        Budget::new(Arc::new(store.clone()), None),
+    let request = Request {
+        records: Records {
+            budget: Budget::new(Arc::new(store.clone()), None),
+        },
         timeouts,
-        Arc::new(move || now),
-        Arc::new(cookie),
-        vec![id.clone()],
-        State::new(Limits::NONE),
-    );
+        per_owner: None,
+        clock: Arc::new(move || now),
+        cookie: Arc::new(cookie),
+        presented: vec![id.clone()],
+    };
+    let lazy = LazySession(Arc::new(RequestSession::new(request, State::new(Limits::NONE))));
     let before = |first: Step, second: Step| {
         let place = |wanted: Step| order.iter().position(|step| *step == wanted);
         place(first) < place(second)
@@ -141,7 +146,8 @@ async fn play(order: &[Step]) {
             }
             Step::End => lazy.end(),
             Step::Save => {
-                let action = lazy.save().await.expect("saved");
+                let Outcome { cookie: action, failed } = lazy.0.finish().await;
+                assert!(failed.is_none(), "{failed:?}");
                 let expected = if before(Step::End, Step::Save) {
                     CookieAction::Clear
                 } else {

@@ -1,0 +1,77 @@
+//! The store as one request uses it: by session IDs, which no store ever sees, and within the request's deadline.
+
+use std::time::Duration;
+
+use crate::core::changes::Changes;
+use crate::core::id::SessionId;
+use crate::core::record::{Moment, Record, Slide};
+use crate::deadline::Budget;
+use crate::error::SessionError;
+use crate::store::{Load, WriteOutcome};
+
+/// A slide may delay a view by no more than this.
+const SLIDE_LIMIT: Duration = Duration::from_millis(300);
+
+/// One request's records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    pub(crate) budget: Budget,
+}
+
+impl Records {
+    pub(crate) async fn load(&self, id: &SessionId, at: &Moment) -> Result<Load, SessionError> {
+        let key = id.record_key();
+        Ok(self.budget.call(|store| store.load(&key, at)).await?)
+    }
+
+    pub(crate) async fn create(&self, id: &SessionId, record: &Record) -> Result<WriteOutcome, SessionError> {
+        let key = id.record_key();
+        Ok(self.budget.call(|store| store.create(&key, record)).await?)
+    }
+
+    /// Puts `next` in the place of the record before it, of which `changes` differ.
+    pub(crate) async fn update(
+        &self,
+        id: &SessionId,
+        next: &Record,
+        changes: &Changes,
+        at: &Moment,
+    ) -> Result<WriteOutcome, SessionError> {
+        let key = id.record_key();
+        Ok(self.budget.call(|store| store.update(&key, next, changes, at)).await?)
+    }
+
+    /// Quiet: a view never fails for its slide. The next view slides again.
+    pub(crate) async fn slide(&self, id: &SessionId, slide: Slide, at: &Moment) {
+        let key = id.record_key();
+        let slid = self
+            .budget
+            .call_within(SLIDE_LIMIT, |store| store.slide(&key, slide, at));
+        if let Err(error) = slid.await {
+            tracing::debug!(?error, "a session's expiry was not moved");
+        }
+    }
+
+    pub(crate) async fn replace(
+        &self,
+        old: &SessionId,
+        revision: u64,
+        new: &SessionId,
+        at: &Moment,
+    ) -> Result<WriteOutcome, SessionError> {
+        let (key, successor) = (old.record_key(), new.record_key());
+        let replaced = self.budget.call(|store| store.replace(&key, revision, &successor, at));
+        Ok(replaced.await?)
+    }
+
+    /// Ends whatever stands there, or only what has this revision.
+    pub(crate) async fn end(
+        &self,
+        id: &SessionId,
+        revision: Option<u64>,
+        at: &Moment,
+    ) -> Result<WriteOutcome, SessionError> {
+        let key = id.record_key();
+        Ok(self.budget.call(|store| store.end(&key, revision, at)).await?)
+    }
+}

@@ -1,0 +1,111 @@
+//! A handler with a session in it, and a clock to set.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::Request;
+
+use crate::lazy::LazySession;
+use crate::session::Session;
+
+/// Puts `session` into `request`, as a layer would: for a handler that takes the request. An axum handler takes the session itself,
+/// and a test calls it with one.
+///
+/// Nothing is stored: what the handler did is in the session afterwards.
+///
+/// ```
+/// use http::{Request, Response};
+/// use lambda_session::{Session, SessionError, testing};
+///
+/// async fn login(request: Request<String>) -> Result<Response<String>, SessionError> {
+///     let session = Session::of(&request).await?;
+///     session.renew();
+///     session.insert("username", request.body())?;
+///     Ok(Response::new("welcome".to_owned()))
+/// }
+///
+/// # async fn test() -> Result<(), SessionError> {
+/// let session = Session::default();
+/// login(testing::in_request(&session, Request::new("admin".to_owned()))).await?;
+/// assert_eq!(session.get::<String>("username")?.as_deref(), Some("admin"));
+/// assert!(testing::is_renewed(&session));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test()).unwrap();
+/// ```
+pub fn in_request<B>(session: &Session, mut request: Request<B>) -> Request<B> {
+    request.extensions_mut().insert(LazySession(Arc::clone(&session.0)));
+    request
+}
+
+/// Whether the handler asked for a new session ID, by [`Session::renew`], [`Session::login`] or [`Session::remember`], as every login
+/// has to.
+///
+/// ```
+/// # use lambda_session::{Session, testing};
+/// let session = Session::default();
+/// assert!(!testing::is_renewed(&session));
+/// session.renew();
+/// assert!(testing::is_renewed(&session));
+/// ```
+#[must_use]
+pub fn is_renewed(session: &Session) -> bool {
+    session.state().is_renewed()
+}
+
+/// Whether the handler ended the session.
+///
+/// ```
+/// # use lambda_session::{Session, testing};
+/// let session = Session::default();
+/// session.end();
+/// assert!(testing::is_ended(&session));
+/// ```
+#[must_use]
+pub fn is_ended(session: &Session) -> bool {
+    session.state().is_ended()
+}
+
+/// A clock to set, for [`SessionLayerBuilder::clock`](crate::SessionLayerBuilder::clock). Clones are the same clock.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lambda_session::{Keys, MemoryStore, SessionLayer, testing::Clock};
+///
+/// let clock = Clock::at(1_800_000_000);
+/// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+/// let sessions = SessionLayer::builder(MemoryStore::default(), keys).clock(clock.now()).build()?;
+/// // Half an hour later every session has been idle for too long.
+/// clock.advance(Duration::from_secs(30 * 60));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    /// A clock that stands at this second since 1970-01-01 UTC.
+    #[must_use]
+    pub fn at(seconds: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seconds)))
+    }
+
+    /// Lets time pass. Whole seconds count.
+    pub fn advance(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_secs(), Ordering::SeqCst);
+    }
+
+    /// What tells the time: seconds since 1970-01-01 UTC.
+    pub fn now(&self) -> impl Fn() -> u64 + Send + Sync + 'static + use<> {
+        let clock = self.clone();
+        move || clock.0.load(Ordering::SeqCst)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.0).finish()
+    }
+}
