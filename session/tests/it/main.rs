@@ -7,6 +7,7 @@
 
 mod support;
 
+mod account;
 mod contract;
 mod examples;
 mod faults;

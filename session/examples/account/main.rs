@@ -1,0 +1,511 @@
+//! Accounts: a login with a password, counted visits, messages that are shown once, and a page of the devices that are logged
+//! in. A browser gets pages, and whoever sends `Accept: application/json` gets JSON.
+//!
+//! ```sh
+//! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
+//!     cargo run -p lambda-session --example account --all-features -- --port 3000
+//! ```
+//!
+//! `TABLE_NAME` names the table; without it the sessions are in memory. Where Lambda runs the program, which it tells by
+//! `AWS_LAMBDA_RUNTIME_API`, it is a function.
+//!
+//! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the password, and last
+//! what makes a page or JSON of a failure. The pages are in `pages`.
+
+mod pages;
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argon2::{Argon2, PasswordVerifier as _};
+use axum::extract::{Form, FromRequestParts, Query, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use axum::middleware::{Next, from_fn};
+use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lambda_session::{
+    DynamoDbStore, Keys, LazySession, MemoryStore, Refusal, SameOriginLayer, Session, SessionError, SessionErrorKind,
+    SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("account: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Error> {
+    let port = port()?;
+    lambda_http::tracing::init_default_subscriber();
+    let site = site(sessions().await?, secure());
+    if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return lambda::run(site).await;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, site).await?)
+}
+
+/// `--port N`.
+fn port() -> Result<u16, Error> {
+    let mut port = 3000;
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            lexopt::Arg::Long("port") => port = lexopt::ValueExt::parse(&arguments.value()?)?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(port)
+}
+
+/// Empty counts as unset.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+async fn sessions() -> Result<SessionLayer, Error> {
+    let secret = variable("SECRET_KEY").ok_or("SECRET_KEY is not set; `openssl rand -hex 32` prints one")?;
+    let mut keys = Keys::new(secret.as_bytes())?;
+    for fallback in variable("SECRET_KEY_FALLBACKS").iter().flat_map(|all| all.split(',')) {
+        keys = keys.with_fallback(fallback.as_bytes())?;
+    }
+    let mut layer = if let Some(table) = variable("TABLE_NAME") {
+        let store = DynamoDbStore::from_env(&table, variable("DYNAMODB_ENDPOINT").as_deref())?;
+        store.warm_up().await;
+        SessionLayer::builder(store, keys)
+    } else {
+        eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
+        SessionLayer::builder(MemoryStore::default(), keys)
+    };
+    if let Some(seconds) = variable("SESSION_IDLE_TIMEOUT") {
+        layer = layer.idle_timeout(Duration::from_secs(seconds.parse()?));
+    }
+    if let Some(seconds) = variable("SESSION_LIFETIME") {
+        layer = layer.lifetime(Duration::from_secs(seconds.parse()?));
+    }
+    Ok(layer.secure(secure()).build()?)
+}
+
+fn secure() -> bool {
+    variable("SESSION_COOKIE_SECURE").is_none_or(|value| value != "false")
+}
+
+fn site(sessions: SessionLayer, secure: bool) -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/login", get(async || Redirect::to("/")).post(log_in))
+        .route("/logout", post(log_out))
+        .route("/visits", get(visits).post(count_visit))
+        .route("/get", get(get_variable))
+        .route("/set", post(set_variable))
+        .route("/flash", post(flash))
+        .route("/flashes", get(flashes))
+        .route("/sessions", get(devices))
+        .route("/sessions/end", post(end_device))
+        .route("/sessions/end-others", post(end_other_devices))
+        .route("/sessions/end-all", post(end_all_devices))
+        .layer(sessions)
+        // Outside the sessions, so that what another site's page sends costs no store call.
+        .layer(SameOriginLayer::new().secure(secure))
+        // Outside of all, because each layer has failures of its own.
+        .layer(from_fn(present))
+}
+
+// The views.
+
+async fn home(reader: Reader, session: Session) -> Result<Response> {
+    let username = session.owner();
+    if reader == Reader::Program {
+        return Ok(Json(json!({ "username": username })).into_response());
+    }
+    let page = pages::Home {
+        username,
+        visits: session.get(VISITS).map_err(SessionError::from)?.unwrap_or_default(),
+        flashes: session.take_flashes().await?,
+        mistake: None,
+    };
+    Ok(page.into_response())
+}
+
+/// The form's fields. A missing one counts as empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Login {
+    username: String,
+    password: String,
+    remember: Option<String>,
+    label: String,
+}
+
+async fn log_in(
+    reader: Reader,
+    session: LazySession,
+    headers: HeaderMap,
+    Form(login): Form<Login>,
+) -> Result<Response> {
+    let label = match login.label.trim() {
+        "" => device(&headers),
+        label => label.to_owned(),
+    };
+    if label.len() > MOST_LABEL_BYTES {
+        return Err(Problem(StatusCode::BAD_REQUEST, "The label is too long.").into());
+    }
+    if !is_password_right(&login.username, login.password).await? {
+        let problem = Problem(StatusCode::UNAUTHORIZED, "The username or the password is wrong.");
+        return Err(match reader {
+            Reader::Program => problem.into(),
+            Reader::Person => {
+                let page = pages::Home::again(&login.username, problem.1);
+                (problem.0, page).into()
+            }
+        });
+    }
+    // Only now, so that who guesses passwords costs no store call.
+    let session = session.load().await?;
+    // What the visitor did before the login stays, unless it was another person who did it.
+    if session.owner().is_some_and(|owner| owner != login.username) {
+        session.clear();
+    }
+    session.login_from(&login.username, &label)?;
+    if login.remember.as_deref() == Some("on") {
+        session.remember(MONTH);
+    }
+    Ok(Redirect::to("/").into_response())
+}
+
+async fn log_out(session: LazySession) -> Redirect {
+    session.end();
+    Redirect::to("/")
+}
+
+async fn visits(session: Session) -> Result<Json<Value>, SessionError> {
+    let visits: u64 = session.get(VISITS)?.unwrap_or_default();
+    Ok(Json(json!({ "visits": visits })))
+}
+
+async fn count_visit(reader: Reader, session: Session) -> Result<Response> {
+    let visits = session
+        .update(VISITS, |visits: Option<u64>| visits.unwrap_or_default() + 1)
+        .map_err(refused)?;
+    Ok(match reader {
+        Reader::Program => Json(json!({ "visits": visits })).into_response(),
+        Reader::Person => Redirect::to("/").into_response(),
+    })
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+async fn get_variable(session: Session, Query(Name { name }): Query<Name>) -> Result<Json<Value>, SessionError> {
+    let value: Option<Value> = session.get(&name)?;
+    Ok(Json(json!({ "value": value })))
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    name: String,
+    value: String,
+}
+
+async fn set_variable(session: Session, Form(variable): Form<Variable>) -> Result<StatusCode> {
+    if [VISITS, "_flashes"].contains(&variable.name.as_str()) {
+        return Err(Problem(
+            StatusCode::BAD_REQUEST,
+            "This program keeps something else under that name.",
+        )
+        .into());
+    }
+    session.insert(&variable.name, variable.value).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Flash {
+    text: String,
+}
+
+async fn flash(session: Session, Form(flash): Form<Flash>) -> Result<Redirect> {
+    session.flash(&flash.text).map_err(refused)?;
+    Ok(Redirect::to("/"))
+}
+
+async fn flashes(session: Session) -> Result<Json<Value>, SessionError> {
+    Ok(Json(json!({ "flashes": session.take_flashes().await? })))
+}
+
+async fn devices(reader: Reader, session: Session, sessions: Sessions) -> Result<Response> {
+    let list = sessions.list(&owner(&session)?).await?;
+    if reader == Reader::Person {
+        let flashes = session.take_flashes().await?;
+        return Ok(pages::Devices { list, flashes }.into_response());
+    }
+    let sessions = list.into_iter().map(|listed| {
+        json!({
+            "handle": listed.handle,
+            "label": listed.label,
+            "created_at": listed.created_at,
+            "last_seen": listed.last_seen,
+            "expires_at": listed.expires_at,
+            "current": listed.current,
+        })
+    });
+    Ok(Json(json!({ "sessions": sessions.collect::<Vec<_>>() })).into_response())
+}
+
+#[derive(Deserialize)]
+struct Handle {
+    handle: String,
+}
+
+async fn end_device(
+    reader: Reader,
+    session: Session,
+    sessions: Sessions,
+    Form(Handle { handle }): Form<Handle>,
+) -> Result<Redirect> {
+    if !sessions.end(&owner(&session)?, &handle).await? {
+        return Err(Problem(
+            StatusCode::NOT_FOUND,
+            "You have no such session; it may have ended already.",
+        )
+        .into());
+    }
+    if session.handle() == Some(handle) {
+        // It has ended, and so the browser forgets its cookie.
+        session.end();
+        return Ok(Redirect::to("/"));
+    }
+    tell(reader, &session, "That device is logged out.")?;
+    Ok(Redirect::to("/sessions"))
+}
+
+async fn end_other_devices(reader: Reader, session: Session, sessions: Sessions) -> Result<Redirect> {
+    owner(&session)?;
+    sessions.end_others(&session).await?;
+    tell(reader, &session, "All other devices are logged out.")?;
+    Ok(Redirect::to("/sessions"))
+}
+
+async fn end_all_devices(session: Session, sessions: Sessions) -> Result<Redirect> {
+    sessions.end_all(&owner(&session)?).await?;
+    session.end();
+    Ok(Redirect::to("/"))
+}
+
+/// Who is logged in.
+fn owner(session: &Session) -> Result<String, Problem> {
+    session.owner().ok_or(NOT_LOGGED_IN)
+}
+
+/// A message for the next page. A program has its answer already.
+fn tell(reader: Reader, session: &Session, message: &str) -> Result<(), SessionError> {
+    match reader {
+        Reader::Program => Ok(()),
+        Reader::Person => session.flash(message),
+    }
+}
+
+const VISITS: &str = "visits";
+const MONTH: Duration = Duration::from_hours(30 * 24);
+/// What the library takes.
+const MOST_LABEL_BYTES: usize = 256;
+
+/// What a device is called that was given no label: "Firefox on Linux".
+fn device(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let find = |known: &[(&str, &'static str)]| {
+        let known = known.iter().find(|(part, _)| agent.unwrap_or_default().contains(part));
+        known.map(|(_, name)| *name)
+    };
+    // Browsers name their ancestors, too, so the youngest comes first.
+    let browser = find(&[
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
+    let system = find(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(only), None) | (None, Some(only)) => only.to_owned(),
+        (None, None) => "Unknown device".to_owned(),
+    }
+}
+
+// The password.
+
+/// Everybody's password is `correct horse battery staple`. The parameters are those of OWASP's Password Storage Cheat Sheet:
+/// 19 MiB, two passes, one lane. A real program has a table of its users.
+const USERS: [(&str, &str); 2] = [
+    (
+        "admin",
+        "$argon2id$v=19$m=19456,t=2,p=1$fpd7umMP33J5hGaZliMfMA$hYHevSSvc/dB3rZNfP3u8/XfMVXs/jAwHkejO1Q1Teg",
+    ),
+    (
+        "alice",
+        "$argon2id$v=19$m=19456,t=2,p=1$tMSwYn++bkhE+ugY00clBw$a2bXUuIhFZCTWzOngrCV4Tkt490EZq2pHMX4zmA7q8E",
+    ),
+];
+
+/// Each password that is verified takes its 19 MiB and a processor.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+/// Takes as long for a name that nobody has, or the time would tell which names there are.
+async fn is_password_right(username: &str, password: String) -> Result<bool> {
+    let user = USERS.iter().find(|(name, _)| *name == username);
+    let hash = user.unwrap_or(&USERS[0]).1;
+    let permit = AT_ONCE.acquire().await.map_err(|_| BUG)?;
+    // On a thread where it keeps no other request waiting.
+    let verified = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        Argon2::default().verify_password(password.as_bytes(), hash).is_ok()
+    });
+    Ok(verified.await.map_err(|_| BUG)? && user.is_some())
+}
+
+// Pages or JSON.
+
+/// Who reads the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// It sends `Accept: application/json`.
+    Program,
+    Person,
+}
+
+impl Reader {
+    fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter();
+        let mut types = accepted
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split([',', ';']));
+        if types.any(|part| part.trim().eq_ignore_ascii_case("application/json")) {
+            Self::Program
+        } else {
+            Self::Person
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+/// Why a request was not carried out, in a sentence for whoever sent it. `present` makes a page of it.
+#[derive(Clone, Copy, Debug)]
+struct Problem(StatusCode, &'static str);
+
+const NOT_LOGGED_IN: Problem = Problem(StatusCode::UNAUTHORIZED, "Please log in first.");
+const BUG: Problem = Problem(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "That is a fault of this site and not of yours.",
+);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// What a variable that cannot be kept is answered with. Where the client sent too much, that is no fault of the site.
+fn refused(error: impl Into<SessionError>) -> ErrorResponse {
+    let error = error.into();
+    let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
+    match value.map(ValueError::kind) {
+        Some(ValueErrorKind::TooLarge) => {
+            Problem(StatusCode::PAYLOAD_TOO_LARGE, "The session cannot hold that much.").into()
+        }
+        Some(ValueErrorKind::NotStorable) => Problem(StatusCode::BAD_REQUEST, "The name is empty or too long.").into(),
+        _ => error.into(),
+    }
+}
+
+/// Makes a page or JSON of every failure, wherever it comes from, and sets the headers that every answer carries.
+async fn present(reader: Reader, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(problem) = problem(&response) {
+        let body = match reader {
+            Reader::Program => Json(json!({ "error": problem.1 })).into_response(),
+            Reader::Person => pages::problem(problem.0, problem.1).into_response(),
+        };
+        let (parts, body) = body.into_parts();
+        *response.body_mut() = body;
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().extend(parts.headers);
+    }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 15.5.2 wants a challenge, and no browser opens a dialog for this one.
+        let challenge = HeaderValue::from_static("Cookie");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    pages::set_headers(response.headers_mut());
+    response
+}
+
+/// What is wrong, unless the answer says it already.
+fn problem(response: &Response) -> Option<Problem> {
+    let (status, extensions) = (response.status(), response.extensions());
+    if let Some(problem) = extensions.get::<Problem>() {
+        return Some(*problem);
+    }
+    if let Some(error) = extensions.get::<SessionError>() {
+        let text = match error.kind() {
+            SessionErrorKind::Conflict => {
+                "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
+            }
+            SessionErrorKind::Unavailable => {
+                "Your session cannot be reached at the moment, and what you just did may not have been saved. Trying \
+                 again in a few seconds helps."
+            }
+            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
+            _ => BUG.1,
+        };
+        return Some(Problem(status, text));
+    }
+    if extensions.get::<Refusal>().is_some() {
+        return Some(Problem(status, "Another site sent this. Nothing has changed."));
+    }
+    let text = match status {
+        StatusCode::NOT_FOUND => "There is nothing at this address.",
+        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used that way.",
+        StatusCode::PAYLOAD_TOO_LARGE => "That is too much for one request.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "Only plain forms are understood here.",
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "A field is missing or damaged.",
+        _ => return None,
+    };
+    Some(Problem(status, text))
+}

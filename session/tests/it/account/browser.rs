@@ -1,0 +1,113 @@
+//! The example's pages, as two people with Chromium see them.
+
+use dev::PATIENCE;
+use dev::browser::in_browser;
+use fantoccini::{Client, Locator};
+use serde_json::{Value, json};
+
+use super::site::{PASSWORD, Site};
+
+/// Leaves a picture of the page in the folder that `SCREENSHOTS` names.
+async fn picture(client: &Client, name: &str) {
+    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+        let png = client.screenshot().await.expect("a picture");
+        std::fs::write(std::path::Path::new(&folder).join(format!("account-{name}.png")), png).expect("a file");
+    }
+}
+
+async fn run(client: &Client, script: &str) -> Value {
+    client.execute(script, Vec::new()).await.expect(script)
+}
+
+async fn assert_shown(client: &Client, element: &str, text: &str) {
+    let path = format!("//{element}[normalize-space()='{text}']");
+    let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+    assert!(found.is_ok(), "no {path} in {:?}", client.source().await);
+}
+
+async fn press(client: &Client, name: &str) {
+    let path = format!("//*[self::button or self::a][normalize-space()='{name}' or @aria-label='{name}']");
+    let found = client.wait().for_element(Locator::XPath(&path)).await;
+    found.expect(name).click().await.expect(name);
+}
+
+async fn fill(client: &Client, id: &str, text: &str) {
+    let field = client.wait().for_element(Locator::Id(id)).await.expect(id);
+    field.clear().await.expect(id);
+    field.send_keys(text).await.expect(id);
+}
+
+async fn log_in(client: &Client, address: &str, label: &str) {
+    client.goto(address).await.expect("the start page");
+    fill(client, "username", "alice").await;
+    fill(client, "password", PASSWORD).await;
+    fill(client, "label", label).await;
+    press(client, "Log in").await;
+    assert_shown(client, "h1", "Logged in as alice").await;
+}
+
+#[tokio::test]
+async fn one_browser_logs_the_other_out() {
+    const NAME: &str = "one_browser_logs_the_other_out";
+    let site = Site::server(None).await;
+    let address = site.address().to_owned();
+    in_browser(NAME, &[], |first| async move {
+        in_browser(NAME, &[], |second| async move { walk(&first, &second, &address).await }).await;
+    })
+    .await;
+}
+
+async fn walk(first: &Client, second: &Client, address: &str) {
+    first.goto(address).await.expect("the start page");
+    assert_shown(first, "h1", "You are not logged in").await;
+    let styled = run(
+        first,
+        "return getComputedStyle(document.querySelector('main')).overflowWrap",
+    )
+    .await;
+    assert_eq!(styled, "anywhere", "the policy lets the style sheet through");
+    picture(first, "login").await;
+
+    // What was counted before the login is still there after it.
+    press(first, "Count one more").await;
+    assert_shown(first, "output", "1").await;
+    fill(first, "username", "alice").await;
+    fill(first, "password", "wrong").await;
+    press(first, "Log in").await;
+    assert_shown(first, "p", "The username or the password is wrong.").await;
+    assert_eq!(run(first, "return document.activeElement.value").await, json!("alice"));
+    picture(first, "mistake").await;
+    log_in(first, address, "").await;
+    assert_shown(first, "output", "1").await;
+    press(first, "Count one more").await;
+    assert_shown(first, "output", "2").await;
+
+    fill(first, "text", "Remember the milk").await;
+    press(first, "Send").await;
+    assert_shown(first, "p", "Remember the milk").await;
+    picture(first, "home").await;
+    first.refresh().await.expect("the same page");
+    assert_shown(first, "output", "2").await;
+    assert!(!first.source().await.expect("a page").contains("milk"));
+
+    log_in(second, address, "Phone").await;
+    press(first, "Your devices").await;
+    assert_shown(first, "h1", "Your devices").await;
+    assert_shown(first, "strong", "Chrome on Linux").await;
+    assert_shown(first, "strong", "Phone").await;
+    picture(first, "devices").await;
+    press(first, "Log out Phone").await;
+    assert_shown(first, "p", "That device is logged out.").await;
+    assert!(!first.source().await.expect("a page").contains("Phone"));
+    picture(first, "ended").await;
+
+    second.refresh().await.expect("the same page");
+    assert_shown(second, "h1", "You are not logged in").await;
+    first.goto(&format!("{address}/elsewhere")).await.expect("a page");
+    assert_shown(first, "h1", "Not found").await;
+    picture(first, "problem").await;
+    press(first, "Go to the start page").await;
+    assert_shown(first, "h1", "Logged in as alice").await;
+    press(first, "Log out").await;
+    assert_shown(first, "h1", "You are not logged in").await;
+}
