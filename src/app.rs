@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use lambda_session::{BuildError, LazySession, Session, SessionError, SessionLayer, Store};
+use lambda_session::{BuildError, LazySession, SameOriginLayer, Session, SessionError, SessionLayer, Store};
 use maud::Markup;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::config::Config;
 use crate::log::{Event, Line};
 use crate::web::form::{self, FormError};
-use crate::web::{headers, pages, same_origin};
+use crate::web::{headers, pages};
 
 /// The session variable that says who is logged in.
 const USERNAME: &str = "username";
@@ -72,6 +72,8 @@ fn route(method: &Method, path: &str) -> (&'static str, Routed) {
 #[derive(Clone)]
 pub(crate) struct App {
     sessions: SessionLayer,
+    /// Guards logging in and out. Not a layer here, because each of the two has a page of its own for a refusal.
+    same_origin: SameOriginLayer,
     secure: bool,
     /// Whether this process has answered a request.
     warm: Arc<AtomicBool>,
@@ -91,6 +93,7 @@ impl App {
             .build()?;
         Ok(Self {
             sessions,
+            same_origin: SameOriginLayer::new().secure(config.secure),
             secure: config.secure,
             warm: Arc::default(),
         })
@@ -147,15 +150,17 @@ impl App {
     }
 
     async fn view(&self, view: View, request: Request) -> Response<Body> {
-        let secure = self.secure;
-        let service = self.sessions.layer(service_fn(move |request: Request| async move {
-            let response = match view {
-                View::Home => home(&request).await,
-                View::LoginForm => Ok(page(StatusCode::OK, pages::login(None))),
-                View::Login => login(&request, secure).await,
-                View::Logout => logout(&request, secure),
-            };
-            Ok::<_, Infallible>(response.unwrap_or_else(SessionError::into_response))
+        let service = self.sessions.layer(service_fn(move |request: Request| {
+            let same_origin = self.same_origin.clone();
+            async move {
+                let response = match view {
+                    View::Home => home(&request).await,
+                    View::LoginForm => Ok(page(StatusCode::OK, pages::login(None))),
+                    View::Login => login(&request, &same_origin).await,
+                    View::Logout => logout(&request, &same_origin),
+                };
+                Ok::<_, Infallible>(response.unwrap_or_else(SessionError::into_response))
+            }
         }));
         let Ok(response) = service.oneshot(request).await;
         response
@@ -169,8 +174,8 @@ async fn home(request: &Request) -> Result<Response<Body>, SessionError> {
 }
 
 /// `session['username'] = request.form['username']`
-async fn login(request: &Request, secure: bool) -> Result<Response<Body>, SessionError> {
-    if same_origin::check(request.headers(), secure).is_err() {
+async fn login(request: &Request, same_origin: &SameOriginLayer) -> Result<Response<Body>, SessionError> {
+    if same_origin.check(request).is_err() {
         return Ok(noted(
             Event::Refused,
             page(StatusCode::FORBIDDEN, pages::refused_login()),
@@ -197,8 +202,8 @@ async fn login(request: &Request, secure: bool) -> Result<Response<Body>, Sessio
 }
 
 /// `session.pop('username', None)`, and with it the session.
-fn logout(request: &Request, secure: bool) -> Result<Response<Body>, SessionError> {
-    if let Err(refusal) = same_origin::check(request.headers(), secure) {
+fn logout(request: &Request, same_origin: &SameOriginLayer) -> Result<Response<Body>, SessionError> {
+    if let Err(refusal) = same_origin.check(request) {
         let shown = page(StatusCode::FORBIDDEN, pages::refused_logout(refusal));
         return Ok(noted(Event::Refused, shown));
     }

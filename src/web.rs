@@ -3,7 +3,6 @@
 pub(crate) mod form;
 pub(crate) mod headers;
 pub(crate) mod pages;
-pub(crate) mod same_origin;
 
 #[cfg(test)]
 mod properties;

@@ -56,6 +56,7 @@ mod builder;
 mod core;
 mod deadline;
 mod error;
+mod guard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod layer;
@@ -79,6 +80,10 @@ pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind
 pub use builder::{BuildError, SessionLayerBuilder};
 pub use deadline::Deadline;
 pub use error::{SessionError, SessionErrorKind};
+pub use guard::Refusal;
+pub use guard::next::local_path;
+pub use guard::require_login::{RequireLoginLayer, RequireLoginService};
+pub use guard::same_origin::{SameOriginLayer, SameOriginService};
 pub use layer::{SessionLayer, SessionService};
 pub use lazy::LazySession;
 pub use owners::{ListedSession, Sessions};

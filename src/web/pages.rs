@@ -5,10 +5,9 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, StatusCode};
+use lambda_session::Refusal;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
-
-use super::same_origin::Refusal;
 
 /// Without line breaks and indentation, each of which would be sent, and escaped, with every page. So a line has to end
 /// where CSS needs no space.
@@ -133,8 +132,8 @@ pub(crate) fn refused_login() -> Markup {
 /// See [`refused_login`].
 pub(crate) fn refused_logout(refusal: Refusal) -> Markup {
     let reason = match refusal {
-        Refusal::CrossOrigin => "Another site tried to log you out.",
         Refusal::Prefetch => "Your browser opened this page ahead of time.",
+        _ => "Another site tried to log you out.",
     };
     page(
         "You were not logged out",

@@ -1,13 +1,12 @@
-//! What holds for any bytes: forms and headers are read without a panic, and only as their formats say.
+//! What holds for any bytes: forms are read without a panic, and only as their format says.
 
 use form_urlencoded::byte_serialize;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::string::string_regex;
 
 use super::form::{self, FormError};
-use super::same_origin;
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -73,26 +72,5 @@ proptest! {
     fn any_content_type_is_a_form_or_not(value in text("\\PC{0,40}")) {
         let headers = HeaderMap::from_iter(HeaderValue::from_str(&value).map(|value| (header::CONTENT_TYPE, value)));
         prop_assert!(form::username(&headers, b"username=x").is_err() || value.to_lowercase().contains("urlencoded"));
-    }
-
-    #[test]
-    fn any_headers_are_same_origin_or_not(
-        site in prop::option::of(text("[a-z,-]{0,12}")),
-        origin in prop::option::of(text("(https?://)?[a-z.:@/0-9]{0,12}")),
-        host in prop::option::of(text("[a-z.:0-9]{0,8}")),
-    ) {
-        let named = [("sec-fetch-site", &site), ("origin", &origin), ("host", &host)];
-        let headers = named.into_iter().filter_map(|(name, value)| {
-            let value = HeaderValue::from_str(value.as_ref()?).ok()?;
-            Some((HeaderName::from_static(name), value))
-        });
-        let own = host.as_ref().map(|host| host.strip_suffix(":443").unwrap_or(host));
-        let own = own.filter(|host| !host.is_empty()).map(|host| format!("https://{host}"));
-        let expected = match (&site, &origin) {
-            (Some(site), _) => site == "same-origin" || site == "none",
-            (None, Some(origin)) => own.as_ref() == Some(origin),
-            (None, None) => true,
-        };
-        prop_assert_eq!(same_origin::check(&headers.collect(), true).is_ok(), expected);
     }
 }

@@ -1,0 +1,91 @@
+//! Guards: tower layers that answer a request before its handler sees it.
+
+pub(crate) mod next;
+pub(crate) mod require_login;
+pub(crate) mod same_origin;
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// What the guards' services return.
+type GuardFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+/// Why [`SameOriginLayer`](crate::SameOriginLayer) or [`RequireLoginLayer`](crate::RequireLoginLayer) refused a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A page of another origin sent it (OWASP CSRF Prevention Cheat Sheet, Fetch Metadata). 403.
+    CrossOrigin,
+    /// The browser fetched ahead of a click that may never come. 403.
+    Prefetch,
+    /// Nobody is logged in, and the request is no navigation that could go to the login page. 401.
+    NotLoggedIn,
+}
+
+impl Refusal {
+    /// The HTTP status that says so: 401 if nobody is logged in, 403 otherwise.
+    ///
+    /// ```
+    /// use lambda_session::Refusal;
+    ///
+    /// assert_eq!(Refusal::CrossOrigin.status(), 403);
+    /// ```
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::CrossOrigin | Self::Prefetch => StatusCode::FORBIDDEN,
+            Self::NotLoggedIn => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// The answer to the visitor: a short text with the [`status`](Self::status) that no cache keeps, and the refusal itself in the
+    /// extensions, where a middleware finds it that has a page for it.
+    ///
+    /// A 401 carries `WWW-Authenticate: Cookie`, because RFC 9110 (section 15.5.2) wants a challenge and no registered scheme
+    /// describes a login form. Browsers show no dialog for a scheme they do not know.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use lambda_session::Refusal;
+    ///
+    /// let mut response: Response<String> = Refusal::CrossOrigin.into_response();
+    /// // What a middleware does with it:
+    /// if let Some(refusal) = response.extensions().get::<Refusal>() {
+    ///     *response.body_mut() = format!("<h1>Not done: {refusal}</h1>");
+    /// }
+    /// assert_eq!(response.body(), "<h1>Not done: another site sent this request</h1>");
+    /// ```
+    #[must_use]
+    pub fn into_response<B: From<String>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(format!("{self}\n")));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, text);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self == Self::NotLoggedIn {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CrossOrigin => "another site sent this request",
+            Self::Prefetch => "the browser sent this request ahead of time",
+            Self::NotLoggedIn => "nobody is logged in",
+        })
+    }
+}
+
+impl Error for Refusal {}
+
+#[cfg(test)]
+mod tests;

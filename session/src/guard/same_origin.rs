@@ -1,0 +1,295 @@
+//! The same-origin rule, which keeps other sites' pages from acting as the visitor.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tower::{Layer, Service};
+
+use super::{GuardFuture, Refusal};
+
+/// Where browsers say that they fetch ahead: the Fetch Standard's name, and those before it.
+const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
+
+/// Refuses requests that would change something and come from another site's page, which prevents CSRF without tokens.
+///
+/// It checks every request whose method is not safe (RFC 9110, section 9.2.1: GET, HEAD, OPTIONS and TRACE are), and those of the
+/// paths that [`also`](Self::also) names. A refused one is answered by [`Refusal::into_response`]: 403, with the [`Refusal`] in the
+/// response's extensions.
+///
+/// The rule is that of Go's `net/http.CrossOriginProtection`. `Sec-Fetch-Site` decides where a browser sends it: `same-origin`
+/// and `none` (the address bar, a bookmark) pass. Without it, an `Origin` must be our own. With neither header the request
+/// passes, because programs send neither. What that leaves open: Safari before 16.4 sends neither on a GET, so another site's
+/// link can log its users out where a GET does that. It can not log them in, because every browser sends `Origin` with a form.
+/// A prefetch is refused, too: it would log out who only hovered over the link.
+///
+/// The session's cookie is `SameSite=Lax` already. This rule also covers a login, which needs no cookie; pages on other hosts of the
+/// same site; and a GET that changes something.
+///
+/// Put it outside [`SessionLayer`](crate::SessionLayer), so that a refusal costs no store call and never touches a session. See
+/// [`RequireLoginLayer`](crate::RequireLoginLayer) for all three together.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use http::{Request, Response};
+/// use lambda_session::SameOriginLayer;
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// async fn views(request: Request<String>) -> Result<Response<String>, Infallible> {
+///     Ok(Response::new("done".to_owned()))
+/// }
+///
+/// let service = SameOriginLayer::new().also("/logout").layer(service_fn(views));
+/// let from_elsewhere = Request::get("/logout").header("sec-fetch-site", "cross-site").body(String::new())?;
+/// assert_eq!(service.oneshot(from_elsewhere).await?.status(), 403);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SameOriginLayer {
+    secure: bool,
+    paths: Arc<Paths>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    also: Vec<String>,
+    except: Vec<String>,
+}
+
+/// Checks unsafe methods, over https.
+impl Default for SameOriginLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SameOriginLayer {
+    /// Checks unsafe methods on every path.
+    ///
+    /// ```
+    /// use lambda_session::SameOriginLayer;
+    ///
+    /// let same_origin = SameOriginLayer::new();
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            secure: true,
+            paths: Arc::default(),
+        }
+    }
+
+    /// Checks every method on `path`: one where a GET changes something, such as a link to `/logout`.
+    ///
+    /// `path` is compared with the request's as it was sent, whole and not decoded, so it has to be written as the router has it. In
+    /// a router that axum has nested, that is without the prefix. Behind an API Gateway stage `lambda_http` puts the stage into the
+    /// URI's path and leaves it out of the raw one: with the feature `lambda`, either is checked.
+    ///
+    /// # Panics
+    ///
+    /// `path` does not begin with `/`, so that no request has it.
+    ///
+    /// ```
+    /// # use lambda_session::SameOriginLayer;
+    /// let same_origin = SameOriginLayer::new().also("/logout");
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn also(mut self, path: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.paths).also.push(checked(path.into()));
+        self
+    }
+
+    /// Checks nothing on `path`, whatever [`also`](Self::also) says: a webhook, or the page to which an identity provider sends
+    /// its form (`response_mode=form_post`). What answers there must tell by itself who asks, by a signature or a `state`.
+    ///
+    /// `path` is compared as in [`also`](Self::also); where the URI's path and the raw one differ, both have to be exempt.
+    ///
+    /// # Panics
+    ///
+    /// `path` does not begin with `/`, so that no request has it.
+    ///
+    /// ```
+    /// # use lambda_session::SameOriginLayer;
+    /// let same_origin = SameOriginLayer::new().except("/webhooks/payment");
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn except(mut self, path: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.paths).except.push(checked(path.into()));
+        self
+    }
+
+    /// Whether our own origin is an https one. By default it is; `false` is for plain-http local runs.
+    ///
+    /// ```
+    /// # use lambda_session::SameOriginLayer;
+    /// let local = SameOriginLayer::new().secure(false);
+    /// ```
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// The rule by itself, for a view that renders its own refusal: checks `request` whatever its method and path are.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says why the request must not be carried out.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use lambda_session::{Refusal, SameOriginLayer};
+    ///
+    /// let same_origin = SameOriginLayer::new();
+    /// let ours = Request::get("/logout").header("sec-fetch-site", "same-origin").body(())?;
+    /// assert_eq!(same_origin.check(&ours), Ok(()));
+    /// let theirs = Request::get("/logout").header("sec-fetch-site", "cross-site").body(())?;
+    /// assert_eq!(same_origin.check(&theirs), Err(Refusal::CrossOrigin));
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let headers = request.headers();
+        if is_prefetch(headers) {
+            return Err(Refusal::Prefetch);
+        }
+        let ours = match (single(headers, "sec-fetch-site"), single(headers, "origin")) {
+            (Header::One(site), _) => site == "same-origin" || site == "none",
+            (Header::Absent, Header::One(origin)) => host(request).is_some_and(|host| self.is_own(origin, host)),
+            (Header::Absent, Header::Absent) => true,
+            (Header::Unclear, _) | (_, Header::Unclear) => false,
+        };
+        if ours { Ok(()) } else { Err(Refusal::CrossOrigin) }
+    }
+
+    /// Whether a request is one of those to check.
+    fn guards<B>(&self, request: &Request<B>) -> bool {
+        let paths = [Some(request.uri().path()), raw_path(request)];
+        let mut paths = paths.iter().flatten();
+        if paths
+            .clone()
+            .all(|path| self.paths.except.iter().any(|known| known == path))
+        {
+            return false;
+        }
+        !request.method().is_safe() || paths.any(|path| self.paths.also.iter().any(|known| known == path))
+    }
+
+    /// Whether `origin` is the one this request was sent to: scheme, host and port, as a browser serializes them (RFC 6454,
+    /// section 6.2), so without a default port.
+    fn is_own(&self, origin: &str, host: &str) -> bool {
+        let (scheme, default_port) = if self.secure {
+            ("https://", ":443")
+        } else {
+            ("http://", ":80")
+        };
+        let host = host.strip_suffix(default_port).unwrap_or(host);
+        !host.is_empty()
+            && origin
+                .strip_prefix(scheme)
+                .is_some_and(|ours| ours.eq_ignore_ascii_case(host))
+    }
+}
+
+/// A path that no request has would leave the one that was meant unguarded.
+#[track_caller]
+fn checked(path: String) -> String {
+    assert!(path.starts_with('/'), "a path begins with `/`, and {path:?} does not");
+    path
+}
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    PREFETCH
+        .iter()
+        .flat_map(|name| headers.get_all(*name))
+        .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
+}
+
+enum Header<'a> {
+    Absent,
+    One(&'a str),
+    /// Several, or not text.
+    Unclear,
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Header<'a> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next().map(HeaderValue::to_str), values.next()) {
+        (None, _) => Header::Absent,
+        (Some(Ok(value)), None) => Header::One(value),
+        _ => Header::Unclear,
+    }
+}
+
+/// The host and port that the request was sent to. HTTP/2 has them in the URI, and mostly no `Host`.
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    match single(request.headers(), "host") {
+        Header::One(host) => Some(host),
+        Header::Absent => request.uri().authority().map(http::uri::Authority::as_str),
+        Header::Unclear => None,
+    }
+}
+
+/// The path by which plain `lambda_http` handlers route: without the stage, and before dot segments are resolved.
+#[cfg(feature = "lambda")]
+fn raw_path<B>(request: &Request<B>) -> Option<&str> {
+    let raw = lambda_http::RequestExt::raw_http_path(request.extensions());
+    (!raw.is_empty()).then_some(raw)
+}
+
+#[cfg(not(feature = "lambda"))]
+fn raw_path<B>(_: &Request<B>) -> Option<&str> {
+    None
+}
+
+impl<S> Layer<S> for SameOriginLayer {
+    type Service = SameOriginService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SameOriginService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`SameOriginLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct SameOriginService<S> {
+    inner: S,
+    layer: SameOriginLayer,
+}
+
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SameOriginService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S::Future: Send + 'static,
+    S::Error: Send,
+    ResponseBody: From<String> + Send,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = GuardFuture<S::Response, S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        if self.layer.guards(&request)
+            && let Err(refusal) = self.layer.check(&request)
+        {
+            tracing::info!(event = "refused", "{refusal}");
+            return Box::pin(async move { Ok(refusal.into_response()) });
+        }
+        Box::pin(self.inner.call(request))
+    }
+}
+
+#[cfg(test)]
+mod tests;

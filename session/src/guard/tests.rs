@@ -1,0 +1,159 @@
+//! The three layers together, on axum and on plain `lambda_http`.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::middleware::map_response;
+use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE, VARY};
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::{Keys, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, SessionLayer, local_path};
+
+fn sessions() -> SessionLayer {
+    let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+    SessionLayer::builder(MemoryStore::default(), keys).build().unwrap()
+}
+
+/// Logs in, and goes on to where the form's `next`, which here is the whole body, says.
+async fn login(request: Request) -> axum::response::Response {
+    let session = LazySession::of(&request).unwrap().load().await.unwrap();
+    session.insert("username", "admin").unwrap();
+    let form = to_bytes(request.into_body(), 4096).await.unwrap();
+    let next = std::str::from_utf8(&form).ok().and_then(local_path).unwrap_or("/");
+    see_other(next)
+}
+
+async fn logout(request: Request) -> axum::response::Response {
+    LazySession::of(&request).unwrap().end();
+    see_other("/")
+}
+
+fn see_other(location: &str) -> axum::response::Response {
+    let response = Response::builder().status(303).header(LOCATION, location);
+    response.body(Body::empty()).unwrap()
+}
+
+/// What a middleware does that has a page of its own.
+async fn own_page(mut response: axum::response::Response) -> axum::response::Response {
+    if let Some(&refusal) = response.extensions().get::<Refusal>() {
+        *response.body_mut() = Body::from(format!("our page: {refusal}"));
+    }
+    response
+}
+
+fn app() -> Router {
+    let account = Router::new().route("/orders", get(async || "orders"));
+    let members = Router::new()
+        .route("/", get(async || "home"))
+        .nest("/account", account)
+        .layer(RequireLoginLayer::new("/login"));
+    Router::new()
+        .route("/login", get(async || "the form").post(login))
+        .route("/logout", get(logout))
+        .route("/hook", post(async || "noted"))
+        .merge(members)
+        .layer(sessions())
+        .layer(SameOriginLayer::new().also("/logout").except("/hook"))
+        .layer(map_response(own_page))
+}
+
+struct Answer {
+    status: u16,
+    location: String,
+    cookie: Option<String>,
+    text: String,
+}
+
+/// What a browser gets that asks from `site`.
+async fn visit(app: &Router, method: &str, uri: &str, site: &str, cookie: &str, body: &str) -> Answer {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("sec-fetch-mode", "navigate")
+        .header("sec-fetch-site", site)
+        .header(COOKIE, cookie)
+        .body(Body::from(body.to_owned()));
+    let answer = app.clone().oneshot(request.unwrap()).await.unwrap();
+    let text = |name| {
+        answer
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    let cookie = text(SET_COOKIE).map(|cookie| cookie.split(';').next().unwrap().to_owned());
+    let location = text(LOCATION).unwrap_or_default();
+    if answer.status() == 401 || location.starts_with("/login") {
+        let headers = (text(VARY), text(CACHE_CONTROL));
+        assert_eq!(headers, (Some("Cookie".to_owned()), Some("no-store".to_owned())));
+    }
+    let status = answer.status().as_u16();
+    let text = to_bytes(answer.into_body(), 4096).await.unwrap();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    Answer {
+        status,
+        location,
+        cookie,
+        text,
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_visitor_logs_in_on_the_way_and_other_sites_do_nothing() {
+    let app = app();
+    let sent = visit(&app, "GET", "/account/orders?page=2", "none", "", "").await;
+    assert_eq!(
+        (sent.status, sent.location.as_str()),
+        (303, "/login?next=/account/orders%3Fpage%3D2")
+    );
+    let form = visit(&app, "GET", &sent.location, "none", "", "").await;
+    assert_eq!((form.status, form.text.as_str()), (200, "the form"));
+
+    let theirs = visit(&app, "POST", "/login", "cross-site", "", "").await;
+    assert_eq!((theirs.status, theirs.cookie), (403, None));
+    assert_eq!(theirs.text, "our page: another site sent this request");
+
+    let led_away = visit(&app, "POST", "/login", "same-origin", "", "//evil.example").await;
+    assert_eq!((led_away.status, led_away.location.as_str()), (303, "/"));
+    let login = visit(&app, "POST", "/login", "same-origin", "", "/account/orders?page=2").await;
+    assert_eq!((login.status, login.location.as_str()), (303, "/account/orders?page=2"));
+    let cookie = login.cookie.unwrap();
+    let orders = visit(&app, "GET", &login.location, "same-origin", &cookie, "").await;
+    assert_eq!((orders.status, orders.text.as_str()), (200, "orders"));
+
+    let theirs = visit(&app, "GET", "/logout", "cross-site", &cookie, "").await;
+    assert_eq!((theirs.status, theirs.cookie), (403, None));
+    assert_eq!(visit(&app, "GET", "/", "cross-site", &cookie, "").await.text, "home");
+    let ours = visit(&app, "GET", "/logout", "same-origin", &cookie, "").await;
+    assert_eq!((ours.status, ours.location.as_str()), (303, "/"));
+    assert_eq!(visit(&app, "GET", "/", "same-origin", &cookie, "").await.status, 303);
+    assert_eq!(visit(&app, "POST", "/hook", "cross-site", "", "").await.text, "noted");
+
+    let lost_form = visit(&app, "POST", "/", "same-origin", "", "").await;
+    assert_eq!(
+        (lost_form.status, lost_form.text.as_str()),
+        (401, "our page: nobody is logged in")
+    );
+}
+
+#[cfg(feature = "lambda")]
+#[tokio::test(flavor = "current_thread")]
+async fn the_layers_go_around_a_plain_handler() {
+    use tower::ServiceBuilder;
+
+    let service = ServiceBuilder::new()
+        .layer(SameOriginLayer::new())
+        .layer(sessions())
+        .layer(RequireLoginLayer::new("/login"))
+        .service(crate::lambda::handler(async |_| Ok("a page")));
+    for (method, site, status) in [("GET", "none", 303), ("POST", "none", 401), ("POST", "cross-site", 403)] {
+        let request = http::Request::builder()
+            .method(method)
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-site", site)
+            .body(lambda_http::Body::Empty);
+        let answer = service.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{method} {site}");
+    }
+}
