@@ -39,8 +39,9 @@ const AT_ONCE: usize = 16;
 /// extractor; elsewhere, take it from [`SessionLayer::sessions`](crate::SessionLayer::sessions).
 ///
 /// Exact: when [`end_all`](Self::end_all) has returned, every session whose login was answered before it began is dead, and a login
-/// that is under way meanwhile is either in the next list or fails with 409. A list is one read and one for each session in it;
-/// a view of a page costs nothing more than before. Sessions from before their function called `login` are in no list.
+/// that is under way meanwhile is ended with them, fails with 409, or is in the next list. A list is one read and one for each
+/// session in it; a view of a page costs nothing more than before. Sessions from before their function called `login` are in no
+/// list. A login whose answer was lost is in the list until it has been idle for too long.
 ///
 /// ```
 /// use http::{Request, Response};

@@ -108,14 +108,19 @@ impl Save<'_> {
                 .await?;
         }
         let created = self.records.create(&id, &record).await?;
-        // Only this call's own earlier attempt can have taken the key, unless a list names it: then it may have been ended.
-        if created == WriteOutcome::ConditionFailed
-            && record.owner.is_some()
-            && !matches!(self.records.load(&id, self.at).await?, Load::Live(_))
-        {
-            return Err(SessionError::conflict());
+        if created == WriteOutcome::ConditionFailed {
+            self.check_listed(&id, &record).await?;
         }
         Ok((id, record))
+    }
+
+    /// After a write to a new record whose condition failed. Only this call's own earlier attempt can have made it fail, because
+    /// nobody else knows the key, unless a list names it: then the session may have been ended.
+    async fn check_listed(&self, id: &SessionId, record: &Record) -> Result<(), SessionError> {
+        if record.owner.is_some() && !matches!(self.records.load(id, self.at).await?, Load::Live(_)) {
+            return Err(SessionError::conflict());
+        }
+        Ok(())
     }
 
     /// Writes the edits over whatever other requests wrote meanwhile, or ends the session if that leaves it empty and it is
@@ -218,6 +223,8 @@ impl Save<'_> {
                         return Err(SessionError::conflict());
                     }
                     self.rewrite(&id, &mut new, &own).await?;
+                    // Whoever ended all of the owner's sessions may have ended both.
+                    self.check_listed(&id, &new).await?;
                     break;
                 }
             }
@@ -233,12 +240,8 @@ impl Save<'_> {
         }
         let next = record.changed(&changes, &random::write_token()?, self.at);
         let updated = self.records.update(id, &next, &changes, self.at).await?;
-        // Only this call's own earlier attempt can have changed it, unless a list names it: then it may have been ended.
-        if updated == WriteOutcome::ConditionFailed
-            && record.owner.is_some()
-            && !matches!(self.records.load(id, self.at).await?, Load::Live(_))
-        {
-            return Err(SessionError::conflict());
+        if updated == WriteOutcome::ConditionFailed {
+            self.check_listed(id, record).await?;
         }
         *record = next;
         Ok(())

@@ -186,10 +186,10 @@ impl Store for DynamoDbStore {
     /// None after the first conflict, then full jitter:
     /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
     fn pause(&self, conflicts: u32) -> Duration {
-        if conflicts < 2 {
+        if conflicts == 0 {
             return Duration::ZERO;
         }
-        let longest = FIRST_PAUSE.saturating_mul(1 << (conflicts - 2).min(6));
+        let longest = FIRST_PAUSE.saturating_mul(1 << (conflicts - 1).min(4));
         longest.mul_f64(random::fraction())
     }
 
@@ -243,7 +243,7 @@ impl Store for DynamoDbStore {
 }
 
 /// The longest pause after a write's second conflict. It doubles with each further one, six times.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// One attempt instead of several.
 fn once() -> Builder {

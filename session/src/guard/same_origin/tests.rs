@@ -107,8 +107,11 @@ fn without_a_host_header_the_authority_is_ours() {
         );
     }
     let other_host = [own[0], ("host", "other.example")];
-    let refused = rule.check(&request("POST", "https://app.example/login", &other_host));
-    assert_eq!(refused, Err(Refusal::CrossOrigin));
+    let two_hosts = [own[0], ("host", "app.example"), ("host", "other.example")];
+    for headers in [&other_host[..], &two_hosts] {
+        let refused = rule.check(&request("POST", "https://app.example/login", headers));
+        assert_eq!(refused, Err(Refusal::CrossOrigin), "{headers:?}");
+    }
 }
 
 #[test]

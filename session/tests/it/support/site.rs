@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
 use lambda_session::{
-    Keys, LazySession, Session, SessionError, SessionLayer, SessionLayerBuilder, SessionService, Store, ValueError,
+    Keys, LazySession, Session, SessionError, SessionLayer, SessionLayerBuilder, SessionService, Sessions, Store,
+    ValueError,
 };
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -43,6 +44,8 @@ pub(crate) struct Answer {
     pub(crate) cookie: Option<String>,
     /// The variables as the view found them, as `name=value` in order.
     pub(crate) body: String,
+    /// The cookie's `Max-Age`, if it has one.
+    pub(crate) max_age: Option<u64>,
     /// As the layer counts them.
     pub(crate) store_calls: Option<u32>,
     retry_after: bool,
@@ -99,13 +102,13 @@ impl Answer {
     fn new(response: Response<String>) -> Self {
         let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().collect();
         assert!(cookies.len() <= 1, "{cookies:?}");
-        let cookie = cookies.first().map(|value| {
-            let value = value.to_str().expect("a cookie in ASCII");
-            value.split(';').next().unwrap_or_default().to_owned()
-        });
+        let sent = cookies.first().map(|value| value.to_str().expect("a cookie in ASCII"));
+        let cookie = sent.map(|sent| sent.split(';').next().unwrap_or_default().to_owned());
+        let max_age = sent.and_then(|sent| sent.split("; Max-Age=").nth(1)?.parse().ok());
         Self {
             status: response.status().as_u16(),
             cookie,
+            max_age,
             store_calls: response.extensions().get().map(LazySession::store_calls),
             retry_after: response.headers().contains_key(header::RETRY_AFTER),
             body: response.into_body(),
@@ -191,8 +194,76 @@ async fn view(request: &Request<String>) -> Result<String, Refusal> {
     let session = lazy.load().await?;
     let found = shown(&session);
     let query = request.uri().query().unwrap_or_default();
+    if let Some(told) = tell(request, &session, query).await? {
+        return Ok(told);
+    }
     act(&session, request.uri().path(), query)?;
     Ok(found)
+}
+
+/// Views that ask the store while they run, and answer with what it told them.
+async fn tell(request: &Request<String>, session: &Session, query: &str) -> Result<Option<String>, Refusal> {
+    let (name, value) = query.split_once('=').unwrap_or((query, ""));
+    let told = match request.uri().path() {
+        "/flashes" => session.take_flashes().await?.join(","),
+        "/save" => {
+            session.insert(name, value)?;
+            session.save().await?;
+            String::new()
+        }
+        // What is done after a save in the middle.
+        "/save-and-set" => {
+            session.insert(name, value)?;
+            session.save().await?;
+            session.increment("after", 1)?;
+            shown(session)
+        }
+        // A view that goes on though its save failed.
+        "/save-and-ignore" => {
+            session.insert(name, value)?;
+            let saved = session.save().await;
+            let late = session.insert("after", "late");
+            format!("{} {}", saved.is_ok(), late.is_ok())
+        }
+        "/login-and-save" => {
+            session.login(name)?;
+            session.save().await?;
+            session.handle().expect("it is saved")
+        }
+        "/save-and-end" => {
+            session.insert(name, value)?;
+            session.save().await?;
+            session.end();
+            String::new()
+        }
+        "/handle" => format!(
+            "{:?} {:?} {:?}",
+            session.handle(),
+            session.created_at(),
+            session.expires_at()
+        ),
+        "/owner" => session.owner().unwrap_or_default(),
+        "/sessions" => {
+            let listed = Sessions::of(request)?.list(name).await?;
+            let lines = listed.into_iter().map(|listed| {
+                let label = listed.label.unwrap_or_default();
+                let current = if listed.current { "*" } else { "" };
+                format!("{label}{current} {} {}", listed.handle, listed.last_seen)
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        "/end-one" => Sessions::of(request)?.end(name, value).await?.to_string(),
+        "/end-all" => {
+            Sessions::of(request)?.end_all(name).await?;
+            String::new()
+        }
+        "/end-others" => {
+            Sessions::of(request)?.end_others(session).await?;
+            String::new()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(told))
 }
 
 fn shown(session: &Session) -> String {
@@ -211,7 +282,7 @@ fn shown(session: &Session) -> String {
     pairs.collect::<Vec<_>>().join(" ")
 }
 
-fn act(session: &Session, path: &str, query: &str) -> Result<(), ValueError> {
+fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
     let (name, value) = query.split_once('=').unwrap_or((query, ""));
     match path {
         "/login" => {
@@ -247,6 +318,17 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), ValueError> {
         }
         "/pop" => drop(session.pop::<String>(name)?),
         "/clear" => session.clear(),
+        "/log-in" if value.is_empty() => session.login(name)?,
+        "/log-in" => session.login_from(name, value)?,
+        "/remember" => {
+            session.remember(Duration::from_secs(value.parse().unwrap_or_default()));
+            session.login(name)?;
+        }
+        "/flash" => session.flash(name)?,
+        "/goodbye" => {
+            session.end();
+            session.flash(name)?;
+        }
         "/end" => session.end(),
         // A view that takes its time between reading and writing.
         "/slow" => wait(name.parse().unwrap_or_default()),

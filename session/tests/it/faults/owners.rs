@@ -1,0 +1,393 @@
+//! Whose sessions there are, with everything going on at once.
+
+use dev::proxy::{Fault, Gate};
+use lambda_session::DynamoDbStore;
+
+use super::World;
+use crate::support::own_table::Item;
+use crate::support::site::{Answer, IDLE, LIFETIME, Site, keys, layer, now, wait};
+
+/// The labels of admin's sessions, with a star behind the one that asks.
+async fn labels(site: &Site, cookie: Option<&str>) -> Vec<String> {
+    let listed = site.visit("/sessions?admin", cookie).await;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    let labels = listed.body.lines().filter_map(|line| line.split(' ').next());
+    labels.map(str::to_owned).collect()
+}
+
+async fn handle(site: &Site, label: &str) -> String {
+    let listed = site.visit("/sessions?admin", None).await.body;
+    let line = listed
+        .lines()
+        .find(|line| line.starts_with(&format!("{label} ")))
+        .expect("it is listed");
+    line.split(' ').nth(1).expect("a handle").to_owned()
+}
+
+async fn log_in(site: &Site, label: &str, cookie: Option<&str>) -> String {
+    site.visit(&format!("/log-in?admin={label}"), cookie).await.issued()
+}
+
+async fn owner(site: &Site, cookie: &str) -> String {
+    let answer = site.visit("/owner", Some(cookie)).await;
+    answer.assert_done();
+    answer.body
+}
+
+/// The owner's list as it is in the table.
+async fn list_item(world: &World) -> Item {
+    let mut items = world.table.items().await;
+    items.retain(|item| !item.contains_key("created_at") && !item.contains_key("ended"));
+    assert_eq!(items.len(), 1, "{items:?}");
+    items.remove(0)
+}
+
+#[tokio::test]
+async fn a_login_costs_one_write_more_and_a_view_nothing() {
+    let world = World::new().await;
+    let site = world.site();
+    let (answer, calls) = world.cost(site.visit("/log-in?admin", None)).await;
+    assert_eq!(calls, ["UpdateItem", "PutItem"]);
+    let cookie = answer.issued();
+    let (_, calls) = world.cost(site.visit("/", Some(&cookie))).await;
+    assert_eq!(calls, ["GetItem"]);
+    let (answer, calls) = world.cost(site.visit("/log-in?admin", Some(&cookie))).await;
+    assert_eq!(calls, ["GetItem", "UpdateItem", "PutItem", "UpdateItem"]);
+    let (_, calls) = world.cost(site.visit("/logout", answer.cookie.as_deref())).await;
+    assert_eq!(calls, ["UpdateItem"]);
+}
+
+#[tokio::test]
+async fn a_list_shows_what_is_alive_newest_first_and_which_one_asks() {
+    let world = World::new().await;
+    let site = world.site();
+    let phone = log_in(&site, "phone", None).await;
+    wait(1);
+    let laptop = log_in(&site, "laptop", None).await;
+    wait(1);
+    site.visit("/log-in?other=elsewhere", None).await.issued();
+    assert_eq!(labels(&site, Some(&phone)).await, ["laptop", "phone*"]);
+    site.visit("/logout", Some(&phone)).await.assert_logged_out();
+    assert_eq!(labels(&site, Some(&laptop)).await, ["laptop*"]);
+    // A login over a session ends that one.
+    let renewed = log_in(&site, "renewed", Some(&laptop)).await;
+    assert_eq!(labels(&site, None).await, ["renewed"]);
+    wait(IDLE);
+    assert_eq!(owner(&site, &renewed).await, "");
+    assert!(labels(&site, None).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_is_last_seen_when_its_expiry_moved() {
+    let world = World::new().await;
+    let site = world.site();
+    for login in ["/log-in?admin".to_owned(), format!("/remember?admin={}", 2 * LIFETIME)] {
+        let cookie = site.visit(&login, None).await.issued();
+        wait(IDLE / 10 - 1);
+        site.visit("/", Some(&cookie)).await.assert_done();
+        let seen = |listed: Answer| {
+            listed
+                .body
+                .lines()
+                .next()
+                .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        };
+        assert_eq!(
+            seen(site.visit("/sessions?admin", None).await),
+            Some(now() - (IDLE / 10 - 1)),
+            "{login}"
+        );
+        wait(1);
+        site.visit("/", Some(&cookie)).await.assert_done();
+        assert_eq!(seen(site.visit("/sessions?admin", None).await), Some(now()), "{login}");
+        wait(1);
+    }
+}
+
+#[tokio::test]
+async fn one_is_ended_and_nobody_else_s() {
+    let world = World::new().await;
+    let site = world.site();
+    let (phone, laptop) = (log_in(&site, "phone", None).await, log_in(&site, "laptop", None).await);
+    let handle = handle(&site, "phone").await;
+    for (other, not) in [
+        ("other", handle.as_str()),
+        ("admin", "nothing"),
+        ("admin", "expires_at"),
+        ("admin", "id"),
+    ] {
+        let answer = site.visit(&format!("/end-one?{other}={not}"), None).await;
+        assert_eq!(answer.body, "false", "{other} {not}");
+    }
+    assert_eq!(owner(&site, &phone).await, "admin");
+    assert_eq!(
+        site.visit(&format!("/end-one?admin={handle}"), Some(&laptop))
+            .await
+            .body,
+        "true"
+    );
+    assert_eq!(
+        (owner(&site, &phone).await, owner(&site, &laptop).await),
+        (String::new(), "admin".to_owned())
+    );
+    assert_eq!(
+        site.visit(&format!("/end-one?admin={handle}"), None).await.body,
+        "false",
+        "it has ended"
+    );
+    assert_eq!(labels(&site, Some(&laptop)).await, ["laptop*"]);
+}
+
+#[tokio::test]
+async fn all_or_all_others_are_ended() {
+    let world = World::new().await;
+    let site = world.site();
+    let mut cookies = Vec::new();
+    for _ in 0..3 {
+        cookies.push(log_in(&site, "one", None).await);
+    }
+    let other = site.visit("/log-in?other", None).await.issued();
+    site.visit("/end-others", Some(&cookies[1])).await.assert_done();
+    for (n, cookie) in cookies.iter().enumerate() {
+        assert_eq!(owner(&site, cookie).await == "admin", n == 1, "{n}");
+    }
+    site.visit("/end-all?admin", Some(&cookies[1])).await.assert_done();
+    assert_eq!(owner(&site, &cookies[1]).await, "");
+    assert_eq!(owner(&site, &other).await, "other");
+    site.visit("/end-others", None).await.assert_done();
+}
+
+/// Between each two steps of a login: it fails, or is in the next list.
+#[tokio::test]
+async fn a_login_that_all_are_ended_under_fails_or_is_in_the_next_list() {
+    for (operation, nth, expected) in [
+        // Before the list knows of it: a login after all were ended.
+        ("UpdateItem", 0, 200),
+        // It is in the list, and its record does not stand.
+        ("PutItem", 0, 409),
+    ] {
+        let world = World::new().await;
+        let site = world.site();
+        let gate = nth_call(&world, operation, nth);
+        let login = site.start("/log-in?admin=late", None);
+        gate.arrived().await;
+        world.site().visit("/end-all?admin", None).await.assert_done();
+        gate.release();
+        let answer = login.await.expect("an answer");
+        if expected == 200 {
+            let cookie = answer.issued();
+            assert_eq!(labels(&site, Some(&cookie)).await, ["late*"]);
+        } else {
+            answer.assert_refused(expected);
+            assert!(labels(&site, None).await.is_empty());
+        }
+    }
+}
+
+/// Between each two steps of a login over a session of the same owner, which ends with all others.
+#[tokio::test]
+async fn a_login_over_a_session_that_all_are_ended_under_fails_or_is_in_the_next_list() {
+    for (path, operation, nth) in [
+        ("/log-in?admin=late", "UpdateItem", 0),
+        ("/log-in?admin=late", "PutItem", 0),
+        ("/log-in?admin=late", "UpdateItem", 1),
+        ("/renew?theme=dark", "UpdateItem", 0),
+        ("/renew?theme=dark", "PutItem", 0),
+        ("/renew?theme=dark", "UpdateItem", 1),
+    ] {
+        let world = World::new().await;
+        let site = world.site();
+        let old = log_in(&site, "old", None).await;
+        let gate = nth_call(&world, operation, nth);
+        let login = site.start(path, Some(&old));
+        gate.arrived().await;
+        world.site().visit("/end-all?admin", None).await.assert_done();
+        gate.release();
+        let answer = login.await.expect("an answer");
+        let listed = labels(&site, None).await;
+        let case = format!("{path} {operation} {nth}: {answer:?} {listed:?}");
+        assert_eq!(owner(&site, &old).await, "", "{case}");
+        if answer.status == 409 {
+            assert!(listed.is_empty() && answer.cookie.is_none(), "{case}");
+        } else {
+            // Only a login by its owner, who has shown who he is, gets through.
+            assert!(path.starts_with("/log-in"), "{case}");
+            assert_eq!(listed, ["late"], "{case}");
+            assert_eq!(owner(&site, &answer.issued()).await, "admin", "{case}");
+        }
+    }
+}
+
+/// Whoever ends all reads the list while the session is renewed: the new one is followed.
+#[tokio::test]
+async fn a_session_that_is_renewed_while_all_are_ended_is_ended_too() {
+    let world = World::new().await;
+    let site = world.site();
+    let old = log_in(&site, "old", None).await;
+    let gate = world.proxy.hold("UpdateItem");
+    let ending = site.start("/end-all?admin", None);
+    gate.arrived().await;
+    let new = world.site().visit("/renew?theme=dark", Some(&old)).await.issued();
+    assert_eq!(owner(&site, &new).await, "admin");
+    gate.release();
+    ending.await.expect("an answer").assert_done();
+    assert_eq!(owner(&site, &new).await, "");
+    assert!(labels(&site, None).await.is_empty());
+}
+
+/// Another person's login in the same browser is not.
+#[tokio::test]
+async fn another_owner_s_login_over_the_session_is_not_ended_with_it() {
+    let world = World::new().await;
+    let site = world.site();
+    let old = log_in(&site, "old", None).await;
+    let gate = world.proxy.hold("UpdateItem");
+    let ending = site.start("/end-all?admin", None);
+    gate.arrived().await;
+    let new = world.site().visit("/log-in?other", Some(&old)).await.issued();
+    gate.release();
+    ending.await.expect("an answer").assert_done();
+    assert_eq!(owner(&site, &new).await, "other");
+}
+
+/// The first call of this operation so many calls of it later.
+fn nth_call(world: &World, operation: &'static str, nth: usize) -> Gate {
+    for _ in 0..nth {
+        world.proxy.once(operation, Fault::Pass);
+    }
+    world.proxy.hold(operation)
+}
+
+#[tokio::test]
+async fn lost_replies_and_late_duplicates_of_each_step_change_nothing() {
+    for (operation, nth) in [("UpdateItem", 0), ("PutItem", 0), ("UpdateItem", 1)] {
+        let world = World::new().await;
+        let site = world.site();
+        let old = log_in(&site, "old", None).await;
+        let mut seen = 0;
+        world.proxy.rule(move |call| {
+            if call.operation != operation {
+                return Fault::Pass;
+            }
+            seen += 1;
+            if seen == nth + 1 { Fault::DropReply } else { Fault::Pass }
+        });
+        let new = log_in(&site, "new", Some(&old)).await;
+        assert_eq!(labels(&site, Some(&new)).await, ["new*"], "{operation} {nth}");
+        world.proxy.pass_everything();
+        site.visit("/end-all?admin", None).await.assert_done();
+        assert_eq!(owner(&site, &new).await, "", "{operation} {nth}");
+    }
+    for operation in ["UpdateItem", "PutItem"] {
+        let world = World::new().await;
+        let site = world.site();
+        let late = world.proxy.deliver_late(operation);
+        let cookie = log_in(&site, "late", None).await;
+        site.visit("/end-all?admin", None).await.assert_done();
+        late.release();
+        late.delivered().await;
+        assert_eq!(owner(&site, &cookie).await, "", "{operation}");
+        assert!(labels(&site, None).await.is_empty(), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_dies_after_any_step_leaves_nothing_that_a_list_shows_or_that_stays() {
+    for (operation, nth) in [("UpdateItem", 0), ("PutItem", 0)] {
+        let world = World::new().await;
+        let site = world.site();
+        let gate = nth_call(&world, operation, nth);
+        let login = site.start("/log-in?admin=dead", None);
+        gate.arrived().await;
+        login.abort();
+        assert!(login.await.is_err(), "it died, and the call never arrives");
+        assert!(labels(&site, None).await.is_empty(), "{operation}");
+        // When nothing can be under way any more, the entry goes.
+        wait(60 * 60 + 1);
+        log_in(&site, "alive", None).await;
+        assert_eq!(labels(&site, None).await, ["alive"]);
+        let item = list_item(&world).await;
+        assert_eq!(item.len(), 3, "id, expires_at and one session: {item:?}");
+    }
+}
+
+/// An instance whose clock is ahead sees sessions as expired that are alive to the others: they stay in the list.
+#[tokio::test]
+async fn clocks_that_differ_by_seconds_strike_nobody() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = log_in(&site, "one", None).await;
+    let start = now();
+    let ahead = world.site_with_clock(move || start + IDLE + 5);
+    assert!(labels(&ahead, None).await.is_empty());
+    assert_eq!(labels(&site, Some(&cookie)).await, ["one*"]);
+    let behind = world.site_with_clock(move || start - 5);
+    behind.visit("/end-all?admin", None).await.assert_done();
+    assert_eq!(owner(&site, &cookie).await, "");
+}
+
+fn at_most(store: DynamoDbStore, most: usize) -> Site {
+    Site::of(layer(store, keys()).clock(now).max_sessions_per_owner(most))
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_the_oldest_ends() {
+    let world = World::new().await;
+    let site = at_most(world.store(), 2);
+    let mut cookies = Vec::new();
+    for label in ["a", "b", "c"] {
+        cookies.push(log_in(&site, label, None).await);
+        wait(1);
+    }
+    assert_eq!(labels(&site, None).await, ["c", "b"]);
+    assert_eq!(owner(&site, &cookies[0]).await, "");
+    // What has ended does not count, and what is replaced does not either.
+    site.visit("/logout", Some(&cookies[2])).await.assert_logged_out();
+    let d = log_in(&site, "d", None).await;
+    assert_eq!(labels(&site, None).await, ["d", "b"]);
+    wait(1);
+    log_in(&site, "e", Some(&d)).await;
+    assert_eq!(labels(&site, None).await, ["e", "b"]);
+}
+
+#[tokio::test]
+async fn two_logins_at_once_are_not_two_where_one_is_allowed() {
+    let world = World::new().await;
+    let site = at_most(world.store(), 1);
+    let gate = world.proxy.hold("PutItem");
+    let first = site.start("/log-in?admin=first", None);
+    gate.arrived().await;
+    wait(1);
+    let second = at_most(world.store(), 1).visit("/log-in?admin=second", None).await;
+    gate.release();
+    first.await.expect("an answer").assert_refused(409);
+    let second = second.issued();
+    assert_eq!(labels(&site, Some(&second)).await, ["second*"]);
+}
+
+#[tokio::test]
+async fn many_logins_of_one_owner_leave_a_list_of_those_that_are_alive() {
+    let world = World::new().await;
+    let site = world.site();
+    for n in 0..40 {
+        let cookie = log_in(&site, "one", None).await;
+        if n % 4 != 0 {
+            site.visit("/logout", Some(&cookie)).await.assert_logged_out();
+        }
+    }
+    // The 32nd looked at the list.
+    let item = list_item(&world).await;
+    assert_eq!(item.len(), 2 + 8 + 9, "{}", item.len());
+    assert_eq!(labels(&site, None).await.len(), 10);
+    assert_eq!(list_item(&world).await.len(), 2 + 10);
+}
+
+#[tokio::test]
+async fn an_owner_or_label_that_cannot_be_kept_is_an_error() {
+    let world = World::new().await;
+    let site = world.site();
+    for query in [String::new(), "x".repeat(1_025), format!("admin={}", "x".repeat(257))] {
+        site.visit(&format!("/log-in?{query}"), None).await.assert_refused(500);
+    }
+    assert!(world.table.items().await.is_empty());
+}
