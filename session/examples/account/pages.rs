@@ -64,11 +64,12 @@ impl Home {
                     p #mistake .mistake role="alert" { (mistake) }
                 }
                 label for="username" { "Username" }
-                input #username name="username" value=[typed] required autofocus
+                input #username name="username" value=[typed] required autofocus[mistake.is_none()]
                     autocomplete="username" autocapitalize="none" spellcheck="false"
                     aria-invalid=[mistake.map(|_| "true")] aria-describedby=[mistake.map(|_| "mistake")];
                 label for="password" { "Password" }
-                input #password name="password" type="password" required autocomplete="current-password"
+                input #password name="password" type="password" required autofocus[mistake.is_some()]
+                    autocomplete="current-password"
                     aria-invalid=[mistake.map(|_| "true")] aria-describedby=[mistake.map(|_| "mistake")];
                 label for="label" { "Name of this device " small { "(optional)" } }
                 input #label name="label" maxlength="60" autocomplete="off" placeholder="such as “Laptop at home”";
@@ -235,13 +236,13 @@ input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid var(--line);
 button,.button{display:block;border-color:#0000;background:var(--lead);color:var(--card);font-weight:600;text-align:center;text-decoration:none;cursor:pointer}
 button:hover,.button:hover{opacity:.9}
 .quiet{border-color:var(--line);background:none;color:inherit}
-.login,.next{margin-top:1.75rem}
+.login,.next,.row{margin-top:1.75rem}
 .login button{margin-top:1.5rem}
 .check{display:flex;gap:.6rem;align-items:center;font-weight:400}
 .check input{width:1.15rem;height:1.15rem;margin:0;accent-color:var(--lead)}
 .next{display:grid;gap:.75rem}
 .next>a:not(.button){padding:.4rem;color:var(--lead);text-align:center}
-.flash{padding:.6rem 1rem;border-radius:.6rem;background:var(--tint)}
+.flash{margin-top:1.25rem;padding:.6rem 1rem;border-radius:.6rem;background:var(--tint)}
 .mistake{margin:0;color:var(--bad)}
 [aria-invalid]{border-color:var(--bad)}
 .visits,.row>div,li{display:flex;gap:.75rem;align-items:center;justify-content:space-between}

@@ -1,7 +1,7 @@
 //! The example's pages, as two people with Chromium see them.
 
 use dev::PATIENCE;
-use dev::browser::in_browser;
+use dev::browser::{command, in_browser};
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
@@ -13,6 +13,24 @@ async fn picture(client: &Client, name: &str) {
         let png = client.screenshot().await.expect("a picture");
         std::fs::write(std::path::Path::new(&folder).join(format!("account-{name}.png")), png).expect("a file");
     }
+}
+
+/// Dark and narrow: WCAG 2.2, 1.4.10 wants 320 pixels.
+async fn be_a_phone(client: &Client) {
+    let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+    command(client, "Emulation.setEmulatedMedia", media).await;
+    let size = json!({ "width": 320, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+    command(client, "Emulation.setDeviceMetricsOverride", size).await;
+}
+
+/// Nothing has to be scrolled sideways.
+async fn assert_fits(client: &Client, name: &str) {
+    picture(client, name).await;
+    let overflow = run(client, "return document.documentElement.scrollWidth - innerWidth").await;
+    assert!(
+        overflow.as_i64().is_some_and(|pixels| pixels <= 0),
+        "{name}: {overflow}"
+    );
 }
 
 async fn run(client: &Client, script: &str) -> Value {
@@ -51,8 +69,14 @@ async fn one_browser_logs_the_other_out() {
     const NAME: &str = "one_browser_logs_the_other_out";
     let site = Site::server(None).await;
     let address = site.address().to_owned();
-    in_browser(NAME, &[], |first| async move {
-        in_browser(NAME, &[], |second| async move { walk(&first, &second, &address).await }).await;
+    let large = ["--window-size=1000,1100"];
+    in_browser(NAME, &large, |first| async move {
+        in_browser(
+            NAME,
+            &large,
+            |second| async move { walk(&first, &second, &address).await },
+        )
+        .await;
     })
     .await;
 }
@@ -75,7 +99,8 @@ async fn walk(first: &Client, second: &Client, address: &str) {
     fill(first, "password", "wrong").await;
     press(first, "Log in").await;
     assert_shown(first, "p", "The username or the password is wrong.").await;
-    assert_eq!(run(first, "return document.activeElement.value").await, json!("alice"));
+    let kept = "return [document.activeElement.id, document.activeElement.value, username.value]";
+    assert_eq!(run(first, kept).await, json!(["password", "", "alice"]));
     picture(first, "mistake").await;
     log_in(first, address, "").await;
     assert_shown(first, "output", "1").await;
@@ -90,7 +115,12 @@ async fn walk(first: &Client, second: &Client, address: &str) {
     assert_shown(first, "output", "2").await;
     assert!(!first.source().await.expect("a page").contains("milk"));
 
+    be_a_phone(second).await;
     log_in(second, address, "Phone").await;
+    assert_fits(second, "phone").await;
+    press(second, "Your devices").await;
+    assert_shown(second, "h1", "Your devices").await;
+    assert_fits(second, "phone-devices").await;
     press(first, "Your devices").await;
     assert_shown(first, "h1", "Your devices").await;
     assert_shown(first, "strong", "Chrome on Linux").await;
@@ -101,8 +131,14 @@ async fn walk(first: &Client, second: &Client, address: &str) {
     assert!(!first.source().await.expect("a page").contains("Phone"));
     picture(first, "ended").await;
 
+    // The page that the second browser had open is of no use to it any more.
+    press(second, "Log out Chrome on Linux").await;
+    assert_shown(second, "p", "Please log in first.").await;
+    assert_shown(first, "h1", "Your devices").await;
+    second.goto(address).await.expect("the start page");
     second.refresh().await.expect("the same page");
     assert_shown(second, "h1", "You are not logged in").await;
+    assert_fits(second, "phone-login").await;
     first.goto(&format!("{address}/elsewhere")).await.expect("a page");
     assert_shown(first, "h1", "Not found").await;
     picture(first, "problem").await;
