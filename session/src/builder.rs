@@ -33,6 +33,7 @@ impl SessionLayer {
             timeouts: Timeouts::default(),
             clock: Arc::new(system_clock),
             per_owner: None,
+            sealed: false,
         }
     }
 }
@@ -47,6 +48,7 @@ pub struct SessionLayerBuilder {
     timeouts: Timeouts,
     clock: Clock,
     per_owner: Option<usize>,
+    sealed: bool,
 }
 
 /// `Debug` omits the keys.
@@ -143,6 +145,29 @@ impl SessionLayerBuilder {
         self
     }
 
+    /// Whether variables are stored encrypted, under a key that only the visitor's cookie gives: not unless set.
+    ///
+    /// Who reads the table, a backup of it or its stream then learns how many variables a session has, their names and sizes, the
+    /// session's times and its label, but no value and no owner's name. Who guesses an owner's name can tell whether that
+    /// owner has sessions, because the list's key is its hash. The function's configuration and its log help no further: the key
+    /// is neither there nor in the secret key. Who has a visitor's cookie and the table has that visitor's session, as he would
+    /// with the cookie and the site. An attacker inside the running function sees what passes through it.
+    ///
+    /// Sessions from before are sealed when they are next written. Sealed ones stay so and are read, whatever is set here. A sealed
+    /// value takes 40 bytes more, and counts so.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).sealed(true).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "sealed")]
+    pub fn sealed(mut self, sealed: bool) -> Self {
+        self.sealed = sealed;
+        self
+    }
+
     /// The cookie's name. By default `__Host-session`, or `session` when not secure.
     ///
     /// ```
@@ -226,6 +251,7 @@ impl SessionLayerBuilder {
             timeouts: self.timeouts,
             clock: self.clock,
             per_owner: self.per_owner,
+            sealed: self.sealed,
         })
     }
 }

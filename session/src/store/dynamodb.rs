@@ -169,8 +169,8 @@ impl Store for DynamoDbStore {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
     fn limits(&self) -> Limits {
         Limits {
-            // An item may have 400 KB. What is left over is for the record's other attributes.
-            bytes: 400 * 1024 - 1024,
+            // An item may have 400 KB. What is left over is for the record's other attributes: a sealed owner has the most.
+            bytes: 400 * 1024 - 4 * 1024,
             name_bytes: 65_535,
             // 32 levels, less the map that holds all variables and the innermost value.
             depth: 30,
