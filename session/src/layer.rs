@@ -118,7 +118,7 @@ where
             let mut response = response.await?;
             match session.save().await {
                 Ok(CookieAction::Keep) => {}
-                Ok(CookieAction::Issue(id)) => set_cookie(&mut response, cookie.issue(&id)),
+                Ok(CookieAction::Issue(id)) => set_cookie(&mut response, cookie.issue(&id, None)),
                 Ok(CookieAction::Clear) => set_cookie(&mut response, cookie.clear()),
                 Err(error) => response = error.into_response(),
             }

@@ -68,6 +68,7 @@ mod store;
 pub mod testing;
 
 pub use crate::core::changes::Changes;
+pub use crate::core::cookie::attributes::SameSite;
 pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::RecordKey;
 pub use crate::core::limits::Limits;
