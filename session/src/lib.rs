@@ -41,7 +41,7 @@
 //!
 //! One request, in reading order:
 //!
-//! 1. [`SessionLayer`] (`layer`, made by `builder`) checks the signatures of the request's cookies (`core/cookie`, `core/id`).
+//! 1. [`SessionLayer`] (`layer`, made by `builder`, perhaps from the `environment`) checks the signatures of the request's cookies (`core/cookie`, `core/id`).
 //! 2. The handler asks [`LazySession`] (`lazy`) for the session. Only now it is loaded: one [`Store`] call, within the request's
 //!    `deadline`.
 //! 3. The handler reads and changes the [`Session`] (`session`), which keeps what was done to it (`core/state`, `core/changes`;
@@ -55,6 +55,7 @@ mod axum;
 mod builder;
 mod core;
 mod deadline;
+mod environment;
 mod error;
 #[cfg(feature = "lambda")]
 pub mod lambda;
@@ -76,11 +77,12 @@ pub use crate::core::record::{Moment, Record, WriteToken};
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use builder::{BuildError, SessionLayerBuilder};
 pub use deadline::Deadline;
+pub use environment::EnvironmentError;
 pub use error::{SessionError, SessionErrorKind};
 pub use layer::{SessionLayer, SessionService};
 pub use lazy::LazySession;
 pub use session::Session;
 #[cfg(feature = "dynamodb")]
-pub use store::dynamodb::{DynamoDbStore, EnvironmentError};
+pub use store::dynamodb::DynamoDbStore;
 pub use store::memory::MemoryStore;
 pub use store::{Load, Slide, Store, StoreError, StoreErrorKind, StoreFuture, WriteOutcome};
