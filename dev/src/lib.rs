@@ -11,12 +11,15 @@
 //! - [`lambda`]: a sandbox, which is a compiled function as a process behind the Runtime API.
 //! - [`app`]: builds the app's own program.
 //! - [`proxy`] (feature `proxy`): stands in front of DynamoDB, records calls and makes them fail.
-//! - [`tls`] (feature `tls`): TLS in front of the embedded DynamoDB.
+//! - [`tls`] (feature `tls`): TLS in front of the embedded DynamoDB, or of any server.
+//! - [`browser`] (feature `browser`): Chromium, for the tests that need a real browser.
 //! - [`command`]: what `cargo local` and `cargo dynamodb` have in common.
 
 use std::time::Duration;
 
 pub mod app;
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod command;
 pub mod dynamodb;
 pub mod event;

@@ -1,8 +1,8 @@
-//! TLS in front of the embedded DynamoDB, with a certificate of its own.
+//! TLS in front of the embedded DynamoDB, or of any server, with a certificate of its own.
 
 use std::error::Error;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -45,17 +45,37 @@ impl Terminator {
     ///
     /// There is no free port.
     pub async fn start(self, behind: &Embedded) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = listener().await?;
         let host = format!("localhost:{}", listener.local_addr()?.port());
         behind.answer_as(&host)?;
         let address = behind.endpoint().trim_start_matches("http://").to_owned();
+        self.serve(listener, address);
+        Ok(format!("https://{host}"))
+    }
+
+    /// Passes everything on to the server at this address, from a port of its own, and returns the port.
+    ///
+    /// # Errors
+    ///
+    /// There is no free port.
+    pub async fn start_before(self, address: SocketAddr) -> std::io::Result<u16> {
+        let listener = listener().await?;
+        let port = listener.local_addr()?.port();
+        self.serve(listener, address.to_string());
+        Ok(port)
+    }
+
+    fn serve(self, listener: TcpListener, address: String) {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(pass(self.acceptor.clone(), stream, address.clone()));
             }
         });
-        Ok(format!("https://{host}"))
     }
+}
+
+async fn listener() -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
 async fn pass(acceptor: TlsAcceptor, stream: TcpStream, behind: String) -> std::io::Result<()> {

@@ -1,7 +1,7 @@
 //! Sealing: a session's variables encrypted under a key that only the session ID gives, which the server does not keep.
 //!
 //! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) with a key by HKDF-SHA256 (RFC 5869) from the ID. Its nonce is long enough to be
-//! random, so no counter has to be kept, and it is fast and safe on processors without AES instructions. RustCrypto's
+//! random, so no counter has to be kept, and it is fast and safe on processors without AES instructions. `RustCrypto`'s
 //! implementation has been audited (NCC Group, 2020), and comes from where `hmac` and `sha2` do.
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};

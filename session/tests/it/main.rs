@@ -7,6 +7,7 @@
 
 mod support;
 
+mod browser_cookies;
 mod contract;
 mod examples;
 mod faults;
