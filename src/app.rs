@@ -7,11 +7,10 @@ use std::time::Instant;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use lambda_session::{BuildError, LazySession, SameOriginLayer, Session, SessionError, SessionLayer, Store};
+use lambda_session::{LazySession, SameOriginLayer, Session, SessionError, SessionLayer};
 use maud::Markup;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::config::Config;
 use crate::log::{Event, Line};
 use crate::web::form::{self, FormError};
 use crate::web::{headers, pages};
@@ -80,23 +79,15 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds the application over a store.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError`] if a timeout is zero, which [`Config::from_env`] does not allow.
-    pub(crate) fn new(config: &Config, store: impl Store + 'static) -> Result<Self, BuildError> {
-        let sessions = SessionLayer::builder(store, config.keys.clone())
-            .idle_timeout(config.idle_timeout)
-            .lifetime(config.lifetime)
-            .secure(config.secure)
-            .build()?;
-        Ok(Self {
+    /// Builds the application on its sessions.
+    pub(crate) fn new(sessions: SessionLayer) -> Self {
+        let secure = sessions.is_secure();
+        Self {
             sessions,
-            same_origin: SameOriginLayer::new().secure(config.secure),
-            secure: config.secure,
+            same_origin: SameOriginLayer::new().secure(secure),
+            secure,
             warm: Arc::default(),
-        })
+        }
     }
 
     /// Answers a request, and says what is to be logged about it.

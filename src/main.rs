@@ -11,7 +11,7 @@ mod web;
 
 use std::process::ExitCode;
 
-use lambda_session::DynamoDbStore;
+use lambda_session::{DynamoDbStore, SessionLayer};
 
 use crate::app::App;
 use crate::config::Config;
@@ -40,10 +40,10 @@ async fn run() -> Result<(), Error> {
     lambda::require()?;
     log::start(&config);
     log::panics();
-    let store = DynamoDbStore::from_env(&config.table_name, config.dynamodb_endpoint.as_deref())?;
+    let store = DynamoDbStore::from_env()?;
+    let app = App::new(SessionLayer::from_env(store.clone())?.build()?);
     // Init has a whole processor; the first visitor has the share that the function's memory buys.
     store.warm_up().await;
-    let app = App::new(&config, store)?;
     lambda::warm_up(&app).await;
     lambda::run(app).await
 }

@@ -103,6 +103,11 @@ impl Proxy {
         self.shared.state().calls.clone()
     }
 
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.shared.state().calls.clear();
+    }
+
     /// The operations of those calls: what a call budget is about.
     pub fn operations(&self) -> Vec<String> {
         self.shared

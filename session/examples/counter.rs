@@ -3,7 +3,7 @@
 //! `TABLE_NAME` names the table and `SECRET_KEY` signs the cookie.
 
 use axum::{Router, routing::get};
-use lambda_session::{DynamoDbStore, Keys, Session, SessionError, SessionLayer, lambda};
+use lambda_session::{DynamoDbStore, Session, SessionError, SessionLayer, lambda};
 
 async fn count(session: Session) -> Result<String, SessionError> {
     let visits = session.increment("visits", 1)?;
@@ -12,8 +12,6 @@ async fn count(session: Session) -> Result<String, SessionError> {
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_http::Error> {
-    let store = DynamoDbStore::from_env(&std::env::var("TABLE_NAME")?, None)?;
-    let keys = Keys::new(std::env::var("SECRET_KEY")?.as_bytes())?;
-    let sessions = SessionLayer::builder(store, keys).build()?;
+    let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
 }

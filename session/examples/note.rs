@@ -3,7 +3,7 @@
 //! `TABLE_NAME` names the table and `SECRET_KEY` signs the cookie.
 
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
-use lambda_session::{DynamoDbStore, Keys, LazySession, SessionError, SessionLayer, lambda};
+use lambda_session::{DynamoDbStore, LazySession, SessionError, SessionLayer, lambda};
 use tower::Layer as _;
 
 async fn views(request: Request) -> Result<Response<Body>, SessionError> {
@@ -31,12 +31,6 @@ async fn views(request: Request) -> Result<Response<Body>, SessionError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let store = DynamoDbStore::from_env(&std::env::var("TABLE_NAME")?, None)?;
-    let keys = Keys::new(std::env::var("SECRET_KEY")?.as_bytes())?;
-    lambda::run(
-        SessionLayer::builder(store, keys)
-            .build()?
-            .layer(lambda::handler(views)),
-    )
-    .await
+    let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
+    lambda::run(sessions.layer(lambda::handler(views))).await
 }

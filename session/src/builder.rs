@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
+use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, Prefix, SameSite, is_host_name, is_path, is_token};
 use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::record::Timeouts;
 use crate::layer::SessionLayer;
@@ -28,12 +29,38 @@ impl SessionLayer {
         SessionLayerBuilder {
             store: Arc::new(store),
             keys,
-            cookie_name: None,
-            secure: true,
+            cookie_name: Cow::Borrowed("session"),
+            attributes: Attributes::default(),
             timeouts: Timeouts::default(),
             clock: Arc::new(system_clock),
             per_owner: None,
+            sealed: false,
         }
+    }
+
+    /// The cookie's name, with its prefix.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).cookie_name("shop").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Host-shop");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cookie_name(&self) -> &str {
+        self.cookie.name()
+    }
+
+    /// Whether the cookie is sent over https only.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// assert!(SessionLayer::builder(store, keys).build()?.is_secure());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_secure(&self) -> bool {
+        self.cookie.is_secure()
     }
 }
 
@@ -42,11 +69,13 @@ impl SessionLayer {
 pub struct SessionLayerBuilder {
     store: Arc<dyn Store>,
     keys: Keys,
-    cookie_name: Option<Cow<'static, str>>,
-    secure: bool,
+    /// Perhaps without a prefix.
+    cookie_name: Cow<'static, str>,
+    attributes: Attributes,
     timeouts: Timeouts,
     clock: Clock,
     per_owner: Option<usize>,
+    sealed: bool,
 }
 
 /// `Debug` omits the keys.
@@ -55,7 +84,7 @@ impl fmt::Debug for SessionLayerBuilder {
         f.debug_struct("SessionLayerBuilder")
             .field("store", &self.store)
             .field("cookie_name", &self.cookie_name)
-            .field("secure", &self.secure)
+            .field("attributes", &self.attributes)
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
@@ -68,9 +97,29 @@ pub enum BuildError {
     /// A cookie name that is not a token as RFC 6265 wants it.
     #[error("cookie name {0:?} is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed")]
     CookieName(String),
-    /// A cookie name that browsers accept only with `Secure`.
-    #[error("cookie name {0:?} is accepted by browsers only with Secure")]
-    Prefix(String),
+    /// A cookie name so long that browsers ignore the cookie. How many bytes it has, its prefix included.
+    #[error(
+        "the cookie name has {0} bytes; at most {MOST_NAME_BYTES} are allowed, because browsers ignore a longer cookie"
+    )]
+    LongCookieName(usize),
+    /// A cookie name with a prefix that browsers do not accept with these attributes, and what they want.
+    #[error(
+        "cookie name {0:?} is accepted by browsers only {1}; a name without the prefix gets the one that the cookie's \
+         attributes allow"
+    )]
+    Prefix(String, &'static str),
+    /// A `Domain` that is not the name of a host.
+    #[error("Domain {0:?} is not a host name; give one such as `example.com`, without a leading dot, scheme or port")]
+    Domain(String),
+    /// A `Path` that browsers ignore, or that no URL has.
+    #[error(
+        "Path {0:?} is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 visible ASCII \
+         characters, and no ; ? # among them"
+    )]
+    Path(String),
+    /// An attribute that browsers accept only with `Secure`.
+    #[error("{0} is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute")]
+    NeedsSecure(&'static str),
     /// A timeout of no time at all.
     #[error("the {0} must be at least one second")]
     NoTime(&'static str),
@@ -143,30 +192,116 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The cookie's name. By default `__Host-session`, or `session` when not secure.
+    /// Whether variables are stored encrypted, under a key that only the visitor's cookie gives: not unless set.
+    ///
+    /// Who reads the table, a backup of it or its stream then learns how many variables a session has, their names and sizes, the
+    /// session's times and its label, but no value and no owner's name. Who guesses an owner's name can tell whether that
+    /// owner has sessions, because the list's key is its hash. The function's configuration and its log help no further: the key
+    /// is neither there nor in the secret key. Who has a visitor's cookie and the table has that visitor's session, as he would
+    /// with the cookie and the site. An attacker inside the running function sees what passes through it.
+    ///
+    /// Sessions from before are sealed when they are next written. Sealed ones stay so and are read, whatever is set here. A sealed
+    /// value takes 40 bytes more, and counts so.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
     /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
-    /// // `__Host-` makes browsers refuse the cookie from any other host (RFC 6265bis, section 4.1.3).
-    /// let sessions = SessionLayer::builder(store, keys).cookie_name("__Host-shop").build()?;
+    /// let sessions = SessionLayer::builder(store, keys).sealed(true).build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn cookie_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.cookie_name = Some(name.into());
+    #[cfg(feature = "sealed")]
+    pub fn sealed(mut self, sealed: bool) -> Self {
+        self.sealed = sealed;
         self
     }
 
-    /// Whether the cookie is sent over https only. `false` is for plain-http local runs.
+    /// The cookie's name without a prefix: `session` unless set. It gets the strictest prefix that the other attributes allow
+    /// (RFC 6265bis, section 4.1.3): `__Host-`, by which browsers refuse the cookie from any other host, or `__Secure-` with a
+    /// [`domain`](Self::domain) or [`path`](Self::path), or none when not [`secure`](Self::secure). A name that has a prefix
+    /// already (`__Host-`, `__Secure-`, `__Http-` or `__Host-Http-`) is taken as it is.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).cookie_name("shop").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Host-shop");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cookie_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.cookie_name = name.into();
+        self
+    }
+
+    /// The cookie's `Domain`: this host and every one below it get the cookie, and each of them can set it. Unless set, only the
+    /// host that the visitor called gets it.
+    ///
+    /// The visitor's host has to be this one or below it, and browsers refuse a domain under which anybody can have a name, such
+    /// as `com` or `lambda-url.eu-central-1.on.aws` (<https://publicsuffix.org>); neither is checked here.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).domain("example.com").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Secure-session");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
+        self.attributes.domain = Some(domain.into());
+        self
+    }
+
+    /// The cookie's `Path`: `/` unless set. Browsers send the cookie to this path and those below it only. That keeps it from no
+    /// page of the same host, because scripts reach across paths.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).path("/shop").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Secure-session");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.attributes.path = path.into();
+        self
+    }
+
+    /// The cookie's `SameSite`: [`SameSite::Lax`] unless set.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let in_frames = SessionLayer::builder(store, keys).same_site(SameSite::None).partitioned(true).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.attributes.same_site = same_site;
+        self
+    }
+
+    /// Whether the cookie is `Partitioned`: in a frame, a browser keeps one for each site that the frame is in. `false` unless set.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let in_frames = SessionLayer::builder(store, keys).same_site(SameSite::None).partitioned(true).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.attributes.partitioned = partitioned;
+        self
+    }
+
+    /// Whether the cookie is sent over https only: `true` unless set. `false` is for plain-http local runs.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
     /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
     /// let local = SessionLayer::builder(store, keys).secure(false).build()?;
+    /// assert_eq!(local.cookie_name(), "session");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn secure(mut self, secure: bool) -> Self {
-        self.secure = secure;
+        self.attributes.secure = secure;
         self
     }
 
@@ -187,7 +322,7 @@ impl SessionLayerBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if the cookie's name is no token or needs `Secure`, or a timeout is zero.
+    /// [`BuildError`] if browsers would refuse the cookie or ignore one of its attributes, or a timeout is zero.
     ///
     /// ```
     /// # use lambda_session::{BuildError, Keys, MemoryStore, SessionLayer};
@@ -196,17 +331,7 @@ impl SessionLayerBuilder {
     /// assert!(matches!(refused, Err(BuildError::CookieName(_))));
     /// ```
     pub fn build(self) -> Result<SessionLayer, BuildError> {
-        let default = if self.secure { "__Host-session" } else { "session" };
-        let name = self.cookie_name.unwrap_or(Cow::Borrowed(default));
-        if !is_token(&name) {
-            return Err(BuildError::CookieName(name.into_owned()));
-        }
-        // Browsers compare the prefix without regard to case (RFC 6265bis, section 5.4).
-        let lower = name.to_ascii_lowercase();
-        let prefixed = lower.starts_with("__host-") || lower.starts_with("__secure-");
-        if !self.secure && prefixed {
-            return Err(BuildError::Prefix(name.into_owned()));
-        }
+        let name = cookie_name(self.cookie_name, &self.attributes)?;
         for (seconds, timeout) in [
             (self.timeouts.idle, "idle timeout"),
             (self.timeouts.lifetime, "lifetime"),
@@ -222,18 +347,42 @@ impl SessionLayerBuilder {
         Ok(SessionLayer {
             limits: self.store.limits(),
             store: self.store,
-            cookie: Arc::new(SessionCookie::new(name, self.secure, &self.keys)),
+            cookie: Arc::new(SessionCookie::with(name, &self.attributes, &self.keys)),
             timeouts: self.timeouts,
             clock: self.clock,
             per_owner: self.per_owner,
+            sealed: self.sealed,
         })
     }
 }
 
-/// RFC 9110, section 5.6.2, which RFC 6265, section 4.1.1 takes the cookie's name from.
-fn is_token(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(allowed)
+/// The cookie's whole name, if browsers keep a cookie of that name and with these attributes.
+fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'static, str>, BuildError> {
+    if !is_token(&stem) {
+        return Err(BuildError::CookieName(stem.into_owned()));
+    }
+    if let Some(domain) = attributes.domain.as_ref().filter(|domain| !is_host_name(domain)) {
+        return Err(BuildError::Domain(domain.clone().into_owned()));
+    }
+    if !is_path(&attributes.path) {
+        return Err(BuildError::Path(attributes.path.clone().into_owned()));
+    }
+    for (given, attribute) in [
+        (attributes.same_site == SameSite::None, "SameSite=None"),
+        (attributes.partitioned, "Partitioned"),
+    ] {
+        if given && !attributes.secure {
+            return Err(BuildError::NeedsSecure(attribute));
+        }
+    }
+    let name = attributes.name(stem);
+    if name.len() > MOST_NAME_BYTES {
+        return Err(BuildError::LongCookieName(name.len()));
+    }
+    if let Some(wanted) = Prefix::of(&name).and_then(|prefix| attributes.refused_prefix(prefix)) {
+        return Err(BuildError::Prefix(name.into_owned(), wanted));
+    }
+    Ok(name)
 }
 
 #[expect(
@@ -248,60 +397,4 @@ fn system_clock() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::MemoryStore;
-
-    fn builder() -> SessionLayerBuilder {
-        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
-        SessionLayer::builder(MemoryStore::default(), keys)
-    }
-
-    #[test]
-    fn time_is_in_seconds_since_1970() {
-        // The years 2025 and 2100.
-        assert!((1_735_689_600..4_102_444_800).contains(&system_clock()));
-    }
-
-    #[test]
-    fn nonsense_is_refused_in_words() {
-        let second = Duration::from_secs(1);
-        for (builder, expected) in [
-            (
-                builder().cookie_name("my session"),
-                "cookie name \"my session\" is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed",
-            ),
-            (
-                builder().cookie_name(""),
-                "cookie name \"\" is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed",
-            ),
-            (
-                builder().secure(false).cookie_name("__host-shop"),
-                "cookie name \"__host-shop\" is accepted by browsers only with Secure",
-            ),
-            (
-                builder().secure(false).cookie_name("__Secure-shop"),
-                "cookie name \"__Secure-shop\" is accepted by browsers only with Secure",
-            ),
-            (
-                builder().idle_timeout(second / 2),
-                "the idle timeout must be at least one second",
-            ),
-            (
-                builder().lifetime(Duration::ZERO),
-                "the lifetime must be at least one second",
-            ),
-        ] {
-            let refused = builder.build().err().map(|error| error.to_string());
-            assert_eq!(refused.as_deref(), Some(expected));
-        }
-        assert!(
-            builder()
-                .cookie_name("__Host-shop")
-                .idle_timeout(second)
-                .lifetime(second)
-                .build()
-                .is_ok()
-        );
-    }
-}
+mod tests;

@@ -6,5 +6,7 @@ pub(crate) mod id;
 pub(crate) mod limits;
 pub(crate) mod plan;
 pub(crate) mod record;
+#[cfg(feature = "sealed")]
+pub(crate) mod seal;
 pub(crate) mod state;
 pub(crate) mod value;

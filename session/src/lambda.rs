@@ -4,12 +4,31 @@
 //! be; an event of another service fails the invocation. To Lambda either is a failure of the function: the visitor gets a bare
 //! 502, and any stranger can ring the function's alarm. Here each of them is answered with 400.
 //!
-//! A whole function on plain `lambda_http`:
+//! A whole function on axum (feature `axum`), which takes its settings from the environment as
+//! [`SessionLayer::from_env`](crate::SessionLayer::from_env) and [`DynamoDbStore::from_env`](crate::DynamoDbStore::from_env) say:
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use lambda_session::{DynamoDbStore, Session, SessionError, SessionLayer, lambda};
+//!
+//! async fn count(session: Session) -> Result<String, SessionError> {
+//!     let visits = session.increment("visits", 1)?;
+//!     Ok(format!("Visit number {visits}"))
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), lambda_http::Error> {
+//!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
+//!     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
+//! }
+//! ```
+//!
+//! The same on plain `lambda_http`:
 //!
 //! ```no_run
 //! use lambda_http::{Error, Request};
-//! use lambda_session::{DynamoDbStore, Keys, Session, SessionError, SessionLayer, lambda};
-//! use tower::Layer;
+//! use lambda_session::{DynamoDbStore, Session, SessionError, SessionLayer, lambda};
+//! use tower::Layer as _;
 //!
 //! async fn count(request: Request) -> Result<String, SessionError> {
 //!     let visits = Session::of(&request).await?.increment("visits", 1)?;
@@ -18,9 +37,8 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Error> {
-//!     let store = DynamoDbStore::from_env(&std::env::var("TABLE_NAME")?, None)?;
-//!     let keys = Keys::new(std::env::var("SECRET_KEY")?.as_bytes())?;
-//!     lambda::run(SessionLayer::builder(store, keys).build()?.layer(lambda::handler(count))).await
+//!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
+//!     lambda::run(sessions.layer(lambda::handler(count))).await
 //! }
 //! ```
 

@@ -56,6 +56,7 @@ pub struct SessionLayer {
     pub(crate) timeouts: Timeouts,
     pub(crate) clock: Clock,
     pub(crate) per_owner: Option<usize>,
+    pub(crate) sealed: bool,
 }
 
 impl SessionLayer {
@@ -125,16 +126,17 @@ where
             return Box::pin(self.inner.call(request));
         }
         let known = crate::request::Request {
-            records: Records {
-                budget: Budget::new(Arc::clone(&self.layer.store), request.extensions().get().copied()),
-            },
+            records: Records::new(
+                Budget::new(Arc::clone(&self.layer.store), request.extensions().get().copied()),
+                self.layer.sealed,
+            ),
             timeouts: self.layer.timeouts,
             per_owner: self.layer.per_owner,
             clock: Arc::clone(&self.layer.clock),
             cookie: Arc::clone(&cookie),
             presented: cookie.read(request.headers()),
         };
-        let state = State::new(self.layer.limits.clone());
+        let state = State::new(self.layer.limits.clone(), self.layer.sealed);
         let session = LazySession(Arc::new(RequestSession::new(known, state)));
         request.extensions_mut().insert(session.clone());
         let response = self.inner.call(request);

@@ -41,7 +41,7 @@
 //!
 //! One request, in reading order:
 //!
-//! 1. [`SessionLayer`] (`layer`, made by `builder`) checks the signatures of the request's cookies (`core/cookie`, `core/id`).
+//! 1. [`SessionLayer`] (`layer`, made by `builder`, perhaps from the `environment`) checks the signatures of the request's cookies (`core/cookie`, `core/id`).
 //! 2. The handler asks [`LazySession`] (`lazy`) for the session. Only now it is loaded: one [`Store`] call, within the request's
 //!    `deadline`.
 //! 3. The handler reads and changes the [`Session`] (`session`), which keeps what was done to it (`core/state`, `core/changes`;
@@ -55,6 +55,7 @@ mod axum;
 mod builder;
 mod core;
 mod deadline;
+mod environment;
 mod error;
 mod guard;
 #[cfg(feature = "lambda")]
@@ -72,6 +73,7 @@ mod store;
 pub mod testing;
 
 pub use crate::core::changes::Changes;
+pub use crate::core::cookie::attributes::SameSite;
 pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
@@ -79,6 +81,7 @@ pub use crate::core::record::{Moment, Record, Slide, WriteToken};
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use builder::{BuildError, SessionLayerBuilder};
 pub use deadline::Deadline;
+pub use environment::EnvironmentError;
 pub use error::{SessionError, SessionErrorKind};
 pub use guard::Refusal;
 pub use guard::next::local_path;
@@ -89,6 +92,6 @@ pub use lazy::LazySession;
 pub use owners::{ListedSession, Sessions};
 pub use session::Session;
 #[cfg(feature = "dynamodb")]
-pub use store::dynamodb::{DynamoDbStore, EnvironmentError};
+pub use store::dynamodb::DynamoDbStore;
 pub use store::memory::MemoryStore;
 pub use store::{Load, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, StoreFuture, WriteOutcome};

@@ -16,6 +16,12 @@ pub(crate) fn write_token() -> Result<WriteToken, SessionError> {
     bytes().map(WriteToken::new)
 }
 
+/// A nonce for one sealed value.
+#[cfg(feature = "sealed")]
+pub(crate) fn nonce() -> Result<crate::core::seal::Nonce, SessionError> {
+    bytes()
+}
+
 /// A fraction of one, for pauses; the half where there are no random numbers.
 pub(crate) fn fraction() -> f64 {
     bytes().map_or(0.5, |byte: [u8; 2]| {

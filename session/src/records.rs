@@ -1,4 +1,7 @@
-//! The store as one request uses it: by session IDs, which no store ever sees, and within the request's deadline.
+//! The store as one request uses it: by session IDs, which no store ever sees, within the request's deadline, and with variables
+//! that are sealed on their way to it.
+//!
+//! A record is sealed if the layer wants it, or if it has been: then it stays so, whatever the layer wants.
 
 use std::time::Duration;
 
@@ -9,6 +12,16 @@ use crate::deadline::Budget;
 use crate::error::SessionError;
 use crate::store::{Load, WriteOutcome};
 
+#[cfg(feature = "sealed")]
+mod sealing;
+#[cfg(not(feature = "sealed"))]
+mod unsealed;
+
+#[cfg(feature = "sealed")]
+use sealing::Sealing;
+#[cfg(not(feature = "sealed"))]
+use unsealed::Sealing;
+
 /// A slide may delay a view by no more than this.
 const SLIDE_LIMIT: Duration = Duration::from_millis(300);
 
@@ -16,17 +29,33 @@ const SLIDE_LIMIT: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(crate) struct Records {
     pub(crate) budget: Budget,
+    sealing: Sealing,
 }
 
 impl Records {
-    pub(crate) async fn load(&self, id: &SessionId, at: &Moment) -> Result<Load, SessionError> {
-        let key = id.record_key();
-        Ok(self.budget.call(|store| store.load(&key, at)).await?)
+    pub(crate) fn new(budget: Budget, sealed: bool) -> Self {
+        Self {
+            budget,
+            sealing: Sealing::new(sealed),
+        }
     }
 
-    pub(crate) async fn create(&self, id: &SessionId, record: &Record) -> Result<WriteOutcome, SessionError> {
+    pub(crate) async fn load(&self, id: &SessionId, at: &Moment) -> Result<Load, SessionError> {
         let key = id.record_key();
-        Ok(self.budget.call(|store| store.create(&key, record)).await?)
+        let loaded = self.budget.call(|store| store.load(&key, at)).await?;
+        Ok(match loaded {
+            Load::Live(record) if record.sealed => self.sealing.open(id, record),
+            loaded => loaded,
+        })
+    }
+
+    pub(crate) async fn create(&self, id: &SessionId, record: &mut Record) -> Result<WriteOutcome, SessionError> {
+        let key = id.record_key();
+        let sealed = self.sealing.record(id, record)?;
+        let stored = sealed.as_ref().unwrap_or(record);
+        let created = self.budget.call(|store| store.create(&key, stored)).await?;
+        record.sealed = sealed.is_some();
+        Ok(created)
     }
 
     /// Puts `next` in the place of the record before it, of which `changes` differ.
@@ -38,7 +67,14 @@ impl Records {
         at: &Moment,
     ) -> Result<WriteOutcome, SessionError> {
         let key = id.record_key();
-        Ok(self.budget.call(|store| store.update(&key, next, changes, at)).await?)
+        let sealed = self.sealing.update(id, next, changes)?;
+        let (stored, written) = sealed
+            .as_ref()
+            .map_or((next, changes), |(stored, written)| (stored, written));
+        Ok(self
+            .budget
+            .call(|store| store.update(&key, stored, written, at))
+            .await?)
     }
 
     /// Quiet: a view never fails for its slide. The next view slides again.

@@ -96,7 +96,7 @@ impl Save<'_> {
         replaced: Option<&SessionId>,
     ) -> Result<(SessionId, Record), SessionError> {
         let id = random::session_id()?;
-        let record = Record::of_login(data, login, self.at);
+        let mut record = Record::of_login(data, login, self.at);
         if let Some(owner) = record.owner_key() {
             let replaced = replaced.map(SessionId::record_key);
             let owners = Owners {
@@ -107,7 +107,7 @@ impl Save<'_> {
                 .enlist(&owner, &id.record_key(), replaced.as_ref(), self.per_owner)
                 .await?;
         }
-        let created = self.records.create(&id, &record).await?;
+        let created = self.records.create(&id, &mut record).await?;
         if created == WriteOutcome::ConditionFailed {
             self.check_listed(&id, &record).await?;
         }

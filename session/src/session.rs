@@ -426,10 +426,11 @@ mod tests {
     fn what_is_removed_or_replaced_makes_room_and_no_more_than_it_took() {
         let half = "x".repeat(490);
         let session = Session::default();
-        *session.state() = State::new(crate::Limits {
+        let limits = crate::Limits {
             bytes: 1_000,
             ..crate::Limits::NONE
-        });
+        };
+        *session.state() = State::new(limits, false);
         session.insert("a", &half).unwrap();
         session.insert("b", &half).unwrap();
         session.insert("b", format!("{half}y")).unwrap();

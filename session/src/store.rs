@@ -63,7 +63,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome>;
 
     /// Puts `next` in the place of the record, if that is alive, its revision is the one before `next`'s, and its expiry is not
-    /// later than `next`'s. `changes` are the variables in which the two differ: a store may write them alone. What the
+    /// later than `next`'s. `changes` are the variables in which the two differ: a store may write them alone, beside the other attributes. `sealed` and
+    /// `owner` differ when a record is sealed for the first time. What the
     /// store keeps beside a record's attributes stays as it is.
     fn update<'a>(
         &'a self,

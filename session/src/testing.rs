@@ -68,6 +68,7 @@ rules! {
         a_session_expires_at_the_second_its_idle_timeout_ends,
         a_session_expires_at_the_second_its_lifetime_ends_whatever_its_expiry_says,
         what_a_login_said_comes_back,
+        an_update_may_seal_a_record_and_its_owner,
         a_remembered_session_outlives_the_lifetime_and_ends_at_its_expiry,
         a_remembered_session_ends_at_the_longest_time_that_is_allowed,
         writes_and_slides_move_when_the_owner_was_seen,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Html;
 use dev::PATIENCE;
+use dev::browser::{in_browser, skip};
 use dev::lambda::signal;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::pages::every_page;
-use crate::support::browser::{Look, assert_heading, follow, in_browser, look, skip};
+use crate::support::browser::{Look, assert_heading, follow, look};
 
 /// Whether this run has built the command.
 static BUILT: OnceCell<()> = OnceCell::const_new();
@@ -105,7 +106,7 @@ async fn run(client: &Client, script: &str) -> Value {
 #[tokio::test]
 async fn a_visitor_logs_in_and_out_by_clicking() {
     let (_local, address) = local().await;
-    in_browser("a_visitor_logs_in_and_out_by_clicking", |client| async move {
+    in_browser("a_visitor_logs_in_and_out_by_clicking", &[], |client| async move {
         client.goto(&address).await.expect("the start page");
         assert_heading(&client, "You are not logged in").await;
         follow(&client, "click here to log in").await;
@@ -136,6 +137,7 @@ async fn a_mistake_is_explained_and_what_was_typed_is_kept() {
     let (_local, address) = local().await;
     in_browser(
         "a_mistake_is_explained_and_what_was_typed_is_kept",
+        &[],
         |client| async move {
             client.goto(&format!("{address}/login")).await.expect("the form");
             let focused = run(&client, "return document.activeElement.id").await;
@@ -175,7 +177,7 @@ async fn another_origin_logs_nobody_in_or_out() {
          <button>win</button></form><a href=\"{address}/logout\">win more</a><img src=\"{address}/logout\" alt>"
     );
     let foreign = serve([("/".to_owned(), form)].into()).await;
-    in_browser("another_origin_logs_nobody_in_or_out", |client| async move {
+    in_browser("another_origin_logs_nobody_in_or_out", &[], |client| async move {
         client.goto(&format!("{address}/login")).await.expect("the form");
         type_name(&client, "admin").await;
         assert_heading(&client, "Logged in as admin").await;
@@ -227,7 +229,7 @@ async fn axe_finds_nothing_on_any_page_in_light_and_dark_wide_and_narrow() {
     let bad = "<!DOCTYPE html><title>x</title><p style=color:#aaa>pale</p>".to_owned();
     let pages = pages.into_iter().chain([("/bad".to_owned(), bad)]).collect();
     let address = serve(pages).await;
-    in_browser(NAME, |client| async move {
+    in_browser(NAME, &[], |client| async move {
         client.goto(&format!("{address}/bad")).await.expect("a page");
         assert!(
             violations(&client, &axe).await.contains("color-contrast"),

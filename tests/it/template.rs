@@ -31,9 +31,15 @@ fn the_local_table_is_the_deployed_one() {
 
 #[test]
 fn the_template_declares_every_variable_the_code_reads_and_no_other() {
-    let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config.rs")).expect("source");
-    let read: BTreeSet<_> = source
-        .split('"')
+    let sources = [
+        "src/config.rs",
+        "session/src/environment.rs",
+        "session/src/store/dynamodb/environment.rs",
+    ]
+    .map(|file| fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).expect(file));
+    let read: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|source| source.split('"'))
         .filter(|text| text.contains('_') && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
         // Lambda sets these itself.
         .filter(|name| !name.starts_with("AWS_"))

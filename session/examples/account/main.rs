@@ -28,7 +28,7 @@ use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lambda_session::{
-    DynamoDbStore, Keys, LazySession, MemoryStore, Refusal, SameOriginLayer, Session, SessionError, SessionErrorKind,
+    DynamoDbStore, LazySession, MemoryStore, Refusal, SameOriginLayer, Session, SessionError, SessionErrorKind,
     SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
 };
 use serde::Deserialize;
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let port = port()?;
     lambda_http::tracing::init_default_subscriber();
-    let site = site(sessions().await?, secure());
+    let site = site(sessions().await?);
     if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
         return lambda::run(site).await;
     }
@@ -80,33 +80,21 @@ fn variable(name: &str) -> Option<String> {
 }
 
 async fn sessions() -> Result<SessionLayer, Error> {
-    let secret = variable("SECRET_KEY").ok_or("SECRET_KEY is not set; `openssl rand -hex 32` prints one")?;
-    let mut keys = Keys::new(secret.as_bytes())?;
-    for fallback in variable("SECRET_KEY_FALLBACKS").iter().flat_map(|all| all.split(',')) {
-        keys = keys.with_fallback(fallback.as_bytes())?;
-    }
-    let mut layer = if let Some(table) = variable("TABLE_NAME") {
-        let store = DynamoDbStore::from_env(&table, variable("DYNAMODB_ENDPOINT").as_deref())?;
+    let layer = if variable("TABLE_NAME").is_some() {
+        let store = DynamoDbStore::from_env()?;
+        // Before Lambda counts the time, and while it gives a whole processor.
         store.warm_up().await;
-        SessionLayer::builder(store, keys)
+        SessionLayer::from_env(store)?
     } else {
         eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
-        SessionLayer::builder(MemoryStore::default(), keys)
+        SessionLayer::from_env(MemoryStore::default())?
     };
-    if let Some(seconds) = variable("SESSION_IDLE_TIMEOUT") {
-        layer = layer.idle_timeout(Duration::from_secs(seconds.parse()?));
-    }
-    if let Some(seconds) = variable("SESSION_LIFETIME") {
-        layer = layer.lifetime(Duration::from_secs(seconds.parse()?));
-    }
-    Ok(layer.secure(secure()).build()?)
+    let sealed = variable("SESSION_SEALED").is_some_and(|value| value == "true");
+    Ok(layer.sealed(sealed).build()?)
 }
 
-fn secure() -> bool {
-    variable("SESSION_COOKIE_SECURE").is_none_or(|value| value != "false")
-}
-
-fn site(sessions: SessionLayer, secure: bool) -> Router {
+fn site(sessions: SessionLayer) -> Router {
+    let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
     Router::new()
         .route("/", get(home))
         .route("/login", get(async || Redirect::to("/")).post(log_in))
@@ -122,7 +110,7 @@ fn site(sessions: SessionLayer, secure: bool) -> Router {
         .route("/sessions/end-all", post(end_all_devices))
         .layer(sessions)
         // Outside the sessions, so that what another site's page sends costs no store call.
-        .layer(SameOriginLayer::new().secure(secure))
+        .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
         .layer(from_fn(present))
 }

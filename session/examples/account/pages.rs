@@ -252,6 +252,8 @@ output{font-weight:600}
 .visits button,.row button,li button{width:auto;white-space:nowrap}
 ul{margin:1.25rem 0 0;padding:0;list-style:none}
 li{padding:1rem 0;border-top:1px solid color-mix(in srgb,var(--line) 30%,#0000)}
+li{flex-wrap:wrap}
+li>div{flex:1 1 13rem}
 li:first-child{border-top:0}
 li p{margin-top:.15rem}
 .here{padding:.1rem .55rem;border-radius:1rem;background:var(--tint);font-size:.8125rem;white-space:nowrap}

@@ -56,6 +56,25 @@ impl Changes {
         self.0.is_empty()
     }
 
+    /// The changes with other values for the variables that stay.
+    #[cfg(feature = "sealed")]
+    pub(crate) fn try_map<E>(&self, mut value: impl FnMut(&str, &Value) -> Result<Value, E>) -> Result<Self, E> {
+        let mapped = self.0.iter().map(|(name, new)| {
+            let new = new.as_ref().map(|new| value(name, new)).transpose()?;
+            Ok((name.clone(), new))
+        });
+        Ok(Self(mapped.collect::<Result<_, _>>()?))
+    }
+
+    /// These changes, and all variables of `data`, which they have led to.
+    #[cfg(feature = "sealed")]
+    pub(crate) fn with_all(&self, data: &Data) -> Self {
+        let mut all = self.clone();
+        all.0
+            .extend(data.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
+        all
+    }
+
     /// Applies the changes to `data`.
     pub(crate) fn apply(&self, data: &mut Data) {
         for (name, value) in &self.0 {

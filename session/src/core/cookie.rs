@@ -3,6 +3,8 @@
 //! `<id>.<mac>`, both base64url without padding. The MAC is HMAC-SHA256 (RFC 2104) over a fixed context, the
 //! cookie's name and the ID, checked in constant time before any store call, so a forged cookie costs nothing.
 
+pub(crate) mod attributes;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -13,6 +15,7 @@ use http::{HeaderMap, HeaderValue, header};
 use sha2::Sha256;
 use thiserror::Error;
 
+use self::attributes::Attributes;
 use super::id::SessionId;
 
 /// Fewest bytes a secret key may have: the output of SHA-256, as RFC 2104, section 3 recommends.
@@ -27,6 +30,9 @@ const MOST_CANDIDATES: usize = 4;
 
 const ID_CHARS: usize = 43;
 const MAC_BYTES: usize = 32;
+
+/// The ID, a dot, and the MAC in base64url.
+const VALUE_BYTES: usize = ID_CHARS + 1 + 43;
 
 /// A secret key has fewer than [`MIN_KEY_BYTES`] bytes.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -136,18 +142,38 @@ fn keyed(secret: &[u8]) -> Result<Hmac<Sha256>, ShortKey> {
 pub(crate) struct SessionCookie {
     name: Cow<'static, str>,
     secure: bool,
+    /// The attributes as they stand behind each value.
+    tail: Box<str>,
     keys: Keys,
 }
 
 impl SessionCookie {
-    /// `name` is a cookie-name token, as the builder of the layer has checked.
+    /// Name and attributes are such as the builder of the layer has checked.
+    pub(crate) fn with(name: Cow<'static, str>, attributes: &Attributes, keys: &Keys) -> Self {
+        Self {
+            secure: attributes.secure,
+            tail: attributes.tail().into(),
+            keys: keys.for_cookie(&name),
+            name,
+        }
+    }
+
+    /// With the default attributes, but for `Secure`.
+    #[cfg(test)]
     pub(crate) fn new(name: Cow<'static, str>, secure: bool, keys: &Keys) -> Self {
-        let keys = keys.for_cookie(&name);
-        Self { name, secure, keys }
+        let attributes = Attributes {
+            secure,
+            ..Attributes::default()
+        };
+        Self::with(name, &attributes, keys)
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// The session IDs that a request presents. Cookies of our name that do not verify are ignored: a neighbour
@@ -173,26 +199,25 @@ impl SessionCookie {
         ids
     }
 
-    /// The `Set-Cookie` value that hands out `id`.
+    /// The `Set-Cookie` value that hands out `id`, for `max_age` seconds or until the browser is closed.
     pub(crate) fn issue(&self, id: &SessionId, max_age: Option<u64>) -> HeaderValue {
-        let expiry = max_age.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
-        self.set_cookie(&self.keys.sign(&id.encode()), &expiry)
+        self.set_cookie(&self.keys.sign(&id.encode()), max_age)
     }
 
-    /// The `Set-Cookie` value that takes the cookie back.
+    /// The `Set-Cookie` value that takes the cookie back. Browsers take it for the same cookie by its name, `Domain`, `Path` and
+    /// `Partitioned`, so it carries the same attributes.
     pub(crate) fn clear(&self) -> HeaderValue {
-        self.set_cookie("", "; Max-Age=0")
+        self.set_cookie("", Some(0))
     }
 
-    /// RFC 6265bis, section 4.1. No `Domain`, so only this host gets it; no `Max-Age`, so it ends with the browser;
-    /// `HttpOnly` keeps scripts from it; `SameSite=Lax` keeps it out of other sites' form posts.
-    fn set_cookie(&self, value: &str, expiry: &str) -> HeaderValue {
-        let name = &self.name;
-        let secure = if self.secure { "; Secure" } else { "" };
-        let mut header = HeaderValue::try_from(format!(
-            "{name}={value}; HttpOnly; SameSite=Lax; Path=/{secure}{expiry}"
-        ))
-        .expect("the builder allows only token characters in the name, and base64url has no others");
+    fn set_cookie(&self, value: &str, max_age: Option<u64>) -> HeaderValue {
+        let (name, tail) = (&self.name, &self.tail);
+        let line = match max_age {
+            None => format!("{name}={value}{tail}"),
+            Some(seconds) => format!("{name}={value}{tail}; Max-Age={seconds}"),
+        };
+        let mut header = HeaderValue::try_from(line)
+            .expect("the builder allows only visible ASCII in name and attributes, and base64url has nothing else");
         header.set_sensitive(true);
         header
     }
@@ -200,6 +225,7 @@ impl SessionCookie {
 
 #[cfg(test)]
 mod tests {
+    use super::attributes::SameSite;
     use super::*;
     use crate::core::id::ID_BYTES;
 
@@ -245,12 +271,41 @@ mod tests {
     }
 
     #[test]
-    fn a_secure_cookie_says_so_and_clearing_carries_the_same_attributes() {
-        let cookie = SessionCookie::new("__Host-session".into(), true, &Keys::new(SECRET).unwrap());
-        assert_eq!(
-            cookie.clear(),
-            "__Host-session=; HttpOnly; SameSite=Lax; Path=/; Secure; Max-Age=0"
-        );
+    fn every_attribute_is_written_and_clearing_carries_the_same() {
+        let all = Attributes {
+            secure: true,
+            domain: Some("example.com".into()),
+            path: "/shop".into(),
+            same_site: SameSite::None,
+            partitioned: true,
+        };
+        let strict = Attributes {
+            same_site: SameSite::Strict,
+            ..Attributes::default()
+        };
+        let plain = Attributes {
+            secure: false,
+            ..Attributes::default()
+        };
+        let keys = Keys::new(SECRET).unwrap();
+        let id = SessionId::new([1; ID_BYTES]);
+        for (attributes, tail) in [
+            (
+                all,
+                "HttpOnly; SameSite=None; Path=/shop; Domain=example.com; Secure; Partitioned",
+            ),
+            (strict, "HttpOnly; SameSite=Strict; Path=/; Secure"),
+            (Attributes::default(), "HttpOnly; SameSite=Lax; Path=/; Secure"),
+            (plain, "HttpOnly; SameSite=Lax; Path=/"),
+        ] {
+            let cookie = SessionCookie::with("shop".into(), &attributes, &keys);
+            let value = cookie.keys.sign(&id.encode());
+            assert_eq!(value.len(), VALUE_BYTES);
+            assert_eq!(cookie.issue(&id, None), format!("shop={value}; {tail}"));
+            let kept = format!("shop={value}; {tail}; Max-Age=2592000");
+            assert_eq!(cookie.issue(&id, Some(2_592_000)), kept);
+            assert_eq!(cookie.clear(), format!("shop=; {tail}; Max-Age=0"));
+        }
     }
 
     #[test]

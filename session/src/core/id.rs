@@ -20,8 +20,13 @@ pub(crate) struct SessionId([u8; ID_BYTES]);
 
 impl SessionId {
     /// From bytes that nobody can guess.
-    pub(crate) fn new(random: [u8; ID_BYTES]) -> Self {
+    pub(crate) const fn new(random: [u8; ID_BYTES]) -> Self {
         Self(random)
+    }
+
+    #[cfg(feature = "sealed")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The one accepted spelling: 43 characters of base64url without padding (RFC 4648, section 5).

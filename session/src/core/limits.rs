@@ -175,10 +175,9 @@ impl Decimal {
     }
 }
 
-/// At least how many bytes DynamoDB counts for the variables (it counts numbers only "approximately").
-pub(crate) fn data_size<'a>(data: impl IntoIterator<Item = (&'a String, &'a Value)>) -> usize {
-    let variables = data.into_iter();
-    variables.map(|(name, value)| name.len() + 1 + size(&value.0)).sum()
+/// At least how many bytes DynamoDB counts for a variable (it counts numbers only "approximately").
+pub(crate) fn variable_size(name: &str, value: &Value) -> usize {
+    name.len() + 1 + size(&value.0)
 }
 
 fn size(value: &AttributeValue) -> usize {

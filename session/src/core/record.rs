@@ -232,6 +232,9 @@ pub struct Record {
     /// When its visitor was last seen, in seconds since 1970; only where there is an owner, and as exact as the expiry is.
     #[serde(default)]
     pub seen_at: Option<u64>,
+    /// Whether the variables and the owner are encrypted: then each is bytes.
+    #[serde(default)]
+    pub sealed: bool,
 }
 
 /// What a login says of its session, beside the variables. It never changes as long as the session has its ID.
@@ -265,6 +268,7 @@ impl Record {
             owner: None,
             label: None,
             seen_at: None,
+            sealed: false,
         }
     }
 
@@ -355,6 +359,7 @@ impl Record {
             owner: self.owner.clone(),
             label: self.label.clone(),
             seen_at: self.seen_at(at),
+            sealed: self.sealed,
         }
     }
 

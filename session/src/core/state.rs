@@ -24,23 +24,27 @@ pub(crate) struct State {
     now: Option<Data>,
     /// Bytes of the variables as they are now; counted when first needed.
     size: Option<usize>,
+    /// Whether new records are sealed.
+    #[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "then nothing is"))]
+    sealing: bool,
     saved: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::new(Limits::NONE)
+        Self::new(Limits::NONE, false)
     }
 }
 
 impl State {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, sealing: bool) -> Self {
         Self {
             found: Found::default(),
             done: Done::default(),
             limits,
             now: None,
             size: None,
+            sealing,
             saved: false,
         }
     }
@@ -289,9 +293,14 @@ impl State {
 
     /// The bytes of all variables with this one, if the store can hold it and them.
     fn fit(&self, name: &str, value: Option<&Value>) -> Result<usize, Reason> {
-        let named = name.to_owned();
-        let bytes = |value: &Value| limits::data_size([(&named, value)]);
-        let before = self.size.unwrap_or_else(|| limits::data_size(self.data()));
+        let bytes = |value: &Value| self.stored_size(name, value);
+        let all = || {
+            self.data()
+                .iter()
+                .map(|(name, value)| self.stored_size(name, value))
+                .sum()
+        };
+        let before = self.size.unwrap_or_else(all);
         let without = before - self.get(name).map_or(0, bytes);
         let Some(value) = value else { return Ok(without) };
         limits::check(&self.limits, name, value)?;
@@ -300,6 +309,15 @@ impl State {
             return Err(Reason::TooLarge { bytes: after, most });
         }
         Ok(after)
+    }
+
+    /// The bytes of a variable as the store gets it.
+    fn stored_size(&self, name: &str, value: &Value) -> usize {
+        #[cfg(feature = "sealed")]
+        if self.sealing || self.live().is_some_and(|(_, record)| record.sealed) {
+            return super::seal::sealed_size(name, value);
+        }
+        limits::variable_size(name, value)
     }
 
     fn put(&mut self, name: &str, value: Option<Value>, size: usize) {

@@ -89,7 +89,7 @@ impl RequireLoginLayer {
         );
         Self {
             login: login.into(),
-            logged_in: Arc::new(|session| session.contains_key("username")),
+            logged_in: Arc::new(|session| session.owner().is_some() || session.contains_key("username")),
         }
     }
 

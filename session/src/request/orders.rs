@@ -112,16 +112,14 @@ async fn play(order: &[Step]) {
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
     let cookie = SessionCookie::new("session".into(), false, &keys);
     let request = Request {
-        records: Records {
-            budget: Budget::new(Arc::new(store.clone()), None),
-        },
+        records: Records::new(Budget::new(Arc::new(store.clone()), None), false),
         timeouts,
         per_owner: None,
         clock: Arc::new(move || now),
         cookie: Arc::new(cookie),
         presented: vec![id.clone()],
     };
-    let lazy = LazySession(Arc::new(RequestSession::new(request, State::new(Limits::NONE))));
+    let lazy = LazySession(Arc::new(RequestSession::new(request, State::new(Limits::NONE, false))));
     let before = |first: Step, second: Step| {
         let place = |wanted: Step| order.iter().position(|step| *step == wanted);
         place(first) < place(second)

@@ -36,7 +36,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The name is empty or longer than 1,024 bytes, the store keeps no lists, or the session was ended or saved already.
+    /// The name is empty or longer than 512 bytes, the store keeps no lists, or the session was ended or saved already.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -71,7 +71,7 @@ impl Session {
 
     fn log_in(&self, owner: &str, label: Option<&str>) -> Result<(), SessionError> {
         if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
-            return Err(SessionError::owner("an owner's name has 1 to 1,024 bytes"));
+            return Err(SessionError::owner("an owner's name has 1 to 512 bytes"));
         }
         if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
             return Err(SessionError::owner("a session's label has at most 256 bytes"));
@@ -249,5 +249,5 @@ impl Session {
 }
 
 /// An owner's name is a key of a user table, not a document.
-const MOST_OWNER_BYTES: usize = 1_024;
+const MOST_OWNER_BYTES: usize = 512;
 const MOST_LABEL_BYTES: usize = 256;

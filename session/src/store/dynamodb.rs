@@ -25,10 +25,10 @@ use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
 use crate::core::limits::Limits;
 use crate::core::record::{Moment, Record, Slide};
+use crate::environment::EnvironmentError;
 use crate::random;
 use crate::store::{Load, OwnerStore, Store, StoreError, StoreFuture, WriteOutcome};
 
-pub use self::environment::EnvironmentError;
 use self::item::PARTITION_KEY;
 
 /// A [`Store`] in one DynamoDB table, whose partition key is `id` (a string) and whose TTL attribute is `expires_at`.
@@ -62,8 +62,8 @@ impl fmt::Debug for DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// A store in `table`, configured by the environment, as a Lambda function is. `endpoint` is another DynamoDB than the
-    /// region's, for local runs.
+    /// A store configured by the environment, as a Lambda function is: `TABLE_NAME` names the table, and `DYNAMODB_ENDPOINT`,
+    /// where it is set, another DynamoDB than the region's, for local runs. Empty counts as unset.
     ///
     /// Everything else comes from `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and, where they are set, `AWS_ENDPOINT_URL_DYNAMODB` or
@@ -72,18 +72,22 @@ impl DynamoDbStore {
     ///
     /// # Errors
     ///
-    /// A region or credentials are missing; the message names the variable. Whatever else is wrong with them shows at the first
-    /// call.
+    /// The table, a region or credentials are missing, or the table or the endpoint cannot be one; the message names the
+    /// variable. Whatever else is wrong with them shows at the first call.
     ///
     /// ```no_run
     /// use lambda_session::DynamoDbStore;
     ///
-    /// let store = DynamoDbStore::from_env("sessions", None)?;
+    /// let store = DynamoDbStore::from_env()?;
     /// # Ok::<(), lambda_session::EnvironmentError>(())
     /// ```
-    pub fn from_env(table: &str, endpoint: Option<&str>) -> Result<Self, EnvironmentError> {
-        let sdk = environment::sdk(|name| env::var(name).ok())?;
-        Ok(Self::new(&sdk, table, endpoint.or(sdk.endpoint_url())))
+    pub fn from_env() -> Result<Self, EnvironmentError> {
+        let settings = environment::settings(|name| env::var_os(name))?;
+        Ok(Self::new(
+            &settings.sdk,
+            &settings.table,
+            settings.endpoint.as_deref().or(settings.sdk.endpoint_url()),
+        ))
     }
 
     /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as
@@ -115,7 +119,7 @@ impl DynamoDbStore {
     /// # async fn start() -> Result<(), lambda_session::EnvironmentError> {
     /// use lambda_session::DynamoDbStore;
     ///
-    /// let store = DynamoDbStore::from_env("sessions", None)?;
+    /// let store = DynamoDbStore::from_env()?;
     /// store.warm_up().await;
     /// # Ok::<(), lambda_session::EnvironmentError>(())
     /// # }
@@ -169,8 +173,8 @@ impl Store for DynamoDbStore {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
     fn limits(&self) -> Limits {
         Limits {
-            // An item may have 400 KB. What is left over is for the record's other attributes.
-            bytes: 400 * 1024 - 1024,
+            // An item may have 400 KB. What is left over is for the record's other attributes: a sealed owner has the most.
+            bytes: 400 * 1024 - 4 * 1024,
             name_bytes: 65_535,
             // 32 levels, less the map that holds all variables and the innermost value.
             depth: 30,

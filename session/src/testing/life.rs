@@ -56,8 +56,22 @@ pub async fn what_a_login_said_comes_back(store: &dyn Store) {
     record.owner = Some(Value::encode("user-4711").expect("a text"));
     record.label = Some("Firefox on Linux".to_owned());
     record.seen_at = Some(START);
+    record.sealed = true;
     assert_eq!(create(store, &key, &record).await, WriteOutcome::Applied);
     assert_eq!(load(store, &key, 0).await, Load::Live(record));
+}
+
+pub async fn an_update_may_seal_a_record_and_its_owner(store: &dyn Store) {
+    let key = key();
+    let mut record = admin();
+    record.owner = Some(text("user-4711"));
+    assert_eq!(create(store, &key, &record).await, WriteOutcome::Applied);
+    let (mut next, changes) = super::changed(&record, &[("username", Some(text("sealed")))], 1);
+    next.sealed = true;
+    next.owner = Some(text("sealed, too"));
+    let written = store.update(&key, &next, &changes, &after(1)).await;
+    assert_eq!(written.expect("an answer"), WriteOutcome::Applied);
+    assert_eq!(load(store, &key, 1).await, Load::Live(next));
 }
 
 pub async fn a_remembered_session_outlives_the_lifetime_and_ends_at_its_expiry(store: &dyn Store) {

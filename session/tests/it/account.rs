@@ -99,6 +99,25 @@ async fn every_route_answers_as_documented(site: &Arc<Site>) {
 async fn the_function_answers_as_documented() {
     let table = Table::new().await;
     every_route_answers_as_documented(&Site::function(&table).await).await;
+    assert!(sent(&table).contains("A program") && sent(&table).contains("ä&="));
+}
+
+#[tokio::test]
+async fn the_function_answers_the_same_with_sealed_sessions() {
+    let table = Table::new().await;
+    let site = Site::function_with("SESSION_SEALED", "true", &table).await;
+    every_route_answers_as_documented(&site).await;
+    assert!(
+        sent(&table).contains("A program"),
+        "labels are shown without the cookie"
+    );
+    assert!(!sent(&table).contains("ä&="));
+}
+
+/// All that DynamoDB was sent.
+fn sent(table: &Table) -> String {
+    let calls = table.proxy.calls();
+    calls.iter().map(|call| call.request.to_string()).collect()
 }
 
 #[tokio::test]

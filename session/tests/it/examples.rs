@@ -81,3 +81,28 @@ async fn note_keeps_a_note_and_forgets_it() {
     );
     assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, 404);
 }
+
+/// What a user writes besides the view: nothing that the environment already says.
+#[test]
+fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
+    let documentation: Vec<_> = include_str!("../../src/lambda.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    let documentation = documentation.join("\n");
+    let functions: Vec<_> = documentation
+        .split("```no_run\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .chain([include_str!("../../examples/counter.rs")])
+        .filter(|code| code.contains("fn main()"))
+        .collect();
+    assert_eq!(functions.len(), 3, "axum, plain lambda_http, and the example");
+    for function in functions {
+        let code = function
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("//"));
+        assert!(code.count() <= 12, "{function}");
+    }
+}

@@ -8,6 +8,7 @@
 mod support;
 
 mod account;
+mod browser_cookies;
 mod contract;
 mod examples;
 mod faults;

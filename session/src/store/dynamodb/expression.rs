@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
-    CREATED_AT, DATA, ENDED, PARTITION_KEY, REMEMBERED, REPLACED_BY, REVISION, SEEN_AT, TTL_ATTRIBUTE, WRITES, number,
-    to_attribute, to_map, tokens,
+    CREATED_AT, DATA, ENDED, OWNER, PARTITION_KEY, REMEMBERED, REPLACED_BY, REVISION, SEALED, SEEN_AT, TTL_ATTRIBUTE,
+    WRITES, number, to_attribute, to_map, tokens,
 };
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
@@ -94,6 +94,15 @@ pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expressio
     if let Some(seen_at) = next.seen_at {
         set.push("#seen_at = :seen_at".to_owned());
         expression = expression.naming(&[SEEN_AT]).value(":seen_at", number(seen_at));
+    }
+    if next.sealed {
+        // Before this write it may not have been.
+        set.push("#sealed = :true".to_owned());
+        expression = expression.naming(&[SEALED]);
+        if let Some(owner) = &next.owner {
+            set.push("#owner = :owner".to_owned());
+            expression = expression.naming(&[OWNER]).value(":owner", to_attribute(owner));
+        }
     }
     let mut remove = Vec::new();
     if changes.len() > MAX_VARIABLES {

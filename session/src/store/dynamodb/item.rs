@@ -25,6 +25,7 @@ pub(super) const REMEMBERED: &str = "remember";
 pub(super) const OWNER: &str = "owner";
 pub(super) const LABEL: &str = "label";
 pub(super) const SEEN_AT: &str = "seen_at";
+pub(super) const SEALED: &str = "sealed";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -45,6 +46,7 @@ pub(super) fn write(key: &RecordKey, record: &Record) -> Item {
         (OWNER, record.owner.as_ref().map(to_attribute)),
         (LABEL, record.label.clone().map(AttributeValue::S)),
         (SEEN_AT, record.seen_at.map(number)),
+        (SEALED, record.sealed.then_some(AttributeValue::Bool(true))),
     ];
     let rare = rare
         .into_iter()
@@ -82,11 +84,8 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
             Some(AttributeValue::S(text)) => text.split(' ').map(WriteToken::from_stored).collect(),
             _ => Vec::new(),
         },
-        remembered: match item.get(REMEMBERED) {
-            None => false,
-            Some(AttributeValue::Bool(remembered)) => *remembered,
-            Some(_) => return Err(REMEMBERED),
-        },
+        remembered: boolean(item, REMEMBERED)?,
+        sealed: boolean(item, SEALED)?,
         owner: match item.remove(OWNER) {
             None => None,
             Some(owner) => Some(Value(received(owner).ok_or(OWNER)?)),
@@ -124,6 +123,15 @@ pub(super) fn successor(item: &Item) -> Option<RecordKey> {
 /// The tokens in one string: a list of strings would take three times the bytes on the wire.
 pub(super) fn tokens(writes: &[WriteToken]) -> AttributeValue {
     AttributeValue::S(writes.iter().map(WriteToken::as_str).collect::<Vec<_>>().join(" "))
+}
+
+/// What is not there is false.
+fn boolean(item: &Item, name: &'static str) -> Result<bool, &'static str> {
+    match item.get(name) {
+        None => Ok(false),
+        Some(AttributeValue::Bool(value)) => Ok(*value),
+        Some(_) => Err(name),
+    }
 }
 
 fn unsigned(item: &Item, name: &'static str) -> Result<u64, &'static str> {

@@ -58,9 +58,15 @@ pub(super) enum Site {
 impl Site {
     /// A function that serves many requests at once.
     pub(super) async fn function(table: &Table) -> Arc<Self> {
+        Self::function_with("SESSION_SEALED", "", table).await
+    }
+
+    /// The same with one more variable in its environment.
+    pub(super) async fn function_with(name: &'static str, value: &str, table: &Table) -> Arc<Self> {
         let environment = [
             ("SECRET_KEY", SECRET_KEY.to_owned()),
             ("AWS_LAMBDA_MAX_CONCURRENCY", "32".to_owned()),
+            (name, value.to_owned()),
         ];
         let environment = environment.into_iter().chain(table.environment());
         Arc::new(Self::Function(Lambda::start(example("account"), environment).await))

@@ -9,7 +9,7 @@ use lambda_session::DynamoDbStore;
 
 use crate::support::own_table::{Item, Table};
 use crate::support::sdk;
-use crate::support::site::{Site, keys};
+use crate::support::site::{Site, keys, sealed};
 
 mod budget;
 mod cookies;
@@ -26,6 +26,7 @@ mod parallel;
 mod remembered;
 mod revival;
 mod saves;
+mod sealing;
 mod several_cookies;
 mod size;
 mod stragglers;
@@ -95,11 +96,47 @@ impl World {
         (answer, calls.into_iter().map(|call| call.operation).collect())
     }
 
+    /// Everything that was sent is sealed, where it should be.
+    fn check_sealed(&self) {
+        for call in self.proxy.calls() {
+            let sent = &call.request;
+            let mut values: Vec<_> = sent["Item"]["data"]["M"].as_object().into_iter().flatten().collect();
+            values.extend(
+                sent["Item"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(|(name, _)| *name == "owner"),
+            );
+            let written = sent["ExpressionAttributeValues"].as_object().into_iter().flatten();
+            values.extend(
+                written
+                    .clone()
+                    .filter(|(name, _)| *name == ":owner" || name[1..].starts_with('v')),
+            );
+            let whole = written
+                .filter(|(name, _)| *name == ":data")
+                .filter_map(|(_, data)| data["M"].as_object());
+            values.extend(whole.flatten());
+            for (name, value) in values {
+                assert!(value.get("B").is_some(), "{name} is sent as it is: {sent}");
+            }
+        }
+    }
+
     /// The only item in the table.
     async fn only_item(&self) -> Item {
         let mut items = self.table.items().await;
         assert_eq!(items.len(), 1, "{items:?}");
         items.remove(0)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if sealed() && !std::thread::panicking() {
+            self.check_sealed();
+        }
     }
 }
 

@@ -144,9 +144,15 @@ impl Answer {
     }
 }
 
+/// Whether this run seals all variables: the same tests hold with `TEST_SEALED=true`.
+pub(crate) fn sealed() -> bool {
+    std::env::var_os("TEST_SEALED").is_some_and(|value| value == "true")
+}
+
 /// A layer with the timeouts of these tests.
 pub(crate) fn layer(store: impl Store, keys: Keys) -> SessionLayerBuilder {
     SessionLayer::builder(store, keys)
+        .sealed(sealed())
         .idle_timeout(Duration::from_secs(IDLE))
         .lifetime(Duration::from_secs(LIFETIME))
 }

@@ -129,10 +129,10 @@ proptest! {
         expires_at in NOW + 1..=NOW + IDLE,
         revision in any::<u64>(),
         writes in vec(any::<[u8; 6]>().prop_map(WriteToken::new), 1..4),
-        login in (any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>()),
+        login in (any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>(), any::<bool>()),
     ) {
-        let (remembered, owner, label, seen_at) = login;
-        let record = Record { data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at };
+        let (remembered, owner, label, seen_at, sealed) = login;
+        let record = Record { data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed };
         let key = RecordKey::from_stored("key".to_owned());
         prop_assert_eq!(read(write(&key, &record), &AT), Load::Live(record));
     }
@@ -144,7 +144,7 @@ proptest! {
             Load::Live(_) => prop_assert!(expected),
             Load::Malformed(reason) => {
                 prop_assert!(!expected);
-                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT];
+                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT, SEALED];
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }

@@ -1,0 +1,291 @@
+//! The cookie's attributes: what each may be, and which names browsers accept with them.
+//!
+//! Whatever passes here is kept by browsers as it is written; `tests/it/browser_cookies.rs` asks one.
+
+use std::borrow::Cow;
+
+use super::VALUE_BYTES;
+
+/// Most bytes of a cookie's name and value together; browsers ignore a longer cookie (RFC 6265bis, section 5.6).
+const MOST_COOKIE_BYTES: usize = 4096;
+
+/// Most bytes of a cookie's name.
+pub(crate) const MOST_NAME_BYTES: usize = MOST_COOKIE_BYTES - VALUE_BYTES;
+
+/// Most bytes of an attribute's value; browsers ignore a longer attribute (RFC 6265bis, section 5.6).
+const MOST_ATTRIBUTE_BYTES: usize = 1024;
+
+/// Most bytes of a host name and of a label in it (RFC 1123, section 2.1; RFC 1035, section 2.3.4).
+const MOST_HOST_BYTES: usize = 253;
+const MOST_LABEL_BYTES: usize = 63;
+
+/// Which requests from other sites carry the cookie.
+///
+/// ```
+/// use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
+///
+/// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+/// let sessions = SessionLayer::builder(MemoryStore::default(), keys).same_site(SameSite::Strict).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameSite {
+    /// None. A visitor who follows a link from another site is not logged in on the page it leads to.
+    Strict,
+    /// Only those that follow a link. This is the default.
+    #[default]
+    Lax,
+    /// All, a form that another site posts and a frame in another site included. Browsers accept it only with `Secure`.
+    None,
+}
+
+/// What a `Set-Cookie` value says besides the cookie's name and value, but for its `Max-Age`.
+#[derive(Clone, Debug)]
+pub(crate) struct Attributes {
+    pub(crate) secure: bool,
+    pub(crate) domain: Option<Cow<'static, str>>,
+    pub(crate) path: Cow<'static, str>,
+    pub(crate) same_site: SameSite,
+    pub(crate) partitioned: bool,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self {
+            secure: true,
+            domain: None,
+            path: Cow::Borrowed("/"),
+            same_site: SameSite::default(),
+            partitioned: false,
+        }
+    }
+}
+
+impl Attributes {
+    /// The cookie's name: `stem` with the strictest prefix that these attributes allow, or as it is if it has a prefix.
+    pub(crate) fn name(&self, stem: Cow<'static, str>) -> Cow<'static, str> {
+        if Prefix::of(&stem).is_some() {
+            stem
+        } else if self.refused_prefix(Prefix::Host).is_none() {
+            format!("__Host-{stem}").into()
+        } else if self.secure {
+            format!("__Secure-{stem}").into()
+        } else {
+            stem
+        }
+    }
+
+    /// What browsers want of a cookie with this prefix and these attributes do not give.
+    pub(crate) fn refused_prefix(&self, prefix: Prefix) -> Option<&'static str> {
+        let host = prefix == Prefix::Host;
+        if !self.secure {
+            Some("with Secure")
+        } else if host && self.domain.is_some() {
+            Some("without a Domain")
+        } else if host && self.path != "/" {
+            Some("with the Path /")
+        } else {
+            None
+        }
+    }
+
+    /// What stands behind the value (RFC 6265bis, section 4.1). `HttpOnly` keeps scripts from the cookie.
+    pub(super) fn tail(&self) -> String {
+        let same_site = match self.same_site {
+            SameSite::Strict => "Strict",
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        };
+        let mut tail = format!("; HttpOnly; SameSite={same_site}; Path={}", self.path);
+        if let Some(domain) = &self.domain {
+            tail.push_str("; Domain=");
+            tail.push_str(domain);
+        }
+        if self.secure {
+            tail.push_str("; Secure");
+        }
+        if self.partitioned {
+            tail.push_str("; Partitioned");
+        }
+        tail
+    }
+}
+
+/// How a cookie's name begins, for browsers to hold the cookie to it (RFC 6265bis, section 4.1.3, and its successor's `__Http-`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// `__Secure-` and `__Http-`: wants `Secure`. The latter also wants `HttpOnly`, which this cookie always has.
+    Secure,
+    /// `__Host-` and `__Host-Http-`: also wants no `Domain` and the `Path` `/`, so that only this host can have set it.
+    Host,
+}
+
+impl Prefix {
+    /// The prefix of this name. Browsers compare it without regard to case.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let begins_with = |prefix: &str| {
+            let start = name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        if begins_with("__Host-") {
+            Some(Self::Host)
+        } else if begins_with("__Secure-") || begins_with("__Http-") {
+            Some(Self::Secure)
+        } else {
+            None
+        }
+    }
+}
+
+/// RFC 9110, section 5.6.2, which RFC 6265, section 4.1.1 takes the cookie's name from.
+pub(crate) fn is_token(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+/// A name of a host as DNS has it. An address is none, because it has no hosts below it that a `Domain` would be for: its last
+/// label begins with a digit.
+pub(crate) fn is_host_name(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=MOST_LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    domain.len() <= MOST_HOST_BYTES
+        && domain.split('.').all(is_label)
+        && last.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+/// The path of a URL as a browser sends it. Spaces, `?` and `#` are in none, so the cookie would never be sent back.
+pub(crate) fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= MOST_ATTRIBUTE_BYTES
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b";?#".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stem_gets_the_strictest_prefix_that_its_attributes_allow() {
+        let host = Attributes::default;
+        let domain = || Attributes {
+            domain: Some("example.com".into()),
+            ..host()
+        };
+        let path = || Attributes {
+            path: "/shop".into(),
+            ..host()
+        };
+        let plain = || Attributes {
+            secure: false,
+            ..host()
+        };
+        for (attributes, stem, name) in [
+            (host(), "shop", "__Host-shop"),
+            (domain(), "shop", "__Secure-shop"),
+            (path(), "shop", "__Secure-shop"),
+            (plain(), "shop", "shop"),
+            (host(), "__Hostess", "__Host-__Hostess"),
+            (host(), "__Secure-shop", "__Secure-shop"),
+            (host(), "__secure-shop", "__secure-shop"),
+            (host(), "__HTTP-shop", "__HTTP-shop"),
+            (host(), "__Host-Http-shop", "__Host-Http-shop"),
+        ] {
+            assert_eq!(attributes.name(stem.into()), name, "{attributes:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_found_whatever_its_case() {
+        for (name, prefix) in [
+            ("__Host-shop", Some(Prefix::Host)),
+            ("__hOST-shop", Some(Prefix::Host)),
+            ("__Host-Http-shop", Some(Prefix::Host)),
+            ("__host-http-shop", Some(Prefix::Host)),
+            ("__Secure-shop", Some(Prefix::Secure)),
+            ("__SECURE-shop", Some(Prefix::Secure)),
+            ("__Http-shop", Some(Prefix::Secure)),
+            ("__http-shop", Some(Prefix::Secure)),
+            ("shop", None),
+            ("_Host-shop", None),
+            ("__Host", None),
+            ("x__Host-shop", None),
+            ("__Hos\u{e9}", None),
+        ] {
+            assert_eq!(Prefix::of(name), prefix, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_host_name() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(longest.len(), 253);
+        for domain in [
+            "example.com",
+            "Shop.EXAMPLE.com",
+            "localhost",
+            "a-b.x1",
+            "3com.com",
+            &longest,
+        ] {
+            assert!(is_host_name(domain), "{domain:?}");
+        }
+        let too_long = format!("a{longest}");
+        for domain in [
+            "",
+            ".",
+            ".example.com",
+            "example.com.",
+            "shop..example.com",
+            "example.com:443",
+            "https://example.com",
+            "example.com/shop",
+            "example.com; Path=/",
+            " example.com",
+            "my_shop.example.com",
+            "*.example.com",
+            "b\u{fc}cher.example",
+            "-shop.example.com",
+            "shop-.example.com",
+            "127.0.0.1",
+            "[::1]",
+            &format!("{label}a.example.com"),
+            &too_long,
+        ] {
+            assert!(!is_host_name(domain), "{domain:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_that_a_url_can_have() {
+        let longest = format!("/{}", "a".repeat(1023));
+        for path in ["/", "/shop", "/shop/", "/a%20b/~c,d=e", &longest] {
+            assert!(is_path(path), "{path:?}");
+        }
+        let too_long = format!("{longest}a");
+        for path in [
+            "",
+            "shop",
+            " /",
+            "/shop; Domain=example.com",
+            "/my shop",
+            "/shop ",
+            "/shop?a",
+            "/shop#a",
+            "/shop\n",
+            "/shop\t",
+            "/shop\u{7f}",
+            "/caf\u{e9}",
+            &too_long,
+        ] {
+            assert!(!is_path(path), "{path:?}");
+        }
+    }
+}

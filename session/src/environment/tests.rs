@@ -1,0 +1,132 @@
+//! What is taken from the environment, and what is refused.
+
+use super::*;
+use crate::MemoryStore;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+fn layer_in(variables: &[(&str, &str)]) -> Result<SessionLayer, EnvironmentError> {
+    let required = [("SECRET_KEY", KEY)];
+    let builder = layer(MemoryStore::default(), |name| {
+        let mut all = variables.iter().chain(&required);
+        all.find(|(key, _)| *key == name).map(|(_, value)| *value)
+    });
+    Ok(builder?.build().expect("a good configuration"))
+}
+
+/// Idle timeout and lifetime, and the cookie's name.
+fn settings(variables: &[(&str, &str)]) -> (u64, u64, String) {
+    let layer = layer_in(variables).unwrap();
+    let timeouts = &layer.timeouts;
+    (timeouts.idle, timeouts.lifetime, layer.cookie_name().to_owned())
+}
+
+#[track_caller]
+fn refusal(variables: &[(&str, &str)]) -> String {
+    layer_in(variables).expect_err("a refusal").to_string()
+}
+
+#[track_caller]
+fn assert_refused(variable: &str, value: &str, message: &str) {
+    let error = refusal(&[(variable, value)]);
+    assert_eq!(error, format!("{variable} {message}"), "for {value:?}");
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    assert_eq!(settings(&[]), (1_800, 43_200, "__Host-session".to_owned()));
+}
+
+#[test]
+fn an_empty_optional_variable_counts_as_unset() {
+    let empty = [
+        "SECRET_KEY_FALLBACKS",
+        "SESSION_IDLE_TIMEOUT",
+        "SESSION_LIFETIME",
+        "SESSION_COOKIE_SECURE",
+    ]
+    .map(|name| (name, ""));
+    assert_eq!(settings(&empty), settings(&[]));
+}
+
+#[test]
+fn every_variable_is_taken() {
+    let given = [
+        ("SESSION_IDLE_TIMEOUT", "60"),
+        ("SESSION_LIFETIME", "3600"),
+        ("SESSION_COOKIE_SECURE", "false"),
+    ];
+    assert_eq!(settings(&given), (60, 3_600, "session".to_owned()));
+}
+
+#[test]
+fn what_the_secret_key_and_each_fallback_signed_is_read() {
+    let other = format!("{KEY}x");
+    let fallbacks = ["an older key that has at least 32 bytes", &other].join(",");
+    let rotated = layer_in(&[("SECRET_KEY_FALLBACKS", &fallbacks)]).unwrap();
+    let id = crate::core::id::SessionId::new([1; crate::core::id::ID_BYTES]);
+    for (key, known) in [
+        (KEY, true),
+        ("an older key that has at least 32 bytes", true),
+        (other.as_str(), true),
+        ("a key of nobody that has at least 32 bytes", false),
+    ] {
+        let issued = layer_in(&[("SECRET_KEY", key)]).unwrap().cookie.issue(&id, None);
+        let pair = issued.to_str().unwrap().split(';').next().unwrap();
+        let request = [(http::header::COOKIE, pair.parse().unwrap())].into_iter().collect();
+        assert_eq!(!rotated.cookie.read(&request).is_empty(), known, "{key}");
+    }
+}
+
+#[test]
+fn a_bad_secret_key_is_refused_without_showing_it() {
+    let not_set = "is not set; set it to at least 32 random bytes, such as `openssl rand -hex 32` prints";
+    assert_refused("SECRET_KEY", "", not_set);
+    assert_refused(
+        "SECRET_KEY",
+        &KEY[1..],
+        "has 31 bytes; it needs at least 32, such as `openssl rand -hex 32` prints",
+    );
+    assert_refused(
+        "SECRET_KEY",
+        &format!("{KEY},{KEY}"),
+        "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without, such as \
+         `openssl rand -hex 32` prints",
+    );
+    let unresolved =
+        "is a reference that nobody resolved ({{resolve:…); under `sam local`, pass its value with --env-vars";
+    assert_refused("SECRET_KEY", "{{resolve:secretsmanager:arn:aws:secret}}", unresolved);
+    assert_refused(
+        "SECRET_KEY_FALLBACKS",
+        "{{resolve:secretsmanager:arn:aws:secret}}",
+        unresolved,
+    );
+    for fallbacks in [format!("{KEY},"), format!("{KEY},short"), format!(",{KEY}")] {
+        let error = refusal(&[("SECRET_KEY_FALLBACKS", &fallbacks)]);
+        assert!(error.starts_with("SECRET_KEY_FALLBACKS has "), "{error}");
+        assert!(!error.contains("short") && !error.contains(KEY), "{error}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_refused_with_what_is_allowed() {
+    for value in ["0", "-1", "1.5", "31536001", "ten", " 60", "99999999999999999999"] {
+        for variable in ["SESSION_LIFETIME", "SESSION_IDLE_TIMEOUT"] {
+            assert_refused(variable, value, "is not a whole number of seconds from 1 to 31536000");
+        }
+    }
+    for value in ["yes", "TRUE", "1"] {
+        assert_refused("SESSION_COOKIE_SECURE", value, "is neither `true` nor `false`");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let error = layer(MemoryStore::default(), |_| Some(OsString::from_vec(vec![0xff]))).err();
+    assert_eq!(
+        error.map(|error| error.to_string()).as_deref(),
+        Some("SECRET_KEY is not valid UTF-8")
+    );
+}

@@ -1,0 +1,33 @@
+//! Without the feature `sealed` nothing is sealed, and what is does not open.
+
+use crate::core::changes::Changes;
+use crate::core::id::SessionId;
+use crate::core::record::Record;
+use crate::error::SessionError;
+use crate::store::Load;
+
+#[derive(Debug)]
+pub(super) struct Sealing;
+
+impl Sealing {
+    pub(super) fn new(_: bool) -> Self {
+        Self
+    }
+
+    pub(super) fn open(&self, _: &SessionId, _: Record) -> Load {
+        Load::Malformed("it is sealed, and lambda-session's feature `sealed` is off".to_owned())
+    }
+
+    pub(super) fn record(&self, _: &SessionId, _: &Record) -> Result<Option<Record>, SessionError> {
+        Ok(None)
+    }
+
+    pub(super) fn update(
+        &self,
+        _: &SessionId,
+        _: &Record,
+        _: &Changes,
+    ) -> Result<Option<(Record, Changes)>, SessionError> {
+        Ok(None)
+    }
+}
