@@ -45,6 +45,7 @@ impl SessionLayer {
     /// | `SESSION_IDLE_TIMEOUT` | seconds without a request until a session ends | 1800 |
     /// | `SESSION_LIFETIME` | seconds from the last login until it ends whatever happens | 43200 |
     /// | `SESSION_COOKIE_SECURE` | `true` or `false`: whether the cookie is sent over https only | `true` |
+    /// | `SESSION_SEALED` | `true` or `false`: whether variables are stored encrypted | `false` |
     ///
     /// # Errors
     ///
@@ -74,7 +75,19 @@ fn layer<V: Into<OsString>>(
     if let Some(lifetime) = seconds("SESSION_LIFETIME", read("SESSION_LIFETIME")?)? {
         builder = builder.lifetime(lifetime);
     }
-    Ok(builder.secure(secure(read("SESSION_COOKIE_SECURE")?)?))
+    let name = "SESSION_COOKIE_SECURE";
+    let builder = builder.secure(switch(name, read(name)?)?.unwrap_or(true));
+    let name = "SESSION_SEALED";
+    match switch(name, read(name)?)? {
+        #[cfg(feature = "sealed")]
+        Some(sealed) => Ok(builder.sealed(sealed)),
+        #[cfg(not(feature = "sealed"))]
+        Some(true) => Err(EnvironmentError::new(
+            name,
+            "is `true`, and lambda-session was built without its feature `sealed`",
+        )),
+        _ => Ok(builder),
+    }
 }
 
 /// The value of a variable, which is asked for through `variable`, usually [`std::env::var_os`]. Empty counts as unset.
@@ -156,14 +169,12 @@ fn seconds(name: &'static str, value: Option<String>) -> Result<Option<Duration>
     }
 }
 
-fn secure(value: Option<String>) -> Result<bool, EnvironmentError> {
+fn switch(name: &'static str, value: Option<String>) -> Result<Option<bool>, EnvironmentError> {
     match value.as_deref() {
-        None | Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(_) => Err(EnvironmentError::new(
-            "SESSION_COOKIE_SECURE",
-            "is neither `true` nor `false`",
-        )),
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(EnvironmentError::new(name, "is neither `true` nor `false`")),
     }
 }
 

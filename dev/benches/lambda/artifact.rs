@@ -19,6 +19,8 @@ pub(crate) struct Artifacts {
     pub(crate) getitem: PathBuf,
     /// The same without SDK and runtime.
     pub(crate) limit: PathBuf,
+    /// The library's counter, whose every request is an update.
+    pub(crate) counter: PathBuf,
 }
 
 impl Artifacts {
@@ -42,6 +44,15 @@ impl Artifacts {
         let floor = here.join("benches/floor");
         fs::copy(root.join("Cargo.lock"), floor.join("Cargo.lock"))?;
         cargo(&floor, lambda, &["--config", config])?;
+        let example = [
+            "-p",
+            "lambda-session",
+            "--example",
+            "counter",
+            "--features",
+            "axum,lambda",
+        ];
+        cargo(root, false, &example)?;
         let program = |name: &str| {
             if lambda {
                 target().join("lambda").join(name).join("bootstrap")
@@ -54,6 +65,7 @@ impl Artifacts {
             hello: program("hello"),
             getitem: program("getitem"),
             limit: program("limit"),
+            counter: release.join("examples").join("counter"),
         })
     }
 }

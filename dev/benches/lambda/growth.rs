@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::artifact::Artifacts;
 use crate::rounds::measure;
-use crate::routes::{Route, log_in};
+use crate::routes::{Route, cookie_of, log_in};
 use crate::sandbox::Sandbox;
 use crate::world::{Traffic, World};
 use crate::{Failure, say};
@@ -74,13 +74,95 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Valu
     Ok(lines)
 }
 
+/// How many variables a session has, sealed and not.
+const SEALED: [usize; 3] = [1, 10, 100];
+const SEALED_BYTES: usize = 20;
+const BLOCKS: usize = 20;
+
+/// One line a number of variables and kind of request: what sealing takes, in turns with the same unsealed.
+pub(crate) async fn sealed(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
+    let client = client(&world.plain);
+    let view: fn(&str) -> Vec<u8> = |cookie| Route::View.event(cookie);
+    let mut lines = Vec::new();
+    for (kind, program) in [("view", &artifacts.product), ("update", &artifacts.counter)] {
+        let start = async |endpoint: &str, sealed: bool| {
+            let mut environment = world.environment(endpoint);
+            environment.push(("SESSION_SEALED".to_owned(), sealed.to_string()));
+            Sandbox::start(program, &environment).await
+        };
+        let plain = start(&world.plain, false).await?;
+        let sealed = start(&world.plain, true).await?;
+        let through_counter = start(&world.counter.endpoint, false).await?;
+        for variables in SEALED {
+            say(&format!("sealed: {kind} of {variables} variables"));
+            let first = if kind == "view" {
+                Route::Login.event("")
+            } else {
+                view("")
+            };
+            let mut cookies = Vec::new();
+            for _ in 0..2 {
+                let cookie = cookie_of(&plain.invoke(&first).await?.0)?;
+                // Beside `username`, which `fill` adds.
+                fill(
+                    &client,
+                    &world.table,
+                    &cookie,
+                    variables - 1,
+                    (variables - 1) * SEALED_BYTES,
+                )
+                .await?;
+                cookies.push(cookie);
+            }
+            // Its next write seals the whole record: a login, or an update.
+            let write = if kind == "view" {
+                Route::LoginAgain.event(&cookies[1])
+            } else {
+                view(&cookies[1])
+            };
+            let (answer, _) = sealed.invoke(&write).await?;
+            if kind == "view" {
+                cookies[1] = cookie_of(&answer)?;
+            }
+            let events = [view(&cookies[0]), view(&cookies[1])];
+            let mut cpu = [0.0; 2];
+            for block in 0..=BLOCKS {
+                for (n, sandbox) in [&plain, &sealed].into_iter().enumerate() {
+                    let (_, took) = measure(sandbox, &events[n], REQUESTS).await?;
+                    // The first lets the programs settle.
+                    if block > 0 {
+                        cpu[n] += took.as_secs_f64() * 1e6 / (BLOCKS * REQUESTS) as f64;
+                    }
+                }
+            }
+            let mut bytes = Vec::new();
+            for event in &events {
+                let before = world.counter.traffic();
+                through_counter.invoke(event).await?;
+                let traffic = world.counter.traffic() - before;
+                bytes.push((traffic.sent, traffic.received));
+            }
+            lines.push(json!({
+                "request": kind,
+                "variables": variables,
+                "cpu_us": cpu[0].round(),
+                "sealed_cpu_us": cpu[1].round(),
+                "ratio": (cpu[1] / cpu[0] * 1e3).round() / 1e3,
+                "bytes_sent_received": bytes[0],
+                "sealed_bytes_sent_received": bytes[1],
+            }));
+        }
+    }
+    Ok(lines)
+}
+
 /// Gives a session so many variables beside its own.
 async fn fill(client: &Client, table: &str, cookie: &str, variables: usize, size: usize) -> Result<(), Failure> {
     let (_, signed) = cookie.split_once('=').ok_or("a cookie without a value")?;
     let id = BASE64.decode(signed.split('.').next().unwrap_or_default())?;
     let key = BASE64.encode(Sha256::digest(id));
     let name = |n| format!("variable_{n:04}");
-    let text = "x".repeat((size / variables).saturating_sub(name(0).len()));
+    let text = "x".repeat((size / variables.max(1)).saturating_sub(name(0).len()));
     let mut data: HashMap<_, _> = (0..variables)
         .map(|n| (name(n), AttributeValue::S(text.clone())))
         .collect();

@@ -49,10 +49,11 @@ async fn main() -> Result<(), Failure> {
     let traffic = growth::traffic(&artifacts, &world).await?;
     rows.extend(report::traffic_rows(&traffic));
     let growth = growth::run(&artifacts, &world).await?;
-    report::print(&rows, &traffic, &growth);
+    let sealed = growth::sealed(&artifacts, &world).await?;
+    report::print(&rows, &traffic, &growth, &sealed);
 
     let json = artifact::target().join("bench.json");
-    let figures = report::to_json(&rows, &traffic, &growth);
+    let figures = report::to_json(&rows, &traffic, &growth, &sealed);
     fs::write(&json, format!("{figures:#}\n"))?;
     let svg = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/ratios.svg");
     fs::write(&svg, chart::draw(&figures))?;

@@ -123,7 +123,7 @@ pub(crate) fn traffic_rows(traffic: &[(Route, Traffic)]) -> Vec<Row> {
 }
 
 /// All of it, for machines.
-pub(crate) fn to_json(rows: &[Row], traffic: &[(Route, Traffic)], growth: &[Value]) -> Value {
+pub(crate) fn to_json(rows: &[Row], traffic: &[(Route, Traffic)], growth: &[Value], sealed: &[Value]) -> Value {
     let figures = rows.iter().map(|row| {
         json!({
             "group": row.group,
@@ -148,11 +148,12 @@ pub(crate) fn to_json(rows: &[Row], traffic: &[(Route, Traffic)], growth: &[Valu
         "figures": figures.collect::<Vec<_>>(),
         "wire": wire.collect::<Vec<_>>(),
         "growth": growth,
+        "sealed": sealed,
     })
 }
 
 /// All of it, for people.
-pub(crate) fn print(rows: &[Row], traffic: &[(Route, Traffic)], growth: &[Value]) {
+pub(crate) fn print(rows: &[Row], traffic: &[(Route, Traffic)], growth: &[Value], sealed: &[Value]) {
     let (product, floor, ratio, target) = ("product", "floor", "ratio", "target");
     println!("{:<39} {product:>9} {floor:>9} {:<4} {ratio:>6} {target:>7}", "", "");
     for row in rows {
@@ -174,6 +175,10 @@ pub(crate) fn print(rows: &[Row], traffic: &[(Route, Traffic)], growth: &[Value]
     }
     println!("\nas a session grows");
     for line in growth {
+        println!("{line}");
+    }
+    println!("\nsealed, against the same unsealed");
+    for line in sealed {
         println!("{line}");
     }
 }

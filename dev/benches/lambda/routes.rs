@@ -1,6 +1,7 @@
 //! The requests that are measured, and what each is measured against.
 
 use dev::event::Event;
+use serde_json::Value;
 
 use crate::Failure;
 use crate::sandbox::{Sandbox, bytes};
@@ -88,8 +89,13 @@ fn login() -> Event {
 /// Logs in, and gives the cookie.
 pub(crate) async fn log_in(sandbox: &Sandbox) -> Result<String, Failure> {
     let (answer, _) = sandbox.invoke(&bytes(login())).await?;
+    cookie_of(&answer)
+}
+
+/// The cookie that an answer sets.
+pub(crate) fn cookie_of(answer: &Value) -> Result<String, Failure> {
     let cookie = answer["cookies"][0].as_str();
     let pair = cookie.and_then(|cookie| cookie.split(';').next());
     pair.map(str::to_owned)
-        .ok_or_else(|| format!("a login set no cookie: {answer}").into())
+        .ok_or_else(|| format!("no cookie was set: {answer}").into())
 }

@@ -44,6 +44,7 @@ fn an_empty_optional_variable_counts_as_unset() {
         "SESSION_IDLE_TIMEOUT",
         "SESSION_LIFETIME",
         "SESSION_COOKIE_SECURE",
+        "SESSION_SEALED",
     ]
     .map(|name| (name, ""));
     assert_eq!(settings(&empty), settings(&[]));
@@ -57,6 +58,11 @@ fn every_variable_is_taken() {
         ("SESSION_COOKIE_SECURE", "false"),
     ];
     assert_eq!(settings(&given), (60, 3_600, "session".to_owned()));
+    #[cfg(feature = "sealed")]
+    for (value, sealed) in [("true", true), ("false", false), ("", false)] {
+        let layer = layer_in(&[("SESSION_SEALED", value)]).unwrap();
+        assert_eq!(layer.sealed, sealed, "{value:?}");
+    }
 }
 
 #[test]
@@ -116,7 +122,9 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         }
     }
     for value in ["yes", "TRUE", "1"] {
-        assert_refused("SESSION_COOKIE_SECURE", value, "is neither `true` nor `false`");
+        for variable in ["SESSION_COOKIE_SECURE", "SESSION_SEALED"] {
+            assert_refused(variable, value, "is neither `true` nor `false`");
+        }
     }
 }
 
