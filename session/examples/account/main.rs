@@ -89,8 +89,7 @@ async fn sessions() -> Result<SessionLayer, Error> {
         eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
         SessionLayer::from_env(MemoryStore::default())?
     };
-    let sealed = variable("SESSION_SEALED").is_some_and(|value| value == "true");
-    Ok(layer.sealed(sealed).build()?)
+    Ok(layer.build()?)
 }
 
 fn site(sessions: SessionLayer) -> Router {

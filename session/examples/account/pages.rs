@@ -247,12 +247,12 @@ button:hover,.button:hover{opacity:.9}
 [aria-invalid]{border-color:var(--bad)}
 .visits,.row>div,li{display:flex;gap:.75rem;align-items:center;justify-content:space-between}
 .visits{margin-top:1.75rem;padding-top:1.25rem;border-top:1px solid color-mix(in srgb,var(--line) 30%,#0000)}
-.visits p{margin:0}
+.visits p{margin:0;white-space:nowrap}
 output{font-weight:600}
 .visits button,.row button,li button{width:auto;white-space:nowrap}
 ul{margin:1.25rem 0 0;padding:0;list-style:none}
 li{padding:1rem 0;border-top:1px solid color-mix(in srgb,var(--line) 30%,#0000)}
-li{flex-wrap:wrap}
+.visits,li{flex-wrap:wrap}
 li>div{flex:1 1 13rem}
 li:first-child{border-top:0}
 li p{margin-top:.15rem}
