@@ -4,6 +4,7 @@ use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
+use crate::core::value::ValueError;
 use crate::error::SessionError;
 use crate::lazy::LazySession;
 use crate::owners::Sessions;
@@ -40,5 +41,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         SessionError::into_response(self)
+    }
+}
+
+/// As the [`SessionError`] that it becomes by `?`.
+impl IntoResponse for ValueError {
+    fn into_response(self) -> Response {
+        SessionError::from(self).into_response()
     }
 }

@@ -159,7 +159,8 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// Ends the session that a list calls `handle`. False if it is not one of `owner`'s that are alive: nothing is told of
+    /// Ends the session that a list calls `handle`. If it is the session of the request, its cookie is cleared, as
+    /// [`Session::end`] does. False if it is not one of `owner`'s that are alive: nothing is told of
     /// anybody else's.
     ///
     /// # Errors
@@ -190,10 +191,14 @@ impl Sessions {
             }
             Ok(alive)
         });
-        ended.await
+        let alive = ended.await?;
+        if alive {
+            self.end_current_if(|current| current.handle().as_deref() == Some(handle));
+        }
+        Ok(alive)
     }
 
-    /// Ends all sessions of `owner`, the one that asks included.
+    /// Ends all sessions of `owner`. If the session of the request is among them, its cookie is cleared, as [`Session::end`] does.
     ///
     /// # Errors
     ///
@@ -206,7 +211,19 @@ impl Sessions {
     /// # }
     /// ```
     pub async fn end_all(&self, owner: &str) -> Result<(), SessionError> {
-        self.end_all_but(owner, None).await
+        self.end_all_but(owner, None).await?;
+        self.end_current_if(|current| current.owner().as_deref() == Some(owner));
+        Ok(())
+    }
+
+    fn end_current_if(&self, is_meant: impl FnOnce(&Session) -> bool) {
+        if let Some(request) = &self.request {
+            let session = Session(Arc::clone(request));
+            // A login of this request makes another.
+            if is_meant(&session) && !session.state().logs_in() {
+                session.end();
+            }
+        }
     }
 
     /// Ends all sessions of the owner of `session`, but not that one. Without an owner there is nothing to end.

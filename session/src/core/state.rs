@@ -215,6 +215,11 @@ impl State {
         Ok(())
     }
 
+    /// Whether somebody logged in.
+    pub(crate) fn logs_in(&self) -> bool {
+        self.done.login.is_some()
+    }
+
     /// Whose session it is after what was done.
     pub(crate) fn owner(&self) -> Option<String> {
         let owner = match (&self.done.login, self.live()) {

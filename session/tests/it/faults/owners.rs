@@ -151,7 +151,9 @@ async fn all_or_all_others_are_ended() {
     for (n, cookie) in cookies.iter().enumerate() {
         assert_eq!(owner(&site, cookie).await == "admin", n == 1, "{n}");
     }
-    site.visit("/end-all?admin", Some(&cookies[1])).await.assert_done();
+    site.visit("/end-all?admin", Some(&cookies[1]))
+        .await
+        .assert_logged_out();
     assert_eq!(owner(&site, &cookies[1]).await, "");
     assert_eq!(owner(&site, &other).await, "other");
     site.visit("/end-others", None).await.assert_done();
