@@ -200,6 +200,7 @@ impl SessionLayerBuilder {
     /// is neither there nor in the secret key. Who has a visitor's cookie and the table has that visitor's session, as he would
     /// with the cookie and the site. An attacker inside the running function sees what passes through it.
     ///
+    /// Turn it on when no instance of a version before 0.3 runs any more: those can not read what is sealed.
     /// Sessions from before are sealed when they are next written. Sealed ones stay so and are read, whatever is set here. A sealed
     /// value takes 40 bytes more, and counts so.
     ///

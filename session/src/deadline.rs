@@ -88,10 +88,7 @@ impl Budget {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "no time is left for it"));
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let spent = Spent {
-            budget: self,
-            since: Instant::now(),
-        };
+        let spent = self.spend();
         let result = timeout(limit, operation(&*self.store)).await;
         drop(spent);
         result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)))
@@ -111,15 +108,10 @@ impl Budget {
         self.calls.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Waits for `future` within what is left.
+    /// Waits for `future` within what is left, which stays so: it is for another call of this request, which takes its own time
+    /// from it.
     pub(crate) async fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let spent = Spent {
-            budget: self,
-            since: Instant::now(),
-        };
-        let result = timeout(self.left(), future).await;
-        drop(spent);
-        result.ok()
+        timeout(self.left(), future).await.ok()
     }
 
     /// Lets others go first, after so many conflicts of one write. A write that could not be answered any more is not begun
@@ -127,14 +119,22 @@ impl Budget {
     pub(crate) async fn back_off(&self, conflicts: u32) -> Result<(), StoreError> {
         let pause = self.store.pause(conflicts).min(self.left());
         if !pause.is_zero() {
-            // Waits to the end: that it took as long as there was is said below.
-            let _ = self.wait(sleep(pause)).await;
+            let spent = self.spend();
+            sleep(pause).await;
+            drop(spent);
         }
         if self.left() < WORTH_A_WRITE {
             let many = "other requests changed the session each time this one tried";
             return Err(StoreError::new(StoreErrorKind::Unavailable, many));
         }
         Ok(())
+    }
+
+    fn spend(&self) -> Spent<'_> {
+        Spent {
+            budget: self,
+            since: Instant::now(),
+        }
     }
 
     pub(crate) fn calls(&self) -> u32 {

@@ -34,6 +34,21 @@ impl EnvironmentError {
     }
 }
 
+impl EnvironmentError {
+    /// The variable's name.
+    ///
+    /// ```
+    /// # use lambda_session::{MemoryStore, SessionLayer};
+    /// if let Err(error) = SessionLayer::from_env(MemoryStore::default()) {
+    ///     assert_eq!(error.variable(), "SECRET_KEY");
+    /// }
+    /// ```
+    #[must_use]
+    pub fn variable(&self) -> &'static str {
+        self.variable
+    }
+}
+
 impl SessionLayer {
     /// A layer over `store` with the settings that the function's environment has, for [`build`](SessionLayerBuilder::build) or
     /// for more of them. An empty optional variable counts as unset, because SAM cannot leave one out.

@@ -203,7 +203,7 @@ impl From<ValueError> for SessionError {
 /// Why nobody can be logged in.
 impl From<Reason> for SessionError {
     fn from(reason: Reason) -> Self {
-        Self::owner(&reason.to_string())
+        Self::new(SessionErrorKind::Value, &reason.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 
 /// What the guards' services return.
 type GuardFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -86,6 +86,18 @@ impl fmt::Display for Refusal {
 }
 
 impl Error for Refusal {}
+
+/// The path by which plain `lambda_http` handlers route: without the stage, and before dot segments are resolved.
+#[cfg(feature = "lambda")]
+fn raw_path<B>(request: &Request<B>) -> Option<&str> {
+    let raw = lambda_http::RequestExt::raw_http_path(request.extensions());
+    (!raw.is_empty()).then_some(raw)
+}
+
+#[cfg(not(feature = "lambda"))]
+fn raw_path<B>(_: &Request<B>) -> Option<&str> {
+    None
+}
 
 #[cfg(test)]
 mod tests;

@@ -26,9 +26,15 @@ const MOST_LISTED: usize = 2_000;
 /// How often a login looks for sessions in the list that have ended: when the list has reached a multiple of this.
 const SWEEP_EVERY: usize = 32;
 
-/// How long a record may be missing, or be past its expiry, until nothing that is under way can make it alive: as long as a
-/// tombstone is kept, in seconds.
-const SETTLED: u64 = 60 * 60;
+/// How long a record may be missing, replaced or past its expiry, in seconds, until its key is struck from the list: a day. What is
+/// under way takes minutes, a tombstone is kept for an hour, and clocks are rarely wrong by more than an hour.
+const SETTLED: u64 = 24 * 60 * 60;
+
+/// How long a login may be under way, in seconds, until it has failed in all likelihood.
+const LOGIN: u64 = 60;
+
+/// Most sessions that are ended before they are struck from the list, so that ending many gets on.
+const CHUNK: usize = 128;
 
 /// Store calls at once where many sessions are read or ended.
 const AT_ONCE: usize = 16;
@@ -141,9 +147,7 @@ impl Sessions {
         let listed = self.within(async |owners| {
             let list = owners.list(&owner).await?;
             let found = owners.look(list).await?;
-            if let Err(error) = owners.strike(&owner, &found.gone).await {
-                tracing::debug!(?error, "ended sessions stay in their owner's list for now");
-            }
+            owners.strike_quietly(&owner, &found.gone).await;
             Ok(found.alive)
         });
         let sessions = listed.await?.into_iter().map(|(key, record)| ListedSession {
@@ -185,7 +189,7 @@ impl Sessions {
                 return Ok(false);
             };
             let found = owners.look(OwnerList::from([(key.clone(), enlisted)])).await?;
-            let alive = !found.alive.is_empty() || !found.pending.is_empty();
+            let alive = !found.alive.is_empty() || !found.pending.is_empty() || found.resting;
             if alive {
                 owners.end(&owner, vec![key.clone()], None).await?;
             }
@@ -254,6 +258,10 @@ impl Sessions {
         let owner = OwnerKey::new(owner);
         let ended = self.within(async |owners| {
             let list = owners.list(&owner).await?;
+            if let Some(but) = &but {
+                // Another tab of the same browser may have renewed it: then the list names what it has become.
+                owners.check_not_replaced(but).await?;
+            }
             owners.end(&owner, list.into_keys().collect(), but.as_ref()).await
         });
         ended.await
@@ -297,16 +305,18 @@ struct Looked {
     pending: Vec<(RecordKey, u64)>,
     /// Ended for good.
     gone: Vec<RecordKey>,
+    /// Whether one has run out of time, but not by so much that it has to somebody whose clock is behind.
+    resting: bool,
 }
 
 impl Owners<'_> {
     /// Puts the session that is about to stand under `key` into its owner's list, and sees to it that there are not too many.
-    /// The session `replaced` is about to end.
+    /// The sessions `ending` are about to end.
     pub(crate) async fn enlist(
         &self,
         owner: &OwnerKey,
         key: &RecordKey,
-        replaced: Option<&RecordKey>,
+        ending: &[RecordKey],
         most: Option<usize>,
     ) -> Result<(), SessionError> {
         let enlist = self
@@ -314,20 +324,36 @@ impl Owners<'_> {
             .call(|store| capable(store, |owners| owners.enlist(owner, key, self.at)));
         let mut others = enlist.await?;
         let listed = others.len();
-        others.retain(|other, _| other != key && Some(other) != replaced);
+        others.retain(|other, _| other != key && !ending.contains(other));
         let many = most.is_some_and(|most| others.len() >= most);
         if !many && listed % SWEEP_EVERY != 0 && listed <= MOST_LISTED {
             return Ok(());
         }
-        let found = self.look(others).await?;
-        self.strike(owner, &found.gone).await?;
-        let alive = found.alive.into_iter().map(|(key, record)| (record.created_at, key));
-        let pending = found.pending.into_iter().map(|(key, enlisted)| (enlisted, key));
+        let found = match self.look(others).await {
+            Ok(found) => found,
+            // Then the next login looks.
+            Err(error) if !many && listed <= MOST_LISTED => {
+                tracing::debug!(?error, "a list of sessions was not looked at");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.strike_quietly(owner, &found.gone).await;
+        let alive = found
+            .alive
+            .into_iter()
+            .map(|(key, record)| (true, record.created_at, key));
+        // A login that has failed goes before every session.
+        let under_way = |enlisted: u64| enlisted.saturating_add(LOGIN) > self.at.now;
+        let pending = found
+            .pending
+            .into_iter()
+            .map(|(key, enlisted)| (under_way(enlisted), enlisted, key));
         let mut standing: Vec<_> = alive.chain(pending).collect();
         standing.sort_unstable();
         if let Some(most) = most {
             let excess = (standing.len() + 1).saturating_sub(most);
-            let oldest = standing.drain(..excess).map(|(_, key)| key).collect();
+            let oldest = standing.drain(..excess).map(|(.., key)| key).collect();
             self.end(owner, oldest, None).await?;
         }
         if standing.len() >= MOST_LISTED {
@@ -354,12 +380,30 @@ impl Owners<'_> {
             .await?)
     }
 
+    async fn strike_quietly(&self, owner: &OwnerKey, keys: &[RecordKey]) {
+        if let Err(error) = self.strike(owner, keys).await {
+            tracing::debug!(?error, "ended sessions stay in their owner's list for now");
+        }
+    }
+
+    async fn check_not_replaced(&self, key: &RecordKey) -> Result<(), SessionError> {
+        match self.budget.call(|store| store.load(key, self.at)).await? {
+            Load::Replaced(_) => Err(SessionError::conflict()),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads what stands under the keys.
     async fn look(&self, list: OwnerList) -> Result<Looked, SessionError> {
-        // What was alive an hour ago may be alive to somebody whose clock is behind.
+        // What was alive a day ago may be alive to somebody whose clock is behind, and whose timeouts are longer. An expiry is the
+        // same to all.
         let earlier = Moment {
             now: self.at.now.saturating_sub(SETTLED),
-            ..*self.at
+            timeouts: Timeouts {
+                lifetime: u64::MAX,
+                remembered: u64::MAX,
+                ..self.at.timeouts
+            },
         };
         let reads = self.many(list, move |store, (key, enlisted)| {
             Box::pin(async move {
@@ -372,7 +416,10 @@ impl Owners<'_> {
             match found {
                 Load::Live(record) if record.is_alive(self.at) => looked.alive.push((key, record)),
                 Load::Absent if enlisted > earlier.now => looked.pending.push((key, enlisted)),
-                Load::Live(_) | Load::Malformed(_) => {}
+                Load::Live(_) => looked.resting = true,
+                // Whoever follows a session from one renewal to the next goes by the list.
+                Load::Replaced(_) if enlisted > earlier.now => {}
+                Load::Malformed(_) => {}
                 Load::Absent | Load::Ended | Load::Replaced(_) | Load::Expired => looked.gone.push(key),
             }
         }
@@ -382,8 +429,20 @@ impl Owners<'_> {
     /// Ends the sessions under these keys, and those that replaced one of them meanwhile, if the list names them: whoever
     /// renewed a session has it from that session.
     async fn end(&self, owner: &OwnerKey, keys: Vec<RecordKey>, but: Option<&RecordKey>) -> Result<(), SessionError> {
+        let keys: Vec<_> = keys.into_iter().filter(|key| Some(key) != but).collect();
+        for chunk in keys.chunks(CHUNK) {
+            self.end_chunk(owner, chunk.to_vec(), but).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_chunk(
+        &self,
+        owner: &OwnerKey,
+        mut next: Vec<RecordKey>,
+        but: Option<&RecordKey>,
+    ) -> Result<(), SessionError> {
         let mut ended = BTreeSet::new();
-        let mut next: Vec<_> = keys.into_iter().filter(|key| Some(key) != but).collect();
         while !next.is_empty() {
             ended.extend(next.iter().cloned());
             let at = *self.at;

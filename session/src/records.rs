@@ -44,7 +44,7 @@ impl Records {
         let key = id.record_key();
         let loaded = self.budget.call(|store| store.load(&key, at)).await?;
         Ok(match loaded {
-            Load::Live(record) if record.sealed => self.sealing.open(id, record),
+            Load::Live(record) if record.sealed => self.sealing.open(id, record)?,
             loaded => loaded,
         })
     }
@@ -77,14 +77,18 @@ impl Records {
             .await?)
     }
 
-    /// Quiet: a view never fails for its slide. The next view slides again.
-    pub(crate) async fn slide(&self, id: &SessionId, slide: Slide, at: &Moment) {
+    /// Whether the expiry was moved. A view never fails for its slide; the next view slides again.
+    pub(crate) async fn slide(&self, id: &SessionId, slide: Slide, at: &Moment) -> bool {
         let key = id.record_key();
         let slid = self
             .budget
             .call_within(SLIDE_LIMIT, |store| store.slide(&key, slide, at));
-        if let Err(error) = slid.await {
-            tracing::debug!(?error, "a session's expiry was not moved");
+        match slid.await {
+            Ok(outcome) => outcome == WriteOutcome::Applied,
+            Err(error) => {
+                tracing::debug!(?error, "a session's expiry was not moved");
+                false
+            }
         }
     }
 

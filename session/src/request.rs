@@ -88,7 +88,8 @@ impl RequestSession {
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
         let Some(request) = &self.request else { return Ok(()) };
         if !self.is_used() {
-            let _one_at_a_time = self.reading.lock().await;
+            let turn = request.records.budget.wait(self.reading.lock()).await;
+            let _one_at_a_time = turn.ok_or_else(|| unavailable("another read of this session did not end"))?;
             if !self.is_used() {
                 let found = request.find().await.inspect_err(SessionError::log)?;
                 self.state().found(found);
@@ -100,15 +101,18 @@ impl RequestSession {
     /// Saves what was done so far, in the middle of the request.
     pub(crate) async fn save_now(&self) -> Result<(), SessionError> {
         let Some(request) = &self.request else { return Ok(()) };
-        let _one_at_a_time = self.turn(request).await?;
-        if let Some(error) = self.outcome().failed.clone() {
-            return Err(error);
-        }
+        let _one_at_a_time = match self.turn(request).await {
+            Ok(turn) => turn,
+            Err(error) => return Err(self.fail(error)),
+        };
+        self.not_failed()?;
         let taken = self.state().take();
-        match taken {
-            Some((found, done)) => self.save(request, found, done).await,
-            None => Ok(()),
+        if let Some((found, done)) = taken {
+            let (renewed, remember) = (done.renewed, done.remember);
+            self.save(request, found, done).await?;
+            self.state().give_back(renewed, remember);
         }
+        Ok(())
     }
 
     /// Saves for the layer, after the handler.
@@ -122,7 +126,7 @@ impl RequestSession {
                     // Whether it was saved is in the outcome.
                     let _ = self.save(request, found, done).await;
                 }
-                (Err(error), _) if !failed => self.fail(error),
+                (Err(error), _) if !failed => drop(self.fail(error)),
                 _ => {}
             }
         }
@@ -134,6 +138,7 @@ impl RequestSession {
         let mut taken = Vec::new();
         if let Some(request) = &self.request {
             let _one_at_a_time = self.turn(request).await?;
+            self.not_failed()?;
             let stored = self.state().stored_flashes();
             if let Some((id, record)) = stored
                 && let Some((record, messages)) =
@@ -168,17 +173,21 @@ impl RequestSession {
                 }
                 Ok(())
             }
-            Err(error) => {
-                error.log();
-                self.fail(error.clone());
-                Err(error)
-            }
+            Err(error) => Err(self.fail(error)),
         }
     }
 
-    fn fail(&self, error: SessionError) {
+    /// Whether a save has failed already.
+    fn not_failed(&self) -> Result<(), SessionError> {
+        self.outcome().failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// From now on nothing is saved, and the request is answered with this error.
+    fn fail(&self, error: SessionError) -> SessionError {
+        error.log();
         self.state().not_saved();
-        self.outcome().failed = Some(error);
+        self.outcome().failed = Some(error.clone());
+        error
     }
 
     fn outcome(&self) -> MutexGuard<'_, Outcome> {
@@ -192,7 +201,7 @@ struct Dropped<'a>(Option<&'a RequestSession>);
 impl Drop for Dropped<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.0 {
-            session.fail(unavailable("the handler dropped a save before it was done"));
+            drop(session.fail(unavailable("the handler dropped a save before it was done")));
         }
     }
 }

@@ -40,16 +40,16 @@ impl Save<'_> {
     pub(crate) async fn carry_out(&self, plan: Plan) -> Result<Saved, SessionError> {
         match plan {
             Plan::Keep => Ok((CookieAction::Keep, None)),
-            Plan::Slide { id, slide } => {
-                self.records.slide(&id, slide, self.at).await;
-                Ok((CookieAction::Keep, None))
+            Plan::Slide { id, record, slide } => {
+                let slid = self.records.slide(&id, slide, self.at).await;
+                let record = slid.then(|| Arc::new(record.slid(slide)));
+                Ok((CookieAction::Keep, record.map(|record| Opened::Live(id, record))))
             }
             Plan::Create { data, login, end } => {
-                let (id, record) = self.create(data, &login, None).await?;
+                let (id, record) = self.create(data, &login, &end).await?;
                 // Or a write that is still on its way would revive one of them, beside the new one.
-                for old in &end {
-                    self.end(old).await?;
-                }
+                let ended = self.end_all(&end).await;
+                self.or_end(&id, &record, ended).await?;
                 Ok(self.issued(id, record))
             }
             Plan::Change {
@@ -65,11 +65,14 @@ impl Save<'_> {
                 login,
                 new_owner,
             } => self.replace(&id, &record, &edits, &login, new_owner).await,
-            Plan::End { ids } => {
-                for id in &ids {
-                    self.end(id).await?;
+            Plan::End { ids, farewell } => {
+                // First, because an end must not depend on a message.
+                self.end_all(&ids).await?;
+                if farewell.is_empty() {
+                    return Ok(cleared());
                 }
-                Ok(cleared())
+                let (id, record) = self.create(farewell, &Login::default(), &[]).await?;
+                Ok(self.issued(id, record))
             }
             Plan::Refuse => Err(SessionError::conflict()),
         }
@@ -87,25 +90,49 @@ impl Save<'_> {
         Ok(())
     }
 
-    /// A new record; of a session that has an owner, its key is in the owner's list before. `replaced` is the session that the
-    /// new one takes the place of.
+    async fn end_all(&self, ids: &[SessionId]) -> Result<(), SessionError> {
+        for id in ids {
+            self.end(id).await?;
+        }
+        Ok(())
+    }
+
+    /// After a failure, ends a new session that its owner's list shows already and nobody has the cookie of.
+    async fn or_end<T>(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        result: Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
+        if result.is_err()
+            && record.owner.is_some()
+            && let Err(error) = self.end(id).await
+        {
+            tracing::debug!(
+                ?error,
+                "a session that nobody has stays until it has been idle for too long"
+            );
+        }
+        result
+    }
+
+    /// A new record; of a session that has an owner, its key is in the owner's list before. `ending` are the sessions that the new
+    /// one takes the place of.
     async fn create(
         &self,
         data: Data,
         login: &Login,
-        replaced: Option<&SessionId>,
+        ending: &[SessionId],
     ) -> Result<(SessionId, Record), SessionError> {
         let id = random::session_id()?;
         let mut record = Record::of_login(data, login, self.at);
         if let Some(owner) = record.owner_key() {
-            let replaced = replaced.map(SessionId::record_key);
+            let ending: Vec<_> = ending.iter().map(SessionId::record_key).collect();
             let owners = Owners {
                 budget: &self.records.budget,
                 at: self.at,
             };
-            owners
-                .enlist(&owner, &id.record_key(), replaced.as_ref(), self.per_owner)
-                .await?;
+            owners.enlist(&owner, &id.record_key(), &ending, self.per_owner).await?;
         }
         let created = self.records.create(&id, &mut record).await?;
         if created == WriteOutcome::ConditionFailed {
@@ -178,58 +205,76 @@ impl Save<'_> {
         &self,
         old: &SessionId,
         record: &Record,
-        all: &Edits,
+        edits: &Edits,
         login: &Login,
         new_owner: bool,
     ) -> Result<Saved, SessionError> {
+        let data = edits.of_consequence(&record.data).applied_to(&record.data)?;
+        let (id, new) = self.create(data, login, std::slice::from_ref(old)).await?;
+        let taken = self.take_over(old, record, edits, (&id, new.clone()), new_owner).await;
+        match self.or_end(&id, &new, taken).await? {
+            Taken::Over(new) => Ok(self.issued(id, new)),
+            Taken::Changed(saved) => Ok(saved),
+            // The new record is not sealed, and the old one is now.
+            Taken::Sealed(newer) => {
+                self.end(&id).await?;
+                let login = Login {
+                    sealed: true,
+                    ..login.clone()
+                };
+                Box::pin(self.replace(old, &newer, edits, &login, new_owner)).await
+            }
+        }
+    }
+
+    /// Turns the old record into a tombstone, with the new one up to date.
+    async fn take_over(
+        &self,
+        old: &SessionId,
+        record: &Record,
+        all: &Edits,
+        (id, mut new): (&SessionId, Record),
+        new_owner: bool,
+    ) -> Result<Taken, SessionError> {
         // Whoever only renews an owner's session has it from that session, and loses it with that session.
-        let inherited = login.owner.is_some() && !new_owner;
+        let inherited = new.owner.is_some() && !new_owner;
         let edits = all.of_consequence(&record.data);
-        let data = edits.applied_to(&record.data)?;
-        let (id, mut new) = self.create(data, login, Some(old)).await?;
         let mut revision = record.revision;
         loop {
-            if self.records.replace(old, revision, &id, self.at).await? == WriteOutcome::Applied {
-                break;
+            if self.records.replace(old, revision, id, self.at).await? == WriteOutcome::Applied {
+                return Ok(Taken::Over(new));
             }
             match self.records.load(old, self.at).await? {
+                Load::Live(newer) if newer.sealed && !new.sealed => return Ok(Taken::Sealed(newer)),
                 // Somebody changed it: the new session must have what they wrote, under what this request wrote.
                 Load::Live(newer) => {
                     let data = edits.applied_to(&newer.data)?;
-                    if data.is_empty() && login.owner.is_none() {
-                        return self.change(old, Arc::new(newer), &edits, false).await;
+                    let emptied = data.is_empty() && !newer.data.is_empty();
+                    if emptied && new.owner.is_none() {
+                        let saved = self.change(old, Arc::new(newer), &edits, false).await?;
+                        return Ok(Taken::Changed(saved));
                     }
-                    self.rewrite(&id, &mut new, &data).await?;
+                    self.rewrite(id, &mut new, &data).await?;
                     revision = newer.revision;
                 }
-                _ if inherited => {
-                    // It is in the owner's list.
-                    self.end(&id).await?;
-                    return Err(SessionError::conflict());
-                }
+                _ if inherited => return Err(SessionError::conflict()),
                 // Another login was faster, from the same state, as after a double click: both are good.
-                Load::Replaced(at) if at == revision && (new_owner || !all.is_empty()) => break,
+                Load::Replaced(at) if at == revision && (new_owner || !all.is_empty()) => return Ok(Taken::Over(new)),
                 // From a newer state, which is not ours to see any more: what it holds may be another person's.
-                Load::Replaced(_) => {
-                    if new_owner {
-                        self.end(&id).await?;
-                    }
-                    return Err(SessionError::conflict());
-                }
+                Load::Replaced(_) => return Err(SessionError::conflict()),
                 Load::Ended | Load::Expired | Load::Absent | Load::Malformed(_) => {
                     self.end(old).await?;
                     let own = all.applied_to(&Data::new())?;
                     if own.is_empty() && !new_owner {
                         return Err(SessionError::conflict());
                     }
-                    self.rewrite(&id, &mut new, &own).await?;
+                    self.rewrite(id, &mut new, &own).await?;
                     // Whoever ended all of the owner's sessions may have ended both.
-                    self.check_listed(&id, &new).await?;
-                    break;
+                    self.check_listed(id, &new).await?;
+                    return Ok(Taken::Over(new));
                 }
             }
         }
-        Ok(self.issued(id, new))
     }
 
     /// Brings a record whose ID nobody knows yet up to date.
@@ -246,6 +291,16 @@ impl Save<'_> {
         *record = next;
         Ok(())
     }
+}
+
+/// What has become of an old session.
+enum Taken {
+    /// The new record has its place.
+    Over(Record),
+    /// It was changed instead, because nothing was left of it.
+    Changed(Saved),
+    /// Somebody has sealed it.
+    Sealed(Record),
 }
 
 fn kept(id: &SessionId, record: Arc<Record>) -> Saved {

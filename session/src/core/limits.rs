@@ -19,7 +19,7 @@ pub struct Limits {
     pub bytes: usize,
     /// Most bytes of a variable's name.
     pub name_bytes: usize,
-    /// Most lists and maps that a variable may nest.
+    /// Most lists and maps that a variable may nest, but not more than 60.
     pub depth: usize,
     /// Most significant digits of a number.
     pub digits: usize,
@@ -32,7 +32,7 @@ impl Limits {
     pub const NONE: Self = Self {
         bytes: usize::MAX,
         name_bytes: usize::MAX,
-        depth: 64,
+        depth: 60,
         digits: usize::MAX,
         exponents: i64::MIN..=i64::MAX,
     };

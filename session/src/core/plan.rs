@@ -61,8 +61,12 @@ pub(crate) enum Plan {
     /// Nothing changed, nothing to write.
     Keep,
     /// A view of a live session: move its expiry.
-    Slide { id: SessionId, slide: Slide },
-    /// There was no session, or it ends, and now there are variables or an owner. What stands under these IDs ends.
+    Slide {
+        id: SessionId,
+        record: Arc<Record>,
+        slide: Slide,
+    },
+    /// There was no session and now there are variables or an owner. What stands under these IDs ends.
     Create {
         data: Data,
         login: Login,
@@ -84,8 +88,8 @@ pub(crate) enum Plan {
         /// Whether somebody logged in, rather than asked for another ID.
         new_owner: bool,
     },
-    /// A logout: what stands under these IDs ends, and the cookie is cleared.
-    End { ids: Vec<SessionId> },
+    /// A logout: what stands under these IDs ends, and the cookie is cleared, unless a new session begins then that holds messages.
+    End { ids: Vec<SessionId>, farewell: Data },
     /// The session ended before the change was made: nothing is saved, and no cookie is sent.
     Refuse,
 }
@@ -98,15 +102,8 @@ pub(crate) enum Plan {
 pub(crate) fn plan(found: Found, done: Done, at: &Moment) -> Result<Plan, ValueError> {
     let Found { ids, session } = found;
     if done.ended {
-        return Ok(if done.farewell.is_empty() {
-            Plan::End { ids }
-        } else {
-            Plan::Create {
-                data: done.farewell,
-                login: Login::default(),
-                end: ids,
-            }
-        });
+        let farewell = done.farewell;
+        return Ok(Plan::End { ids, farewell });
     }
     if let Opened::Live(id, record) = session {
         return live(id, record, done, at);
@@ -116,7 +113,7 @@ pub(crate) fn plan(found: Found, done: Done, at: &Moment) -> Result<Plan, ValueE
     let nothing = data.is_empty() && login.owner.is_none();
     let end = match session {
         // A visitor's empty session is cleared, too: whatever the record is, its ID shall be dead.
-        _ if nothing && done.edits.cleared() && !ids.is_empty() => return Ok(Plan::End { ids }),
+        _ if nothing && done.edits.cleared() && !ids.is_empty() => return Ok(ended(ids)),
         _ if nothing => return Ok(Plan::Keep),
         Opened::Ended | Opened::Several if !done.renewed => return Ok(Plan::Refuse),
         Opened::Lapsed | Opened::Several => ids,
@@ -139,7 +136,7 @@ fn live(id: SessionId, record: Arc<Record>, done: Done, at: &Moment) -> Result<P
         (changed, now.is_empty() && !owned)
     };
     Ok(if emptied && edits.cleared() && !changed {
-        Plan::End { ids: vec![id] }
+        ended(vec![id])
     } else if renewed && !(emptied && changed) {
         let new_owner = done.login.is_some();
         Plan::Replace {
@@ -157,10 +154,15 @@ fn live(id: SessionId, record: Arc<Record>, done: Done, at: &Moment) -> Result<P
             owned,
         }
     } else if let Some(slide) = record.slide_due(at) {
-        Plan::Slide { id, slide }
+        Plan::Slide { id, record, slide }
     } else {
         Plan::Keep
     })
+}
+
+fn ended(ids: Vec<SessionId>) -> Plan {
+    let farewell = Data::new();
+    Plan::End { ids, farewell }
 }
 
 /// What the session's next record says beside the variables. A renewal keeps what the record before said, unless somebody logs in
@@ -168,13 +170,14 @@ fn live(id: SessionId, record: Arc<Record>, done: Done, at: &Moment) -> Result<P
 fn login(done: &Done, before: Option<&Arc<Record>>, at: &Moment) -> Login {
     let inherited = before.filter(|_| !done.edits.cleared() && done.login.is_none());
     let mut login = inherited.map(|record| record.login()).unwrap_or_default();
+    login.sealed = before.is_some_and(|record| record.sealed);
     if let Some(NewOwner { owner, label }) = &done.login {
         login.owner = Some(owner.clone());
         login.label.clone_from(label);
     }
     if let Some(seconds) = done.remember {
         let most = at.timeouts.remembered;
-        login.remembered_until = Some(at.now.saturating_add(seconds.min(most)));
+        login.remembered_until = Some(at.now.saturating_add(seconds.min(most).max(1)));
     }
     login
 }
@@ -235,7 +238,8 @@ mod tests {
             Plan::Create { end, .. } => ("create", end.len()),
             Plan::Change { .. } => ("change", 0),
             Plan::Replace { .. } => ("replace", 0),
-            Plan::End { ids } => ("end", ids.len()),
+            Plan::End { ids, farewell } if farewell.is_empty() => ("end", ids.len()),
+            Plan::End { ids, .. } => ("end and begin", ids.len()),
             Plan::Refuse => ("refuse", 0),
         }
     }
@@ -277,8 +281,8 @@ mod tests {
             (Opened::Absent, &[], owned, ("create", 0)),
             (Opened::Ended, &[1], owned, ("create", 0)),
             (Opened::Lapsed, &[1], owned, ("create", 1)),
-            (Opened::Absent, &[1], farewell, ("create", 1)),
-            (Opened::Ended, &[1, 2], farewell, ("create", 2)),
+            (Opened::Absent, &[1], farewell, ("end and begin", 1)),
+            (Opened::Ended, &[1, 2], farewell, ("end and begin", 2)),
         ] {
             let shown = format!("{found:?} {keys:?} {expected:?}");
             assert_eq!(planned(found, keys, &START, edit), expected, "{shown}");

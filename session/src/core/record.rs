@@ -139,18 +139,19 @@ impl Moment {
         self.now.saturating_add(60 * 60)
     }
 
-    /// Until when an owner's list is kept: a day longer than any session that is in it now can last.
+    /// Until when an owner's list is kept: a day longer than 400 days, which is as long as a browser keeps a cookie, or than
+    /// the timeouts allow. Other instances may have others, and a list must outlast every session in it.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # use lambda_session::Moment;
     /// let at = Moment::new(1_000_000, Duration::from_secs(1_800), Duration::from_secs(43_200));
-    /// assert_eq!(at.list_expiry(), 1_000_000 + 31 * 24 * 60 * 60);
+    /// assert_eq!(at.list_expiry(), 1_000_000 + 401 * 24 * 60 * 60);
     /// ```
     #[must_use]
     pub fn list_expiry(&self) -> u64 {
-        let longest = self.timeouts.lifetime.max(self.timeouts.remembered);
-        self.now.saturating_add(longest).saturating_add(24 * 60 * 60)
+        let longest = self.timeouts.lifetime.max(self.timeouts.remembered).max(400 * DAY);
+        self.now.saturating_add(longest).saturating_add(DAY)
     }
 
     /// How much of the idle timeout a slide must win to be worth a write: a tenth, so a busy session is written at
@@ -159,6 +160,8 @@ impl Moment {
         (self.timeouts.idle / 10).max(1)
     }
 }
+
+const DAY: u64 = 24 * 60 * 60;
 
 /// How many of its last writes a record remembers.
 pub(crate) const REMEMBERED_WRITES: usize = 16;
@@ -244,6 +247,8 @@ pub(crate) struct Login {
     pub(crate) label: Option<String>,
     /// When a session that is remembered ends, in seconds since 1970.
     pub(crate) remembered_until: Option<u64>,
+    /// Whether the record is sealed because the one before was.
+    pub(crate) sealed: bool,
 }
 
 impl Record {
@@ -281,6 +286,7 @@ impl Record {
             seen_at: login.owner.is_some().then_some(at.now),
             owner: login.owner.clone(),
             label: login.label.clone(),
+            sealed: login.sealed,
             ..new
         }
     }
@@ -297,6 +303,7 @@ impl Record {
             owner: self.owner.clone(),
             label: self.label.clone(),
             remembered_until: self.remembered.then_some(self.expires_at),
+            sealed: self.sealed,
         }
     }
 
@@ -328,6 +335,15 @@ impl Record {
             to,
             seen_at: self.seen_at(at),
         })
+    }
+
+    /// The record after a slide.
+    pub(crate) fn slid(&self, slide: Slide) -> Self {
+        Self {
+            expires_at: slide.to,
+            seen_at: slide.seen_at.or(self.seen_at),
+            ..self.clone()
+        }
     }
 
     /// The expiry after a request. It never shrinks: not by a clock that is behind.

@@ -27,6 +27,8 @@ pub(crate) struct State {
     /// Whether new records are sealed.
     #[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "then nothing is"))]
     sealing: bool,
+    /// The variables when a save in the middle of the request began.
+    before_save: Option<Data>,
     saved: bool,
 }
 
@@ -37,7 +39,9 @@ impl Default for State {
 }
 
 impl State {
-    pub(crate) fn new(limits: Limits, sealing: bool) -> Self {
+    pub(crate) fn new(mut limits: Limits, sealing: bool) -> Self {
+        // A sealed value is JSON, two levels for each of these, and is read to 128.
+        limits.depth = limits.depth.min(Limits::NONE.depth);
         Self {
             found: Found::default(),
             done: Done::default(),
@@ -45,6 +49,7 @@ impl State {
             now: None,
             size: None,
             sealing,
+            before_save: None,
             saved: false,
         }
     }
@@ -78,7 +83,16 @@ impl State {
         if self.saved || self.done.ended {
             return self.close();
         }
+        self.before_save = Some(self.data().clone());
         Some((self.found.clone(), std::mem::take(&mut self.done)))
+    }
+
+    /// Takes back what a save in the middle has not used, because there was nothing to write it with.
+    pub(crate) fn give_back(&mut self, renewed: bool, remember: Option<u64>) {
+        if !self.saved && self.live().is_none() {
+            self.done.renewed |= renewed;
+            self.done.remember = self.done.remember.or(remember);
+        }
     }
 
     /// The same for the layer, after which nothing can be changed.
@@ -96,6 +110,10 @@ impl State {
             self.found.ids.push(id.clone());
         }
         self.found.session = session;
+        if let Some(before) = self.before_save.take() {
+            // What was written meanwhile and changed nothing then changes nothing now.
+            self.done.edits = self.done.edits.of_consequence(&before);
+        }
         if self.saved {
             self.done.edits = Edits::default();
         }
@@ -256,6 +274,10 @@ impl State {
             let refused = |reason| ValueError::new(FLASHES, reason);
             let value = step(self.done.farewell.get(FLASHES)).map_err(refused)?;
             limits::check(&self.limits, FLASHES, &value).map_err(refused)?;
+            let (bytes, most) = (self.stored_size(FLASHES, &value), self.limits.bytes);
+            if bytes > most {
+                return Err(refused(Reason::TooLarge { bytes, most }));
+            }
             self.done.farewell.insert(FLASHES.to_owned(), value);
             return Ok(());
         }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use tower::{Layer, Service};
 
 use super::next::{encoded, local_path};
-use super::{GuardFuture, Refusal};
+use super::{GuardFuture, Refusal, raw_path};
 use crate::error::SessionError;
 use crate::lazy::LazySession;
 use crate::session::Session;
@@ -93,7 +93,8 @@ impl RequireLoginLayer {
         }
     }
 
-    /// Decides by `logged_in` whether somebody is. By default somebody is if the session has a `username`.
+    /// Decides by `logged_in` whether somebody is. By default somebody is if the session has an
+    /// [owner](Session::owner) or a `username`.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
@@ -107,7 +108,10 @@ impl RequireLoginLayer {
     }
 
     fn is_login_page<B>(&self, request: &Request<B>) -> bool {
-        self.login.split('?').next() == Some(request.uri().path())
+        let path = request.uri().path();
+        // A plain handler routes by the raw path, which is without the stage: `/admin/../login` is not the login page to it.
+        let routed = raw_path(request).is_none_or(|raw| path.ends_with(raw));
+        routed && self.login.split('?').next() == Some(path)
     }
 
     /// Where a request goes if nobody is logged in. `None` if it is no navigation.

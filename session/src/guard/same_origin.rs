@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::{GuardFuture, Refusal};
+use super::{GuardFuture, Refusal, raw_path};
 
 /// Where browsers say that they fetch ahead: the Fetch Standard's name, and those before it.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
@@ -233,18 +233,6 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
         Header::Absent => request.uri().authority().map(http::uri::Authority::as_str),
         Header::Unclear => None,
     }
-}
-
-/// The path by which plain `lambda_http` handlers route: without the stage, and before dot segments are resolved.
-#[cfg(feature = "lambda")]
-fn raw_path<B>(request: &Request<B>) -> Option<&str> {
-    let raw = lambda_http::RequestExt::raw_http_path(request.extensions());
-    (!raw.is_empty()).then_some(raw)
-}
-
-#[cfg(not(feature = "lambda"))]
-fn raw_path<B>(_: &Request<B>) -> Option<&str> {
-    None
 }
 
 impl<S> Layer<S> for SameOriginLayer {

@@ -25,14 +25,15 @@ impl Sealing {
         }
     }
 
-    pub(super) fn open(&self, id: &SessionId, record: Record) -> Load {
-        match Seal::of(id).open(&record) {
+    #[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+    pub(super) fn open(&self, id: &SessionId, record: Record) -> Result<Load, SessionError> {
+        Ok(match Seal::of(id).open(&record) {
             Ok(opened) => {
                 *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.clone(), record));
                 Load::Live(opened)
             }
             Err(attribute) => Load::Malformed(format!("attribute `{attribute}` does not open")),
-        }
+        })
     }
 
     /// The record as the store gets it, if it is sealed.
@@ -66,9 +67,9 @@ impl Sealing {
     /// `next` with the sealed variables of the record before it, if that is at hand.
     fn stored_before(&self, id: &SessionId, next: &Record) -> Option<Record> {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, before) = stored
-            .as_ref()
-            .filter(|(known, before)| known == id && next.sealed && before.revision + 1 == next.revision)?;
+        let (_, before) = stored.as_ref().filter(|(known, before)| {
+            known == id && next.sealed && before.revision.checked_add(1) == Some(next.revision)
+        })?;
         Some(Record {
             data: before.data.clone(),
             owner: before.owner.clone(),

@@ -4,7 +4,7 @@ use crate::core::changes::Changes;
 use crate::core::id::SessionId;
 use crate::core::record::Record;
 use crate::error::SessionError;
-use crate::store::Load;
+use crate::store::{Load, StoreError, StoreErrorKind};
 
 #[derive(Debug)]
 pub(super) struct Sealing;
@@ -14,8 +14,10 @@ impl Sealing {
         Self
     }
 
-    pub(super) fn open(&self, _: &SessionId, _: Record) -> Load {
-        Load::Malformed("it is sealed, and lambda-session's feature `sealed` is off".to_owned())
+    /// Not malformed: then the next write would end a good session.
+    pub(super) fn open(&self, _: &SessionId, _: Record) -> Result<Load, SessionError> {
+        let off = "the session is sealed, and lambda-session's feature `sealed` is off";
+        Err(StoreError::new(StoreErrorKind::Rejected, off).into())
     }
 
     pub(super) fn record(&self, _: &SessionId, _: &Record) -> Result<Option<Record>, SessionError> {

@@ -98,7 +98,8 @@ impl Session {
     }
 
     /// Makes the session outlive the browser and the idle timeout: it ends so long after this login, or after the layer's
-    /// [maximum](crate::SessionLayerBuilder::max_remembered) if that is shorter. Whole seconds count.
+    /// [maximum](crate::SessionLayerBuilder::max_remembered) if that is shorter. Whole seconds count, and
+    /// at least one.
     ///
     /// The cookie's `Max-Age` leaves once, with the new session ID that this asks for. No view sends it again, so none that is
     /// late undoes a login or logout in another tab.
@@ -164,7 +165,8 @@ impl Session {
     }
 
     /// Saves now what the layer would save after the handler: for what has to be durable before a side effect, such as a
-    /// payment. The session can be changed further, and what is done to it then is saved as usual.
+    /// payment. The session can be changed further, and what is done to it then is saved as usual; after
+    /// [`end`](Self::end) it can not.
     ///
     /// # Errors
     ///

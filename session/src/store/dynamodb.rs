@@ -41,6 +41,7 @@ use self::item::PARTITION_KEY;
 /// | `revision` | counts changes of `data` |
 /// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done |
 /// | `owner`, `label`, `seen_at`, `remember` | only where somebody logged in by `login`, or is remembered |
+/// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
 /// | `ended`, `replaced_by` | only on a tombstone |
 ///
 /// An owner's list is an item of the same table: its `id` is a hash of the owner's name, and each other attribute but `expires_at`

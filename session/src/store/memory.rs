@@ -123,7 +123,9 @@ impl Store for MemoryStore {
         _: &'a Changes,
         at: &'a Moment,
     ) -> StoreFuture<'a, WriteOutcome> {
-        let in_time = |record: &Record| record.revision + 1 == next.revision && record.expires_at <= next.expires_at;
+        let in_time = |record: &Record| {
+            record.revision.checked_add(1) == Some(next.revision) && record.expires_at <= next.expires_at
+        };
         self.write(key, at, in_time, |_| Kept::Record(next.clone()))
     }
 
@@ -132,13 +134,7 @@ impl Store for MemoryStore {
             key,
             at,
             move |record| record.expires_at == slide.from,
-            move |record| {
-                Kept::Record(Record {
-                    expires_at: slide.to,
-                    seen_at: slide.seen_at.or(record.seen_at),
-                    ..record
-                })
-            },
+            move |record| Kept::Record(record.slid(slide)),
         )
     }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
-    CREATED_AT, DATA, ENDED, OWNER, PARTITION_KEY, REMEMBERED, REPLACED_BY, REVISION, SEALED, SEEN_AT, TTL_ATTRIBUTE,
-    WRITES, number, to_attribute, to_map, tokens,
+    CREATED_AT, DATA, ENDED, LABEL, OWNER, PARTITION_KEY, REMEMBERED, REPLACED_BY, REVISION, SEALED, SEEN_AT,
+    TTL_ATTRIBUTE, WRITES, number, to_attribute, to_map, tokens,
 };
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
@@ -25,6 +25,10 @@ const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now \
 
 /// The attributes that [`ALIVE`] names.
 const ALIVE_ATTRIBUTES: [&str; 6] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REMEMBERED];
+
+/// What a tombstone is. It tells nothing of the session that ended.
+const TOMBSTONE: &str = "SET #ended = :true, #data = :empty, #expires_at = :until";
+const WITHOUT: &str = " REMOVE #owner, #label, #seen_at, #writes";
 
 /// An `UpdateItem`: what to set, and under which condition.
 pub(super) struct Expression {
@@ -68,7 +72,8 @@ impl Expression {
     }
 
     fn tombstone(self, at: &Moment) -> Self {
-        self.value(":true", AttributeValue::Bool(true))
+        self.naming(&[DATA, TTL_ATTRIBUTE, ENDED, OWNER, LABEL, SEEN_AT, WRITES])
+            .value(":true", AttributeValue::Bool(true))
             .value(":empty", AttributeValue::M(HashMap::new()))
             .value(":until", number(at.tombstone_expiry()))
     }
@@ -144,7 +149,7 @@ pub(super) fn slide(slide: Slide, at: &Moment) -> Expression {
 
 pub(super) fn replace(revision: u64, successor: &RecordKey, at: &Moment) -> Expression {
     Expression::new(
-        "SET #ended = :true, #data = :empty, #expires_at = :until, #replaced_by = :successor",
+        format!("{TOMBSTONE}, #replaced_by = :successor{WITHOUT}"),
         format!("({ALIVE} AND #revision = :read) OR #replaced_by = :successor"),
         &[REPLACED_BY],
     )
@@ -155,17 +160,13 @@ pub(super) fn replace(revision: u64, successor: &RecordKey, at: &Moment) -> Expr
 }
 
 pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
-    let set = "SET #ended = :true, #data = :empty, #expires_at = :until";
+    let set = format!("{TOMBSTONE}{WITHOUT}");
     match revision {
-        None => Expression::new(
-            set,
-            "attribute_exists(#id)",
-            &[PARTITION_KEY, DATA, TTL_ATTRIBUTE, ENDED],
-        ),
+        None => Expression::new(set, "attribute_exists(#id)", &[PARTITION_KEY]),
         Some(revision) => Expression::new(
             set,
             "#revision = :read AND attribute_not_exists(#replaced_by)",
-            &[DATA, TTL_ATTRIBUTE, REVISION, ENDED, REPLACED_BY],
+            &[REVISION, REPLACED_BY],
         )
         .value(":read", number(revision)),
     }
@@ -174,8 +175,8 @@ pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
 
 /// A tombstone, whatever stands there.
 pub(super) fn revoke(at: &Moment) -> Expression {
-    let set = "SET #ended = :true, #data = :empty, #expires_at = :until, #revision = if_not_exists(#revision, :zero)";
-    Expression::new(set, "", &[DATA, TTL_ATTRIBUTE, ENDED, REVISION])
+    let set = format!("{TOMBSTONE}, #revision = if_not_exists(#revision, :zero){WITHOUT}");
+    Expression::new(set, "", &[REVISION])
         .tombstone(at)
         .value(":zero", number(0))
 }

@@ -90,7 +90,7 @@ async fn a_session_that_ends_while_messages_are_taken_has_none() {
 async fn a_message_after_the_logout_is_in_a_session_of_its_own() {
     let (world, site, cookie) = World::logged_in().await;
     let (answer, calls) = world.cost(site.visit("/goodbye?bye", Some(&cookie))).await;
-    assert_eq!(calls, ["GetItem", "PutItem", "UpdateItem"]);
+    assert_eq!(calls, ["GetItem", "UpdateItem", "PutItem"]);
     let new = answer.issued();
     assert_ne!(new, cookie);
     assert_eq!(site.view(&cookie).await, "", "the old session has ended");

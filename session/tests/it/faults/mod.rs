@@ -11,6 +11,7 @@ use crate::support::own_table::{Item, Table};
 use crate::support::sdk;
 use crate::support::site::{Site, keys, sealed};
 
+mod attacks;
 mod budget;
 mod cookies;
 mod deadline;

@@ -305,7 +305,7 @@ async fn an_instance_that_dies_after_any_step_leaves_nothing_that_a_list_shows_o
         assert!(login.await.is_err(), "it died, and the call never arrives");
         assert!(labels(&site, None).await.is_empty(), "{operation}");
         // When nothing can be under way any more, the entry goes.
-        wait(60 * 60 + 1);
+        wait(24 * 60 * 60 + 1);
         log_in(&site, "alive", None).await;
         assert_eq!(labels(&site, None).await, ["alive"]);
         let item = list_item(&world).await;
