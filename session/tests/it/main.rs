@@ -13,4 +13,5 @@ mod examples;
 mod faults;
 mod history;
 mod model;
+mod promises;
 mod properties;
