@@ -64,9 +64,8 @@
 //!   a_session_that_is_renewed_while_all_are_ended_is_ended_too -->
 //! - A message of [`Session::flash`] is given to one request, once.
 //!   <!-- of_two_requests_at_once_one_gets_the_message a_message_whose_taking_lost_its_reply_is_shown_once -->
-//! - Who reads a sealed table learns no variable's value and no owner's name, and what somebody moved in it does not open.
-//!   <!-- what_was_sealed_opens_and_shows_nothing_before what_was_moved_changed_or_cut_does_not_open
-//!   a_login_seals_anew_under_the_new_id_and_the_owner_too -->
+//! - Who reads a sealed table learns no variable's value and no owner's name.
+//!   <!-- what_was_sealed_opens_and_shows_nothing_before a_login_seals_anew_under_the_new_id_and_the_owner_too -->
 //! - The `Max-Age` of a session that is remembered leaves once, with its login: no view touches the cookie.
 //!   <!-- max_age_leaves_once -->
 //! - A page that needs no session costs no store call; a forged cookie costs none either.
