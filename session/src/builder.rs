@@ -194,11 +194,12 @@ impl SessionLayerBuilder {
 
     /// Whether variables are stored encrypted, under a key that only the visitor's cookie gives: not unless set.
     ///
-    /// Who reads the table, a backup of it or its stream then learns how many variables a session has, their names and sizes, the
-    /// session's times and its label, but no value and no owner's name. Who guesses an owner's name can tell whether that
-    /// owner has sessions, because the list's key is its hash. The function's configuration and its log help no further: the key
-    /// is neither there nor in the secret key. Who has a visitor's cookie and the table has that visitor's session, as he would
-    /// with the cookie and the site. An attacker inside the running function sees what passes through it.
+    /// Who reads the table, a backup of it or its stream learns how many variables a session has, their names and sizes, its times
+    /// and its label, but no value and no owner's name; who guesses an owner's name can tell whether that owner has sessions. The
+    /// function's configuration and log do not help, `SECRET_KEY` included, because the key comes from the session ID, which only
+    /// the browser keeps. Who has a visitor's cookie and the table has that visitor's session, as with the cookie and the site. Who
+    /// can write the table can change sessions, because unsealed ones are accepted beside sealed ones. An attacker inside the
+    /// running function sees what passes through it.
     ///
     /// Turn it on when no instance of a version before 0.3 runs any more: those can not read what is sealed.
     /// Sessions from before are sealed when they are next written. Sealed ones stay so and are read, whatever is set here. A sealed

@@ -257,14 +257,36 @@ fn empty_like(event: &LambdaRequest) -> LambdaRequest {
     }
 }
 
+/// An invocation that would have to end before this second, in 2001, tells something else: `cargo lambda watch` tells how many
+/// milliseconds an invocation may take.
+const EARLIEST: u64 = 1_000_000_000_000;
+
 /// The invocation's own, which Lambda tells in milliseconds since 1970.
 #[expect(
     clippy::disallowed_methods,
     reason = "Lambda tells the time of the deadline, not how long it is to it"
 )]
 fn deadline(context: &Context) -> Option<Deadline> {
-    let at = Some(context.deadline).filter(|deadline| *deadline > 0)?;
+    let at = Some(context.deadline).filter(|deadline| *deadline >= EARLIEST)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let left = Duration::from_millis(at).saturating_sub(now);
     Instant::now().checked_add(left).map(Deadline::at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_time_and_not_how_long_an_invocation_may_take() {
+        let told = |milliseconds| {
+            let mut context = Context::default();
+            context.deadline = milliseconds;
+            deadline(&context)
+        };
+        assert!(told(0).is_none());
+        assert!(told(600_000).is_none(), "as cargo-lambda tells it");
+        // One that is over leaves no time.
+        assert!(told(EARLIEST).is_some());
+    }
 }

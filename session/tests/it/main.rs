@@ -14,4 +14,5 @@ mod examples;
 mod faults;
 mod history;
 mod model;
+mod promises;
 mod properties;
