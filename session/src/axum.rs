@@ -7,8 +7,8 @@ use http::request::Parts;
 use crate::core::value::ValueError;
 use crate::error::SessionError;
 use crate::lazy::LazySession;
-use crate::owners::Sessions;
 use crate::session::Session;
+use crate::sessions::Sessions;
 
 /// Loads the session: one read of the store.
 impl<S: Send + Sync> FromRequestParts<S> for Session {

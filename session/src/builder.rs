@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, Prefix, SameSite, is_host_name, is_path, is_token};
 use crate::core::cookie::{Keys, SessionCookie};
-use crate::core::record::Timeouts;
+use crate::core::moment::Timeouts;
 use crate::layer::SessionLayer;
 use crate::request::Clock;
 use crate::store::Store;

@@ -4,6 +4,7 @@ pub(crate) mod changes;
 pub(crate) mod cookie;
 pub(crate) mod id;
 pub(crate) mod limits;
+pub(crate) mod moment;
 pub(crate) mod plan;
 pub(crate) mod record;
 #[cfg(feature = "sealed")]

@@ -11,14 +11,14 @@ use tower::{Layer, Service};
 
 use crate::core::cookie::SessionCookie;
 use crate::core::limits::Limits;
-use crate::core::record::Timeouts;
+use crate::core::moment::Timeouts;
 use crate::core::state::State;
 use crate::deadline::Budget;
 use crate::lazy::LazySession;
-use crate::owners::Sessions;
 use crate::records::Records;
 use crate::request::{Clock, Outcome, RequestSession};
 use crate::save::CookieAction;
+use crate::sessions::Sessions;
 use crate::store::Store;
 
 /// Gives every request a [`LazySession`] and saves what the handler did with it.

@@ -86,7 +86,7 @@
 //! 4. After the handler, or in the middle of it by [`Session::save`], one pure function decides what has to happen (`core/plan`; time is
 //!    in `core/record`).
 //! 5. The plan is carried out against the store, over whatever other requests did meanwhile (`save`). A login is in its owner's list
-//!    before its record stands (`owners`, which also reads and ends what a list names).
+//!    before its record stands (`owners`, which also reads and ends what a list names, for `sessions`).
 //! 6. Last, and only if that succeeded, the cookie is set or cleared (`layer`).
 
 #[cfg(feature = "axum")]
@@ -109,6 +109,7 @@ mod records;
 mod request;
 mod save;
 mod session;
+mod sessions;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -118,7 +119,8 @@ pub use crate::core::cookie::attributes::SameSite;
 pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
-pub use crate::core::record::{Moment, Record, Slide, WriteToken};
+pub use crate::core::moment::Moment;
+pub use crate::core::record::{Record, Slide, WriteToken};
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use builder::{BuildError, SessionLayerBuilder};
 pub use deadline::Deadline;
@@ -130,8 +132,8 @@ pub use guard::require_login::{RequireLoginLayer, RequireLoginService};
 pub use guard::same_origin::{SameOriginLayer, SameOriginService};
 pub use layer::{SessionLayer, SessionService};
 pub use lazy::LazySession;
-pub use owners::{ListedSession, Sessions};
 pub use session::Session;
+pub use sessions::{ListedSession, Sessions};
 #[cfg(feature = "dynamodb")]
 pub use store::dynamodb::DynamoDbStore;
 pub use store::memory::MemoryStore;

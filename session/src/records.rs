@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::core::changes::Changes;
 use crate::core::id::SessionId;
-use crate::core::record::{Moment, Record, Slide};
+use crate::core::moment::Moment;
+use crate::core::record::{Record, Slide};
 use crate::deadline::Budget;
 use crate::error::SessionError;
 use crate::store::{Load, WriteOutcome};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::core::changes::{Changes, Edits};
 use crate::core::id::SessionId;
+use crate::core::moment::Moment;
 use crate::core::plan::{Opened, Plan};
-use crate::core::record::{Login, Moment, Record};
+use crate::core::record::{Login, Record};
 use crate::core::value::Data;
 use crate::error::SessionError;
 use crate::owners::Owners;

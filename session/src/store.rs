@@ -15,7 +15,8 @@ use std::{fmt, result};
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
 use crate::core::limits::Limits;
-use crate::core::record::{Moment, Record, Slide};
+use crate::core::moment::Moment;
+use crate::core::record::{Record, Slide};
 
 pub use owners::{OwnerList, OwnerStore};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::changes::{Changes, Edits};
 use super::id::SessionId;
-use super::record::{Login, Moment, Record, Slide};
+use super::moment::Moment;
+use super::record::{Login, Record, Slide};
 use super::value::{Data, ValueError};
 
 /// What the request's cookies opened.
@@ -185,7 +186,7 @@ fn login(done: &Done, before: Option<&Arc<Record>>, at: &Moment) -> Login {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::record::Timeouts;
+    use crate::core::moment::Timeouts;
     use crate::core::state::State;
     use crate::core::value::Value;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::core::changes::Changes;
 use crate::core::id::{OwnerKey, RecordKey};
-use crate::core::record::{Moment, Record, Slide};
+use crate::core::moment::Moment;
+use crate::core::record::{Record, Slide};
 use crate::store::{Load, OwnerList, OwnerStore, Store, StoreFuture, WriteOutcome};
 
 /// A [`Store`] in memory, for tests and for a program that is one process: its sessions end with it, and no other process

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Store, StoreFuture};
 use crate::core::id::{OwnerKey, RecordKey};
-use crate::core::record::Moment;
+use crate::core::moment::Moment;
 
 /// A list of an owner's sessions: their keys, and when each was put there, in seconds since 1970. It may name sessions that
 /// have ended, or that do not exist yet.

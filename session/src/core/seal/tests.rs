@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{aead, hkdf};
 
 use super::*;
-use crate::core::record::{Moment, Timeouts};
+use crate::core::moment::{Moment, Timeouts};
 
 const ID: SessionId = SessionId::new([7; 32]);
 

