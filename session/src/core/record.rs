@@ -201,7 +201,7 @@ pub struct Slide {
     pub from: u64,
     /// The expiry to set.
     pub to: u64,
-    /// The [`Record::seen_at`] to set, if the record has one.
+    /// The `seen_at` to set, if the [`Record`] has one.
     pub seen_at: Option<u64>,
 }
 

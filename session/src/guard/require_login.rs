@@ -93,7 +93,7 @@ impl RequireLoginLayer {
         }
     }
 
-    /// Decides by `logged_in` whether somebody is. By default somebody is if the session has a `username`.
+    /// Decides by `logged_in` whether somebody is. By default somebody is if the session has an owner or a `username`.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
