@@ -11,7 +11,7 @@ async fn count(session: Session) -> Result<String, SessionError> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), lambda::Error> {
     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
 }

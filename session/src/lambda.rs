@@ -17,7 +17,7 @@
 //! }
 //!
 //! #[tokio::main]
-//! async fn main() -> Result<(), lambda_http::Error> {
+//! async fn main() -> Result<(), lambda::Error> {
 //!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
 //!     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
 //! }
@@ -51,11 +51,13 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, StatusCode, header};
+/// What a function's `main` fails with: any error becomes one by `?`.
+pub use lambda_http::Error;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::lambda_runtime;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Context, Error, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
+use lambda_http::{Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tower::util::BoxService;

@@ -5,10 +5,9 @@
 //!
 //! ```toml
 //! [dependencies]
+//! axum = "0.8" # or plain lambda_http = "1.3" with tower = "0.5"
 //! lambda-session = { version = "0.3", features = ["axum", "lambda"] } # for plain lambda_http: features = ["lambda"]
-//! lambda_http = "1.3"
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
-//! axum = "0.8" # for plain lambda_http: tower = "0.5"
 //! ```
 //!
 //! A whole function, which counts each visitor's visits:
@@ -23,7 +22,7 @@
 //! }
 //!
 //! #[tokio::main]
-//! async fn main() -> Result<(), lambda_http::Error> {
+//! async fn main() -> Result<(), lambda::Error> {
 //!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
 //!     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
 //! }
