@@ -83,7 +83,7 @@
 //! 3. The handler reads and changes the [`Session`] (`session`; its login, messages and end are in `session/life`), which keeps what was
 //!    done to it (`core/state`, `core/changes`; what a variable may hold is in `core/value` and `core/limits`).
 //! 4. After the handler, or in the middle of it by [`Session::save`], one pure function decides what has to happen (`core/plan`; time is
-//!    in `core/record`).
+//!    in `core/moment`).
 //! 5. The plan is carried out against the store, over whatever other requests did meanwhile (`save`). A login is in its owner's list
 //!    before its record stands (`owners`, which also reads and ends what a list names, for `sessions`).
 //! 6. Last, and only if that succeeded, the cookie is set or cleared (`layer`).
