@@ -23,6 +23,7 @@ pub(crate) fn nonce() -> Result<crate::core::seal::Nonce, SessionError> {
 }
 
 /// A fraction of one, for pauses; the half where there are no random numbers.
+#[cfg(feature = "dynamodb")]
 pub(crate) fn fraction() -> f64 {
     bytes().map_or(0.5, |byte: [u8; 2]| {
         f64::from(u16::from_le_bytes(byte)) / f64::from(u16::MAX)

@@ -339,11 +339,18 @@ impl State {
     }
 
     /// The bytes of a variable as the store gets it.
+    #[cfg(feature = "sealed")]
     fn stored_size(&self, name: &str, value: &Value) -> usize {
-        #[cfg(feature = "sealed")]
         if self.sealing || self.live().is_some_and(|(_, record)| record.sealed) {
-            return super::seal::sealed_size(name, value);
+            super::seal::sealed_size(name, value)
+        } else {
+            limits::variable_size(name, value)
         }
+    }
+
+    #[cfg(not(feature = "sealed"))]
+    #[expect(clippy::unused_self, reason = "nothing is sealed")]
+    fn stored_size(&self, name: &str, value: &Value) -> usize {
         limits::variable_size(name, value)
     }
 

@@ -1,5 +1,11 @@
 //! Without the feature `sealed` nothing is sealed, and what is does not open.
 
+#![expect(
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "as where something is sealed"
+)]
+
 use crate::core::changes::Changes;
 use crate::core::id::SessionId;
 use crate::core::record::Record;
