@@ -248,7 +248,8 @@ impl Session {
         decode(name, value)
     }
 
-    /// The variable `name`; if there is none, the value that `make` gives, which is inserted: Flask's `session.setdefault`.
+    /// The variable `name`; if there is none, the value that `make` gives, which is inserted: Flask's `session.setdefault`. Of two
+    /// requests at once the first one's value stays, though each is given its own.
     ///
     /// # Errors
     ///
@@ -269,12 +270,14 @@ impl Session {
             return Ok(value);
         }
         let value = make();
-        self.insert(name, &value)?;
+        let encoded = encode(&value).map_err(|reason| ValueError::new(name, reason))?;
+        let step = move |before: Option<&Value>| Ok(before.unwrap_or(&encoded).clone());
+        self.state().compute(name, Arc::new(step))?;
         Ok(value)
     }
 
     /// The variable `name`, if there is one and it is a `T`. One of another type, such as an earlier version of the program
-    /// left, is taken out, so that it fails no page for ever.
+    /// left, is taken out, so that it fails no page for ever. A value that another request put there meanwhile stays.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -286,7 +289,7 @@ impl Session {
     /// ```
     pub fn get_or_discard<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.get(name).unwrap_or_else(|_| {
-            self.remove(name);
+            self.state().discard(name);
             None
         })
     }

@@ -103,6 +103,8 @@ enum Write {
     Set(Option<Value>),
     /// What is computed from the value before, one step after the other.
     Compute(Vec<Step>),
+    /// Nothing, if the value is still this one.
+    Discard(Value),
 }
 
 /// What a handler did to a session's variables.
@@ -138,11 +140,28 @@ impl Edits {
             Some(Write::Compute(steps)) => steps.push(step),
             // What comes before is known, so the result is.
             Some(write @ Write::Set(_)) => *write = Write::Set(Some(now)),
+            Some(write @ Write::Discard(_)) => {
+                let Write::Discard(bad) = std::mem::replace(write, Write::Set(None)) else {
+                    return;
+                };
+                let of_others: Step = Arc::new(move |before| step(before.filter(|value| !limits::same(value, &bad))));
+                *write = Write::Compute(vec![of_others]);
+            }
             None if self.cleared => self.set(name, Some(now)),
             None => {
                 self.writes.insert(name.to_owned(), Write::Compute(vec![step]));
             }
         }
+    }
+
+    /// Takes the variable `name` out, if it is still `bad`: another request may have mended it.
+    pub(crate) fn discard(&mut self, name: &str, bad: Value) {
+        let write = if self.cleared || self.writes.contains_key(name) {
+            Write::Set(None)
+        } else {
+            Write::Discard(bad)
+        };
+        self.writes.insert(name.to_owned(), write);
     }
 
     /// Takes back what was written to the variable `name`.
@@ -157,7 +176,7 @@ impl Edits {
         if !edits.cleared {
             edits.writes.retain(|name, write| match write {
                 Write::Set(value) => differs(loaded.get(name), value.as_ref()),
-                Write::Compute(_) => true,
+                Write::Compute(_) | Write::Discard(_) => true,
             });
         }
         edits
@@ -175,6 +194,7 @@ impl Edits {
         for (name, write) in &self.writes {
             let value = match write {
                 Write::Set(value) => value.clone(),
+                Write::Discard(bad) => before.get(name).filter(|value| !limits::same(value, bad)).cloned(),
                 Write::Compute(steps) => {
                     let first = before.get(name).cloned();
                     let computed = steps

@@ -188,6 +188,15 @@ impl State {
         Some(old)
     }
 
+    /// Takes the variable out, unless another request turns out to have changed it.
+    pub(crate) fn discard(&mut self, name: &str) {
+        let size = self.open().and_then(|()| self.fit(name, None));
+        if let (Some(bad), Ok(size)) = (self.get(name).cloned(), size) {
+            self.done.edits.discard(name, bad);
+            self.put(name, None, size);
+        }
+    }
+
     /// Computes the variable, now, and again if another request turns out to have been faster.
     pub(crate) fn compute(&mut self, name: &str, step: Step) -> Result<Value, ValueError> {
         let computed = self.open().and_then(|()| {

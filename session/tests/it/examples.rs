@@ -33,9 +33,16 @@ async fn assert_unreadable_is_400(lambda: &Lambda) {
 }
 
 #[tokio::test]
-async fn counter_counts_each_visitor_for_himself() {
+async fn both_counters_count_each_visitor_for_himself() {
+    // axum's router knows its pages.
+    for (name, elsewhere) in [("counter", 404), ("plain", 200)] {
+        count(name, elsewhere).await;
+    }
+}
+
+async fn count(name: &str, elsewhere: u16) {
     let dynamodb = Embedded::in_memory().await;
-    let lambda = start("counter", &dynamodb).await;
+    let lambda = start(name, &dynamodb).await;
 
     let first = visit(&lambda, Event::get("/")).await;
     assert_eq!((first.status, first.body.as_str()), (200, "Visit number 1"));
@@ -50,7 +57,7 @@ async fn counter_counts_each_visitor_for_himself() {
         assert!(next.cookies.is_empty(), "{next:?}");
     }
     assert_eq!(visit(&lambda, Event::get("/")).await.body, "Visit number 1");
-    assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, 404);
+    assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, elsewhere);
 }
 
 #[tokio::test]
@@ -95,10 +102,17 @@ fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
         .split("```no_run\n")
         .skip(1)
         .filter_map(|block| block.split("```").next())
-        .chain([include_str!("../../examples/counter.rs")])
+        .chain([
+            include_str!("../../examples/counter.rs"),
+            include_str!("../../examples/plain.rs"),
+        ])
         .filter(|code| code.contains("fn main()"))
         .collect();
-    assert_eq!(functions.len(), 3, "axum, plain lambda_http, and the example");
+    assert_eq!(
+        functions.len(),
+        4,
+        "on axum and plain lambda_http, as documented and as an example"
+    );
     for function in functions {
         let code = function
             .lines()

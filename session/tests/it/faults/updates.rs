@@ -208,3 +208,44 @@ async fn renewing_a_session_that_two_requests_emptied_together_ends_it() {
     slow.await.expect("an answer").assert_logged_out();
     assert_eq!(site.view(&cookie).await, "");
 }
+
+#[tokio::test]
+async fn of_two_defaults_at_once_the_first_stays() {
+    let (world, site, cookie) = World::logged_in().await;
+    let held = world.proxy.hold("UpdateItem");
+    let slow = site.start("/setdefault?theme=dark", Some(&cookie));
+    held.arrived().await;
+    site.visit("/setdefault?theme=light", Some(&cookie)).await.assert_done();
+    held.release();
+    slow.await.expect("an answer").assert_done();
+    assert_eq!(site.view(&cookie).await, "theme=light username=admin");
+}
+
+#[tokio::test]
+async fn a_value_that_another_request_mended_is_not_discarded() {
+    for (path, alone, beside) in [
+        ("/discard?visits", "username=admin", "username=admin visits=5"),
+        (
+            "/discard-and-count?visits",
+            "username=admin visits=1",
+            "username=admin visits=6",
+        ),
+    ] {
+        let (world, site, cookie) = World::logged_in().await;
+        site.visit("/set?visits=many", Some(&cookie)).await.assert_done();
+        site.visit(path, Some(&cookie)).await.assert_done();
+        assert_eq!(site.view(&cookie).await, alone);
+
+        site.visit("/set?visits=many", Some(&cookie)).await.assert_done();
+        let held = world.proxy.hold("UpdateItem");
+        let slow = site.start(path, Some(&cookie));
+        held.arrived().await;
+        site.visit("/pop?visits", Some(&cookie)).await.assert_done();
+        for _ in 0..5 {
+            site.visit("/increment?visits", Some(&cookie)).await.assert_done();
+        }
+        held.release();
+        slow.await.expect("an answer").assert_done();
+        assert_eq!(site.view(&cookie).await, beside);
+    }
+}

@@ -323,6 +323,12 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
             }
         }
         "/pop" => drop(session.pop::<String>(name)?),
+        "/setdefault" => drop(session.get_or_insert_with(name, || value.to_owned())?),
+        "/discard" => drop(session.get_or_discard::<bool>(name)),
+        "/discard-and-count" => {
+            let _ = session.get_or_discard::<bool>(name);
+            session.increment(name, 1)?;
+        }
         "/clear" => session.clear(),
         "/log-in" if value.is_empty() => session.login(name)?,
         "/log-in" => session.login_from(name, value)?,
