@@ -1,7 +1,9 @@
 //! Whose sessions there are, with everything going on at once.
 
+use std::time::Duration;
+
 use dev::proxy::{Fault, Gate};
-use lambda_session::DynamoDbStore;
+use lambda_session::{Data, DynamoDbStore, MemoryStore, Moment, OwnerKey, Record, RecordKey, Store as _, WriteOutcome};
 
 use super::World;
 use crate::support::own_table::Item;
@@ -392,4 +394,33 @@ async fn an_owner_or_label_that_cannot_be_kept_is_an_error() {
         site.visit(&format!("/log-in?{query}"), None).await.assert_refused(500);
     }
     assert!(world.table.items().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_thousand_logins_of_one_owner_are_listed_and_ended_and_two_thousand_are_enough() {
+    let store = MemoryStore::default();
+    let site = Site::new(store.clone());
+    let mut cookies = Vec::new();
+    for _ in 0..1_000 {
+        cookies.push(log_in(&site, "one", None).await);
+    }
+    assert_eq!(labels(&site, None).await.len(), 1_000);
+
+    let at = Moment::new(now(), Duration::from_secs(IDLE), Duration::from_secs(LIFETIME));
+    for n in 0..1_000 {
+        let key = RecordKey::from_stored(format!("key {n}"));
+        let lists = store.owners().expect("it keeps lists");
+        lists.enlist(&OwnerKey::new("admin"), &key, &at).await.expect("a list");
+        let created = store.create(&key, &Record::new(Data::new(), &at)).await;
+        assert_eq!(created.expect("an answer"), WriteOutcome::Applied);
+    }
+    let refused = site.visit("/log-in?admin", None).await;
+    assert_eq!((refused.status, &refused.cookie), (429, &None), "{refused:?}");
+
+    site.visit("/end-all?admin", None).await.assert_done();
+    assert!(labels(&site, None).await.is_empty());
+    for cookie in cookies.iter().step_by(111) {
+        assert_eq!(owner(&site, cookie).await, "");
+    }
+    log_in(&site, "one", None).await;
 }
