@@ -1,0 +1,603 @@
+//! What sessions are to their users, as one program that does one thing after the other; and the search for an order in which that
+//! program gives the answers that were given (Wing and Gong, "Testing and Verifying Concurrent Objects", 1993).
+//!
+//! A request has two points in this program: it reads, and it saves. An answered request has both, between its beginning and its
+//! answer; one that failed or was cancelled saves at any time later, at most once, or never. So a write that is lost, doubled, applied
+//! to an ended session or seen too early leaves no order that explains the answers and the views at the end.
+
+use super::world::{
+    Answer, Asked, Brings, FIRST, IDLE, LIFETIME, MOST, NOW, Op, Outcome, Outside, REMEMBERED, SLOW, SMALL, Scenario, SetCookie, Start,
+    Vars, message, value,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Live,
+    Malformed,
+    /// By a login, at this revision.
+    Replaced(u8),
+    Ended,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    life: Life,
+    vars: Vars,
+    revision: u8,
+    owned: bool,
+    remembered: bool,
+    created_at: u64,
+    expires_at: u64,
+    /// The session that it has its owner from.
+    inherited_from: Option<usize>,
+}
+
+impl Session {
+    fn is_alive(&self, at: u64) -> bool {
+        let young = self.created_at > at - LIFETIME || self.remembered && self.created_at > at - REMEMBERED;
+        self.life == Life::Live && self.expires_at > at && young
+    }
+
+    fn kill(&mut self) {
+        if matches!(self.life, Life::Live | Life::Malformed) {
+            self.life = Life::Ended;
+        }
+    }
+
+    fn touch(&mut self, at: u64) {
+        if !self.remembered {
+            let expiry = (at + IDLE).min(self.created_at + LIFETIME);
+            self.expires_at = self.expires_at.max(expiry);
+        }
+    }
+}
+
+/// The session of the start, and the one that each request may make.
+type State = [Option<Session>; MOST + 1];
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Found {
+    #[default]
+    Absent,
+    Lapsed,
+    Ended,
+    Live(Vars, u8),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    stage: u8,
+    found: Found,
+    /// The session that it is about from now on.
+    subject: Option<usize>,
+}
+
+const DONE: u8 = 9;
+
+/// It saved and says that it did not. See `lenient`.
+const DOUBTFUL: u8 = 8;
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Keep,
+    Cleared,
+    Issued,
+    Conflict,
+}
+
+/// A history to explain.
+pub(crate) struct History<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) outcomes: Vec<&'a Outcome>,
+    /// The place of the session whose cookie each request brought.
+    pub(crate) subjects: Vec<Option<usize>>,
+    /// What is alive at the end, and until when, by the session's place: that of the start is 0.
+    pub(crate) views: Vec<(usize, Option<(Vars, u64)>)>,
+    /// Whether a refused change may have been made all the same, if a reply to its request was lost.
+    pub(crate) lenient: bool,
+}
+
+impl History<'_> {
+    /// Whether there is an order that explains it.
+    pub(crate) fn is_explained(&self) -> bool {
+        let mut state: State = [None; MOST + 1];
+        state[0] = first(self.scenario.start);
+        let progress = self.subjects.iter().map(|subject| Progress {
+            subject: *subject,
+            ..Progress::default()
+        });
+        self.search(state, &progress.collect::<Vec<_>>())
+    }
+
+    fn answer(&self, place: usize) -> Option<&Answer> {
+        self.outcomes[place].answer.as_ref()
+    }
+
+    /// Whether the request's answer tells what it did.
+    fn is_answered(&self, place: usize) -> bool {
+        self.answer(place).is_some_and(|answer| answer.status != 503)
+    }
+
+    /// Whether it may have saved and then have found its session ended, so that it could not tell.
+    fn is_doubtful(&self, place: usize) -> bool {
+        let writes = matches!(
+            self.scenario.requests[place].op,
+            Op::Set | Op::Add | Op::Pop | Op::Flash | Op::Take | Op::SaveAndAdd | Op::Clear
+        );
+        self.lenient && writes && self.outcomes[place].spoiled
+    }
+
+    fn search(&self, state: State, progress: &[Progress]) -> bool {
+        let finished = (0..progress.len()).all(|place| progress[place].stage == DONE || !self.is_answered(place));
+        if finished && self.ends_well(&state) {
+            return true;
+        }
+        let happens = match self.scenario.outside {
+            Outside::Nothing => None,
+            Outside::Deletes => state[0].filter(|session| session.expires_at <= NOW).map(|_| Life::Gone),
+            Outside::SpoilsData | Outside::SpoilsRevision => Some(Life::Malformed),
+        };
+        if let (Some(life), Some(session)) = (happens, state[0].filter(|session| session.life == Life::Live)) {
+            let mut outside = state;
+            outside[0] = Some(Session { life, ..session });
+            if self.search(outside, progress) {
+                return true;
+            }
+        }
+        (0..progress.len()).any(|place| {
+            self.steps(place, &state, progress).into_iter().any(|(state, next)| {
+                let mut progress = progress.to_vec();
+                progress[place] = next;
+                self.search(state, &progress)
+            })
+        })
+    }
+
+    fn ends_well(&self, state: &State) -> bool {
+        self.views.iter().all(|(place, found)| {
+            let alive = state[*place].filter(|session| session.is_alive(NOW));
+            alive.map(|session| (session.vars, session.expires_at)) == *found
+        })
+    }
+
+    /// What the request may do next.
+    fn steps(&self, place: usize, state: &State, progress: &[Progress]) -> Vec<(State, Progress)> {
+        let asked = &self.scenario.requests[place];
+        let mut now = progress[place];
+        let begun = (0..progress.len()).all(|earlier| {
+            asked.after & (1 << earlier) == 0 || progress[earlier].stage == DONE || !self.is_answered(earlier)
+        });
+        if now.stage == DONE || !begun {
+            return Vec::new();
+        }
+        let at = NOW.saturating_add_signed(asked.skew) + if asked.slow && now.stage > 0 { SLOW } else { 0 };
+        match (asked.op, now.stage) {
+            (_, DOUBTFUL) => {
+                let session = now.subject.and_then(|subject| state[subject]);
+                let alive = session.is_some_and(|session| session.is_alive(at));
+                now.stage = DONE;
+                if alive { Vec::new() } else { vec![(*state, now)] }
+            }
+            (Op::EndAll, _) => self.ends_all(place, state, now),
+            (Op::Logout, _) => {
+                let mut state = *state;
+                if let Some(session) = now.subject.and_then(|subject| state[subject].as_mut()) {
+                    session.kill();
+                }
+                self.said(place, now, vec![(state, Said::Cleared)], DONE)
+            }
+            (_, 0) => {
+                now.found = match now.subject.and_then(|subject| state[subject]) {
+                    Some(session) if session.is_alive(at) => Found::Live(session.vars, session.revision),
+                    Some(session) => match session.life {
+                        Life::Live | Life::Malformed => Found::Lapsed,
+                        Life::Replaced(_) | Life::Ended => Found::Ended,
+                        Life::Gone => Found::Absent,
+                    },
+                    None => Found::Absent,
+                };
+                now.stage = 1;
+                let vars = match now.found {
+                    Found::Live(vars, _) => Some(vars),
+                    _ => None,
+                };
+                let told = self.answer(place).and_then(|answer| answer.seen.found);
+                if told.is_some_and(|told| told != vars) {
+                    return Vec::new();
+                }
+                vec![(*state, now)]
+            }
+            (Op::Take, _) => self.takes(place, state, now, at),
+            (Op::SaveAndAdd, 1) => {
+                let save = Save { history: self, asked, place, op: Op::Set, at, now };
+                let mut next = Vec::new();
+                for (state, said) in save.outcomes(state) {
+                    if said == Said::Conflict {
+                        next.extend(self.said(place, now, vec![(state, said)], DONE));
+                        continue;
+                    }
+                    let mut now = now;
+                    if said == Said::Issued {
+                        now.subject = Some(place + 1);
+                    }
+                    if let Some(session) = now.subject.and_then(|subject| state[subject]) {
+                        now.found = Found::Live(session.vars, session.revision);
+                    }
+                    now.stage = 2;
+                    next.push((state, now));
+                }
+                next
+            }
+            (Op::SaveAndAdd, _) => {
+                let save = Save { history: self, asked, place, op: Op::Add, at, now };
+                let outcomes = save.outcomes(state).into_iter().map(|(state, said)| match said {
+                    Said::Keep if now.subject == Some(place + 1) => (state, Said::Issued),
+                    said => (state, said),
+                });
+                self.said(place, now, outcomes.collect(), DONE)
+            }
+            (op, _) => {
+                let save = Save { history: self, asked, place, op, at, now };
+                self.said(place, now, save.outcomes(state), DONE)
+            }
+        }
+    }
+
+    /// Those outcomes that fit the answer.
+    fn said(&self, place: usize, now: Progress, outcomes: Vec<(State, Said)>, stage: u8) -> Vec<(State, Progress)> {
+        let fits = |said: Said| match self.answer(place).filter(|_| self.is_answered(place)) {
+            None => true,
+            Some(answer) if answer.status == 409 => said == Said::Conflict,
+            Some(answer) => match &answer.cookie {
+                SetCookie::Nothing => said == Said::Keep,
+                SetCookie::Cleared => said == Said::Cleared,
+                SetCookie::Issued(_) => said == Said::Issued,
+            },
+        };
+        let refused = self.answer(place).is_some_and(|answer| answer.status == 409) && self.is_doubtful(place);
+        let next = |(state, said)| {
+            if fits(said) {
+                Some((state, Progress { stage, ..now }))
+            } else {
+                let doubtful = refused && said == Said::Keep;
+                doubtful.then_some((state, Progress { stage: DOUBTFUL, ..now }))
+            }
+        };
+        outcomes.into_iter().filter_map(next).collect()
+    }
+
+    fn takes(&self, place: usize, state: &State, now: Progress, at: u64) -> Vec<(State, Progress)> {
+        let told = self.answer(place).filter(|answer| answer.status == 200).map(|answer| answer.seen.taken);
+        let (Found::Live(vars, _), Some(subject)) = (now.found, now.subject) else {
+            return self.said(place, now, vec![(*state, Said::Keep)], DONE);
+        };
+        let mut after = *state;
+        let session = after[subject].as_mut().expect("what was found");
+        if vars.flashes == 0 || session.vars.flashes == 0 || !session.is_alive(at) {
+            let outcomes = self.slid(place, state, subject, at);
+            return if told.is_none_or(|told| told == 0) {
+                self.said(place, now, outcomes, DONE)
+            } else {
+                Vec::new()
+            };
+        }
+        let taken = session.vars.flashes;
+        session.vars.flashes = 0;
+        session.revision += 1;
+        session.touch(at);
+        let outcomes = vec![(after, Said::Keep)];
+        if told.is_none_or(|told| told == taken) {
+            self.said(place, now, outcomes, DONE)
+        } else if told == Some(0) && self.is_doubtful(place) {
+            self.said(place, now, outcomes, DOUBTFUL)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The expiry moves if that is worth a write. A fault may prevent it, and no view fails for it.
+    fn slid(&self, place: usize, state: &State, subject: usize, at: u64) -> Vec<(State, Said)> {
+        let mut slid = *state;
+        let session = slid[subject].as_mut().expect("what was found");
+        let before = session.expires_at;
+        session.touch(at);
+        if !session.is_alive(at) || session.expires_at < before + IDLE / 10 {
+            return vec![(*state, Said::Keep)];
+        }
+        let mut outcomes = vec![(slid, Said::Keep)];
+        if self.outcomes[place].spoiled {
+            outcomes.push((*state, Said::Keep));
+        }
+        outcomes
+    }
+
+    fn ends_all(&self, place: usize, state: &State, mut now: Progress) -> Vec<(State, Progress)> {
+        let mut next = Vec::new();
+        let asked = &self.scenario.requests[place];
+        now.stage = 1;
+        for (index, session) in state.iter().enumerate() {
+            if let Some(session) = session.filter(|session| session.owned && session.life == Life::Live) {
+                let mut state = *state;
+                state[index] = Some(Session { life: Life::Ended, ..session });
+                next.push((state, now));
+            }
+        }
+        // Every session whose login was answered before it began is dead, and those that have their owner from one of them.
+        let before = |index: usize| index == 0 || asked.after & (1 << (index - 1)) != 0 && self.is_answered(index - 1);
+        let must_die = |session: &Session, index: usize| {
+            session.owned && (before(index) || session.inherited_from.is_some_and(before))
+        };
+        let dead = state.iter().enumerate().all(|(index, session)| {
+            session.is_none_or(|session| session.life != Life::Live || !must_die(&session, index))
+        });
+        if dead {
+            next.extend(self.said(place, now, vec![(*state, Said::Keep)], DONE));
+        }
+        next
+    }
+
+    fn may_be_revoked(&self) -> bool {
+        self.scenario.requests.iter().any(|asked| asked.op == Op::EndAll)
+    }
+}
+
+/// The save of one request, as `plan` and `save` have it, at one point.
+struct Save<'a> {
+    history: &'a History<'a>,
+    asked: &'a Asked,
+    place: usize,
+    op: Op,
+    at: u64,
+    now: Progress,
+}
+
+impl Save<'_> {
+    fn outcomes(&self, state: &State) -> Vec<(State, Said)> {
+        if self.op == Op::Goodbye {
+            let mut state = *state;
+            self.kill(&mut state);
+            let vars = Vars { flashes: message(self.place), ..Vars::default() };
+            self.make(&mut state, vars, None, false);
+            return vec![(state, Said::Issued)];
+        }
+        let Found::Live(loaded, revision) = self.now.found else {
+            return self.without_session(state);
+        };
+        let subject = self.now.subject.expect("what was found");
+        let session = state[subject].expect("what was found");
+        let owned = if self.renews() { self.owned_by(&session, loaded) } else { session.owned };
+        let after = self.applied(loaded, loaded);
+        let changed = after != loaded;
+        let emptied = self.edits(loaded) && after == Vars::default() && !owned;
+        if self.renews() && !(emptied && changed) {
+            self.replace(state, subject, loaded, revision)
+        } else if changed {
+            self.change(state, subject, loaded, owned)
+        } else {
+            self.history.slid(self.place, state, subject, self.at)
+        }
+    }
+
+    fn without_session(&self, state: &State) -> Vec<(State, Said)> {
+        let own = self.applied(Vars::default(), Vars::default());
+        let owner = self.op == Op::Owner;
+        let mut after = *state;
+        if own == Vars::default() && !owner {
+            if self.op == Op::Clear && self.now.subject.is_some() {
+                self.kill(&mut after);
+                return vec![(after, Said::Cleared)];
+            }
+            return vec![(after, Said::Keep)];
+        }
+        if self.now.found == Found::Ended && !self.renews() {
+            return vec![(after, Said::Conflict)];
+        }
+        if self.now.found == Found::Lapsed {
+            self.kill(&mut after);
+        }
+        self.make(&mut after, own, None, owner);
+        self.unless_revoked(vec![(after, Said::Issued)], state, owner)
+    }
+
+    /// Writes over what others wrote.
+    fn change(&self, state: &State, subject: usize, loaded: Vars, owned: bool) -> Vec<(State, Said)> {
+        let mut after = *state;
+        let session = after[subject].as_mut().expect("what was found");
+        if !session.is_alive(self.at) {
+            let mut outcomes = vec![(*state, Said::Conflict)];
+            if matches!(self.op, Op::Pop | Op::RenewAndPop | Op::Clear) && !matches!(session.life, Life::Replaced(_)) {
+                session.kill();
+                outcomes.push((after, Said::Cleared));
+            }
+            return outcomes;
+        }
+        let vars = self.applied(loaded, session.vars);
+        if vars == session.vars {
+            return vec![(*state, Said::Keep)];
+        }
+        if vars == Vars::default() && !owned {
+            session.kill();
+            return vec![(after, Said::Cleared)];
+        }
+        session.vars = vars;
+        session.revision += 1;
+        session.touch(self.at);
+        vec![(after, Said::Keep)]
+    }
+
+    /// A new session in the place of the one that was found.
+    fn replace(&self, state: &State, subject: usize, loaded: Vars, revision: u8) -> Vec<(State, Said)> {
+        let mut after = *state;
+        let session = state[subject].expect("what was found");
+        let owned = self.owned_by(&session, loaded);
+        let new_owner = self.op == Op::Owner;
+        let inherited = owned && !new_owner;
+        let conflict = (*state, Said::Conflict);
+        if session.is_alive(self.at) {
+            let vars = self.applied(loaded, session.vars);
+            if vars == Vars::default() && !owned {
+                return self.change(state, subject, loaded, false);
+            }
+            after[subject] = Some(Session { life: Life::Replaced(session.revision), ..session });
+            self.make(&mut after, vars, Some(subject).filter(|_| inherited), owned);
+            return self.unless_revoked(vec![(after, Said::Issued)], state, owned);
+        }
+        if inherited {
+            return vec![conflict];
+        }
+        if let Life::Replaced(at) = session.life {
+            if !new_owner && !self.edits(loaded) {
+                return vec![conflict];
+            }
+            // Another login was faster. From a state that this one has read, both are good.
+            self.make(&mut after, self.applied(loaded, session.vars), None, owned);
+            let both = vec![(after, Said::Issued)];
+            let outcomes = if at == revision { both } else { [both, vec![conflict]].concat() };
+            return self.unless_revoked(outcomes, state, owned);
+        }
+        // Its own alone.
+        let own = self.applied_to_nothing(loaded);
+        self.kill(&mut after);
+        if own == Vars::default() && !new_owner {
+            return vec![(after, Said::Conflict)];
+        }
+        self.make(&mut after, own, None, owned);
+        self.unless_revoked(vec![(after, Said::Issued)], state, owned)
+    }
+
+    /// A session of an owner may be ended before it stands.
+    fn unless_revoked(&self, mut outcomes: Vec<(State, Said)>, state: &State, owned: bool) -> Vec<(State, Said)> {
+        if owned && self.history.may_be_revoked() {
+            outcomes.push((*state, Said::Conflict));
+        }
+        outcomes
+    }
+
+    fn kill(&self, state: &mut State) {
+        if let Some(session) = self.now.subject.and_then(|subject| state[subject].as_mut()) {
+            session.kill();
+        }
+    }
+
+    fn make(&self, state: &mut State, vars: Vars, inherited_from: Option<usize>, owned: bool) {
+        let before = self.now.subject.and_then(|subject| state[subject]);
+        let found_live = matches!(self.now.found, Found::Live(..));
+        let loaded = match self.now.found {
+            Found::Live(vars, _) => vars,
+            _ => Vars::default(),
+        };
+        let kept = before.filter(|before| {
+            found_live && before.remembered && !self.clears(loaded) && !matches!(self.op, Op::Owner | Op::Goodbye)
+        });
+        let remembered = self.op == Op::Remember || kept.is_some();
+        let expires_at = match kept {
+            _ if self.op == Op::Remember => self.at + 5 * IDLE,
+            Some(kept) => kept.expires_at,
+            None => self.at + IDLE,
+        };
+        state[self.place + 1] = Some(Session {
+            life: Life::Live,
+            vars,
+            revision: 0,
+            owned,
+            remembered,
+            created_at: self.at,
+            expires_at,
+            inherited_from,
+        });
+    }
+
+    fn renews(&self) -> bool {
+        matches!(
+            self.op,
+            Op::Ann | Op::Bob | Op::Owner | Op::Renew | Op::RenewAndPop | Op::Remember
+        )
+    }
+
+    /// Whether the session after it has an owner.
+    fn owned_by(&self, before: &Session, loaded: Vars) -> bool {
+        self.op == Op::Owner || before.owned && !self.clears(loaded)
+    }
+
+    fn clears(&self, loaded: Vars) -> bool {
+        match self.op {
+            Op::Clear => true,
+            Op::Ann => loaded.user != 1,
+            Op::Bob => loaded.user != 2,
+            _ => false,
+        }
+    }
+
+    /// Whether it does something to variables, be it without consequence.
+    fn edits(&self, loaded: Vars) -> bool {
+        match self.op {
+            Op::Pop | Op::RenewAndPop => loaded.x != 0,
+            Op::View | Op::Owner | Op::Renew | Op::Take => false,
+            _ => true,
+        }
+    }
+
+    /// What is left of it where there is nothing to do it to.
+    fn applied_to_nothing(&self, loaded: Vars) -> Vars {
+        match self.op {
+            Op::Pop | Op::RenewAndPop => Vars::default(),
+            Op::Ann | Op::Remember => Vars { user: 1, ..Vars::default() },
+            _ => self.applied(loaded, Vars::default()),
+        }
+    }
+
+    /// The variables with what was done to those that were loaded. What changed nothing then changes nothing.
+    fn applied(&self, loaded: Vars, mut vars: Vars) -> Vars {
+        if self.clears(loaded) {
+            vars = Vars::default();
+        }
+        match self.op {
+            Op::Set => vars.x = value(self.place),
+            Op::Add => vars.n += 1,
+            Op::Pop | Op::RenewAndPop if loaded.x != 0 => vars.x = 0,
+            Op::Flash => vars.flashes = vars.flashes * 10 + message(self.place),
+            Op::Ann | Op::Remember if loaded.user != 1 => vars.user = 1,
+            Op::Bob if loaded.user != 2 => vars.user = 2,
+            _ => {}
+        }
+        let _ = self.asked;
+        vars
+    }
+}
+
+fn first(start: Start) -> Option<Session> {
+    let live = Session {
+        life: Life::Live,
+        vars: if start == Start::Small { SMALL } else { FIRST },
+        revision: 3,
+        owned: start == Start::Owned,
+        remembered: false,
+        created_at: NOW,
+        expires_at: NOW + IDLE,
+        inherited_from: None,
+    };
+    Some(match start {
+        Start::Nothing | Start::Gone => return None,
+        Start::Live | Start::Owned | Start::Small => live,
+        Start::Old => Session { created_at: NOW - IDLE / 2, expires_at: NOW + IDLE / 2, ..live },
+        Start::Idle => Session { created_at: NOW + 3 - IDLE, expires_at: NOW + 3, ..live },
+        Start::Past => Session { created_at: NOW - 2 - IDLE, expires_at: NOW - 2, ..live },
+        Start::Aged => Session { created_at: NOW + 3 - LIFETIME, expires_at: NOW + IDLE, ..live },
+        Start::Remembered => Session {
+            remembered: true,
+            created_at: NOW - 2 * LIFETIME,
+            expires_at: NOW + 10 * IDLE,
+            ..live
+        },
+        Start::Forgotten => Session {
+            remembered: true,
+            created_at: NOW + 3 - REMEMBERED,
+            expires_at: NOW + 10 * IDLE,
+            ..live
+        },
+        Start::NoMap | Start::NoNumber => Session { life: Life::Malformed, ..live },
+        Start::Ended => Session { life: Life::Ended, ..live },
+    })
+}
