@@ -5,7 +5,7 @@ use std::time::Duration;
 use lambda_session::{Moment, RecordKey};
 
 use super::spec::History;
-use super::world::{IDLE, LIFETIME, NOW, Op, REMEMBERED, SetCookie, Start, World, vars};
+use super::world::{IDLE, LIFETIME, NOW, Op, Outside, REMEMBERED, SetCookie, Start, World, vars};
 
 pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
     if world.endless {
@@ -30,7 +30,7 @@ pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
     let history = History {
         scenario: world.scenario(),
         outcomes: world.outcomes.iter().flatten().collect(),
-        subjects: world.scenario().requests.iter().map(|asked| world.brought(asked.brings)).collect(),
+        subjects: (0..world.outcomes.len()).map(|place| world.subject(place)).collect(),
         views,
         lenient,
     };
@@ -67,7 +67,7 @@ fn records(world: &World, keys: &[(usize, RecordKey)]) -> Result<(), String> {
         if control.table.get(key).is_none() {
             return Err("P4: a cookie without its record".to_owned());
         }
-        let brought = world.brought(world.scenario().requests[place - 1].brings);
+        let brought = world.subject(place - 1);
         let old = keys.iter().find(|(place, _)| Some(*place) == brought);
         if old.is_some_and(|(_, old)| control.table.get(old).is_some_and(|old| !old.ended)) {
             return Err("P4: a new cookie beside an old session".to_owned());
@@ -92,13 +92,14 @@ fn lists(world: &World) -> Result<(), String> {
 /// P3: in whatever order the answers arrive, the browser's cookie is that of the login whose answer came last, or none. Only where
 /// there was no session at the start may the first variable's cookie come after a login's.
 fn jars(world: &World) -> Result<(), String> {
-    let anonymous = !matches!(
+    let spoiled = world.scenario().outside != Outside::Nothing;
+    let anonymous = spoiled || !matches!(
         world.scenario().start,
         Start::Live | Start::Owned | Start::Small | Start::Old | Start::Remembered | Start::Ended
     );
     let answered = world.outcomes.iter().enumerate().filter_map(|(place, outcome)| {
         let answer = outcome.as_ref()?.answer.as_ref()?;
-        let anonymous = anonymous || world.brought(world.scenario().requests[place].brings).is_none();
+        let anonymous = anonymous || world.subject(place).is_none();
         Some((world.scenario().requests[place].op, answer, anonymous))
     });
     let answered: Vec<_> = answered.collect();

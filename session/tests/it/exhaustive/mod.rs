@@ -64,6 +64,34 @@ fn run(scenarios: &[Scenario], way: Way, most: usize) -> (Counts, Vec<String>) {
     result.into_inner().expect("no thread failed")
 }
 
+/// The scenarios in which a mutant shows, the smallest first.
+fn revealing() -> Vec<Scenario> {
+    let main = [Start::Live, Start::Owned, Start::Small, Start::Nothing, Start::Gone];
+    let mut scenarios: Vec<_> = STARTS.into_iter().flat_map(|start| pairs(start, &OPS, 0)).collect();
+    scenarios.extend(TIMES.into_iter().flat_map(|start| in_time(&pairs(start, &KINDS, 0))));
+    scenarios.extend(spoiled(&pairs(Start::Live, &KINDS, 0)));
+    scenarios.extend(spoiled(&pairs(Start::Old, &KINDS[..3], 0)));
+    scenarios.extend(main.into_iter().flat_map(|start| pairs(start, &KINDS, 1)));
+    scenarios.extend(in_time(&pairs(Start::Old, &KINDS[..3], 1)));
+    scenarios
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    let scenarios = revealing();
+    let mut wrong = Vec::new();
+    for (mutant, property) in mutants::all() {
+        let began = std::time::Instant::now();
+        let (counts, violations) = run(&scenarios, Way { mutant: Some(mutant), ..USUAL }, 1);
+        let noticed = violations.first().map_or("nothing", |violation| violation.split(':').next().unwrap_or_default());
+        println!("{mutant:?}: {} ({} schedules, {:?})", violations.first().map_or("nothing", |violation| violation.lines().next().unwrap_or_default()), counts.schedules, began.elapsed());
+        if noticed != property {
+            wrong.push((mutant, property, noticed.to_owned()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn try_out() {
     let began = std::time::Instant::now();

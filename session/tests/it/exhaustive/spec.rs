@@ -75,6 +75,9 @@ struct Progress {
 
 const DONE: u8 = 9;
 
+/// A login that found its session expired when it was to replace it, and has not ended it yet.
+const LAPSED: u8 = 5;
+
 /// It saved and says that it did not. See `lenient`.
 const DOUBTFUL: u8 = 8;
 
@@ -91,7 +94,7 @@ enum Said {
 pub(crate) struct History<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) outcomes: Vec<&'a Outcome>,
-    /// The place of the session whose cookie each request brought.
+    /// The place of the session whose cookie each request brought, if its instance could verify it.
     pub(crate) subjects: Vec<Option<usize>>,
     /// What is alive at the end, and until when, by the session's place: that of the start is 0.
     pub(crate) views: Vec<(usize, Option<(Vars, u64)>)>,
@@ -238,9 +241,17 @@ impl History<'_> {
                 });
                 self.said(place, now, outcomes.collect(), DONE)
             }
+            (op, LAPSED) => {
+                let save = Save { history: self, asked, place, op, at, now };
+                self.said(place, now, save.alone(state), DONE)
+            }
             (op, _) => {
                 let save = Save { history: self, asked, place, op, at, now };
-                self.said(place, now, save.outcomes(state), DONE)
+                let mut next = self.said(place, now, save.outcomes(state), DONE);
+                if save.lapses(state) {
+                    next.push((*state, Progress { stage: LAPSED, ..now }));
+                }
+                next
             }
         }
     }
@@ -301,9 +312,9 @@ impl History<'_> {
     fn slid(&self, place: usize, state: &State, subject: usize, at: u64) -> Vec<(State, Said)> {
         let mut slid = *state;
         let session = slid[subject].as_mut().expect("what was found");
-        let before = session.expires_at;
+        let (before, alive) = (session.expires_at, session.is_alive(at));
         session.touch(at);
-        if !session.is_alive(at) || session.expires_at < before + IDLE / 10 {
+        if !alive || session.expires_at < before + IDLE / 10 {
             return vec![(*state, Said::Keep)];
         }
         let mut outcomes = vec![(slid, Said::Keep)];
@@ -457,14 +468,39 @@ impl Save<'_> {
             let outcomes = if at == revision { both } else { [both, vec![conflict]].concat() };
             return self.unless_revoked(outcomes, state, owned);
         }
-        // Its own alone.
+        self.alone(state)
+    }
+
+    /// Whether a login may find its session expired here. To another clock it may be alive.
+    fn lapses(&self, state: &State) -> bool {
+        let session = self.now.subject.and_then(|subject| state[subject]);
+        let expired = session.is_some_and(|session| session.life == Life::Live && !session.is_alive(self.at));
+        expired && self.renews() && matches!(self.now.found, Found::Live(..))
+    }
+
+    /// A login whose session ended meanwhile: the new session has its own alone.
+    fn alone(&self, state: &State) -> Vec<(State, Said)> {
+        let (Found::Live(loaded, _), Some(subject)) = (self.now.found, self.now.subject) else {
+            return Vec::new();
+        };
+        let session = state[subject].expect("what was found");
+        let (owned, new_owner) = (self.owned_by(&session, loaded), self.op == Op::Owner);
+        if owned && !new_owner {
+            return vec![(*state, Said::Conflict)];
+        }
+        let mut after = *state;
         let own = self.applied_to_nothing(loaded);
         self.kill(&mut after);
         if own == Vars::default() && !new_owner {
             return vec![(after, Said::Conflict)];
         }
+        let ended = after;
         self.make(&mut after, own, None, owned);
-        self.unless_revoked(vec![(after, Said::Issued)], state, owned)
+        let mut outcomes = self.unless_revoked(vec![(after, Said::Issued)], &ended, owned);
+        if owned && self.history.may_be_revoked() {
+            outcomes.push((*state, Said::Conflict));
+        }
+        outcomes
     }
 
     /// A session of an owner may be ended before it stands.

@@ -438,8 +438,15 @@ impl World {
         keys
     }
 
-    /// The place of the session whose cookie a request brings.
-    pub(crate) fn brought(&self, brings: Brings) -> Option<usize> {
+    /// The place of the session whose cookie this request brought, if its instance has the key that signed it.
+    pub(crate) fn subject(&self, place: usize) -> Option<usize> {
+        let asked = &self.scenario.requests[place];
+        let subject = self.brought(asked.brings)?;
+        let signed_with_new = subject > 0 && self.scenario.requests[subject - 1].rotated;
+        (asked.rotated || !signed_with_new).then_some(subject)
+    }
+
+    fn brought(&self, brings: Brings) -> Option<usize> {
         let Brings::After(earlier) = brings else {
             return self.first.as_ref().map(|_| 0);
         };
