@@ -79,7 +79,7 @@ pub(crate) fn all() -> Vec<(Mutant, &'static str)> {
     });
     let mut all: Vec<_> = alive.collect();
     all.extend([
-        (Without(Write::Create, Free), "P1"),
+        (Without(Write::Create, Free), "P"),
         (Without(Write::Update, Revision), "P2"),
         (Without(Write::Update, Grows), "P5"),
         (Without(Write::Slide, From), "P5"),

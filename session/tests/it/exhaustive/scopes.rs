@@ -84,6 +84,16 @@ fn outside(start: Start) -> Outside {
     }
 }
 
+/// One request, and no fault.
+pub(crate) fn alone(start: Start, op: Op) -> Scenario {
+    Scenario {
+        start,
+        requests: vec![asked(op)],
+        faults: 0,
+        outside: Outside::Nothing,
+    }
+}
+
 /// All pairs of these, at once and one after the other, the second with the cookie of before or with the first's.
 pub(crate) fn pairs(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
     let mut scenarios = Vec::new();

@@ -608,7 +608,7 @@ fn first(start: Start) -> Option<Session> {
         life: Life::Live,
         vars: if start == Start::Small { SMALL } else { FIRST },
         revision: 3,
-        owned: start == Start::Owned,
+        owned: matches!(start, Start::Owned | Start::Aged | Start::Forgotten),
         remembered: false,
         created_at: NOW,
         expires_at: NOW + IDLE,

@@ -70,7 +70,7 @@ pub(crate) struct Control {
     pub(crate) table: Table,
     /// Whose future is being polled.
     pub(crate) request: usize,
-    /// Calls pass at once, for what comes before and after the schedule.
+    /// Calls are made at once.
     pub(crate) open: bool,
     waiting: Vec<Waiting>,
     copies: Vec<Stray>,
@@ -326,6 +326,13 @@ impl<T> Drop for Called<T> {
 }
 
 impl Steps {
+    /// A store whose calls are made at once.
+    pub(crate) fn open() -> Self {
+        let steps = Self::default();
+        steps.control().open = true;
+        steps
+    }
+
     pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

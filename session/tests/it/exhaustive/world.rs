@@ -56,11 +56,11 @@ pub(crate) enum Start {
     Idle,
     /// It ended two seconds ago, so that it is still alive to an instance whose clock is behind.
     Past,
-    /// Its lifetime ends in three seconds, though it was written when that was longer.
+    /// Of an owner who was seen long ago. Its lifetime ends in three seconds, though it was written when that was longer.
     Aged,
     /// Remembered, older than the lifetime.
     Remembered,
-    /// Remembered, and in three seconds older than the layer allows by now.
+    /// Of an owner, remembered, and in three seconds older than the layer allows by now.
     Forgotten,
     /// Its variables are no map.
     NoMap,
@@ -521,6 +521,8 @@ fn item(start: Start) -> Option<Item> {
             record.expires_at = NOW - 2;
         }
         Start::Aged => {
+            record.owner = Some(text(OWNER));
+            record.seen_at = Some(NOW - IDLE);
             record.created_at = NOW + 3 - LIFETIME;
             record.expires_at = NOW + IDLE;
         }
@@ -529,6 +531,8 @@ fn item(start: Start) -> Option<Item> {
             record.expires_at = NOW + 10 * IDLE;
         }
         Start::Forgotten => {
+            record.owner = Some(text(OWNER));
+            record.seen_at = Some(NOW - IDLE);
             (record.remembered, record.created_at) = (true, NOW + 3 - REMEMBERED);
             record.expires_at = NOW + 10 * IDLE;
         }
