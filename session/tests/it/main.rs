@@ -10,7 +10,6 @@ mod support;
 mod browser_cookies;
 mod contract;
 mod examples;
+mod exhaustive;
 mod faults;
-mod history;
-mod model;
 mod properties;

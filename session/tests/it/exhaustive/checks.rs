@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use lambda_session::{Moment, RecordKey};
 
+use super::scenario::{IDLE, LIFETIME, NOW, Op, Outside, REMEMBERED, SetCookie, Start};
 use super::spec::History;
-use super::world::{IDLE, LIFETIME, NOW, Op, Outside, REMEMBERED, SetCookie, Start, World, vars};
+use super::views::vars;
+use super::world::World;
 
 pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
     if world.endless {
@@ -19,11 +21,13 @@ pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
     records(world, &keys)?;
     jars(world)?;
     orphans(world, &keys)?;
-    lists(world)?;
     let control = world.steps.control();
     let views = keys.iter().map(|(place, key)| {
         let alive = control.table.get(key).filter(|item| item.is_alive(&moment()));
-        (*place, alive.map(|item| (vars(item.record.data.clone()), item.record.expires_at)))
+        (
+            *place,
+            alive.map(|item| (vars(item.record.data.clone()), item.record.expires_at)),
+        )
     });
     let views = views.collect();
     drop(control);
@@ -35,9 +39,12 @@ pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
         lenient,
     };
     if history.is_explained() {
-        return Ok(());
+        return lists(world);
     }
-    Err(format!("P2: no order of the requests explains the answers and the views {:?}", history.views))
+    Err(format!(
+        "P2: no order of the requests explains the answers and the views {:?}",
+        history.views
+    ))
 }
 
 fn moment() -> Moment {
@@ -84,7 +91,7 @@ fn lists(world: &World) -> Result<(), String> {
     let mut last = asked.filter(|(place, asked)| asked.op == Op::EndAll && asked.after == everybody & !(1 << place));
     let named = world.steps.control().table.lists.values().any(|list| !list.is_empty());
     if unspoiled && last.next().is_some() && named {
-        return Err("P7: an owner's list names sessions for ever that have ended".to_owned());
+        return Err("lists: an owner's names a session that end_all has ended".to_owned());
     }
     Ok(())
 }
@@ -93,10 +100,11 @@ fn lists(world: &World) -> Result<(), String> {
 /// there was no session at the start may the first variable's cookie come after a login's.
 fn jars(world: &World) -> Result<(), String> {
     let spoiled = world.scenario().outside != Outside::Nothing;
-    let anonymous = spoiled || !matches!(
-        world.scenario().start,
-        Start::Live | Start::Owned | Start::Small | Start::Old | Start::Remembered | Start::Ended
-    );
+    let anonymous = spoiled
+        || !matches!(
+            world.scenario().start,
+            Start::Live | Start::Owned | Start::Small | Start::Old | Start::Remembered | Start::Ended
+        );
     let answered = world.outcomes.iter().enumerate().filter_map(|(place, outcome)| {
         let answer = outcome.as_ref()?.answer.as_ref()?;
         let anonymous = anonymous || world.subject(place).is_none();
@@ -145,7 +153,9 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 fn orphans(world: &World, keys: &[(usize, RecordKey)]) -> Result<(), String> {
     let control = world.steps.control();
     let alive = control.table.items().filter(|(_, item)| item.is_alive(&moment()));
-    let orphans = alive.filter(|(key, _)| keys.iter().all(|(_, known)| known != *key)).count();
+    let orphans = alive
+        .filter(|(key, _)| keys.iter().all(|(_, known)| known != *key))
+        .count();
     let failed = world.outcomes.iter().flatten();
     let failed = failed.filter(|outcome| outcome.answer.as_ref().is_none_or(|answer| answer.status != 200));
     if orphans > failed.count() {

@@ -8,7 +8,8 @@
 //! "Partial-Order Methods for the Verification of Concurrent Systems", 1996): whoever goes back to a choice puts the move
 //! that was tried to sleep, and it stays asleep below until a move comes that is not independent of it.
 
-use super::world::{Act, Move, Outside, World};
+use super::scenario::Outside;
+use super::world::{Act, Move, World};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -82,7 +83,9 @@ pub(crate) fn explore(
         if finished {
             counts.schedules += 1;
             check(world).map_err(|broken| {
-                let schedule = choices.iter().map(|choice| shown(&choice.moves[choice.chosen], world.scenario().outside));
+                let schedule = choices
+                    .iter()
+                    .map(|choice| shown(&choice.moves[choice.chosen], world.scenario().outside));
                 format!(
                     "{broken}\n{:?}\n{}\n{:?}",
                     world.scenario(),
@@ -114,7 +117,10 @@ fn shown(next: &Move, outside: Outside) -> String {
             Some(fate) => format!("request {}: call {}: {fate:?}", choice.request, choice.number),
             None => format!("request {}: call {} arrives late", choice.request, choice.number),
         },
-        Act::Cancel(late) => format!("request {} is cancelled, its write late: {late}", next.request.unwrap_or_default()),
+        Act::Cancel(late) => format!(
+            "request {} is cancelled, its write late: {late}",
+            next.request.unwrap_or_default()
+        ),
         Act::Outside => format!("{:?}", outside),
     }
 }

@@ -1,6 +1,6 @@
 //! Which scenarios are explored.
 
-use super::world::{Asked, Brings, Op, Outside, Scenario, Start};
+use super::scenario::{Asked, Brings, Op, Outside, Scenario, Start};
 
 pub(crate) const OPS: [Op; 17] = [
     Op::View,
@@ -101,9 +101,18 @@ pub(crate) fn pairs(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
         for other in &ops[index..] {
             let mut orders = vec![[asked(*one), asked(*other)]];
             for (first, second) in [(one, other), (other, one)] {
-                let second = Asked { after: 1, ..asked(*second) };
+                let second = Asked {
+                    after: 1,
+                    ..asked(*second)
+                };
                 orders.push([asked(*first), second]);
-                orders.push([asked(*first), Asked { brings: Brings::After(0), ..second }]);
+                orders.push([
+                    asked(*first),
+                    Asked {
+                        brings: Brings::After(0),
+                        ..second
+                    },
+                ]);
             }
             if one == other {
                 orders.truncate(3);
@@ -130,12 +139,14 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
                     for (request, after) in requests.iter_mut().zip(after) {
                         request.after = after;
                     }
-                    let mut with = |requests: [Asked; 3]| scenarios.push(Scenario {
-                        start,
-                        requests: requests.to_vec(),
-                        faults,
-                        outside: outside(start),
-                    });
+                    let mut with = |requests: [Asked; 3]| {
+                        scenarios.push(Scenario {
+                            start,
+                            requests: requests.to_vec(),
+                            faults,
+                            outside: outside(start),
+                        })
+                    };
                     with(requests);
                     if after != [0, 0, 0] {
                         for request in requests.iter_mut().filter(|request| request.after != 0) {
@@ -153,7 +164,11 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
 /// The scenarios with clocks that differ by so much, and with requests that take their time.
 pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
     let clocks = [[-5, 5], [5, -5], [0, 0]].map(|clocks| clocks.map(|skew| (skew, false)));
-    let slow = [[(0, true), (0, false)], [(0, false), (0, true)], [(-5, true), (5, true)]];
+    let slow = [
+        [(0, true), (0, false)],
+        [(0, false), (0, true)],
+        [(-5, true), (5, true)],
+    ];
     let variants = clocks.into_iter().chain(slow).flat_map(|variant| {
         scenarios.iter().cloned().map(move |mut scenario| {
             for (request, (skew, slow)) in scenario.requests.iter_mut().zip(variant) {
@@ -167,10 +182,12 @@ pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
 
 /// The scenarios with something from outside that spoils the record at any time.
 pub(crate) fn spoiled(scenarios: &[Scenario]) -> Vec<Scenario> {
-    let both = [Outside::SpoilsData, Outside::SpoilsRevision].into_iter().flat_map(|outside| {
-        let spoiled = scenarios.iter().cloned();
-        spoiled.map(move |scenario| Scenario { outside, ..scenario })
-    });
+    let both = [Outside::SpoilsData, Outside::SpoilsRevision]
+        .into_iter()
+        .flat_map(|outside| {
+            let spoiled = scenarios.iter().cloned();
+            spoiled.map(move |scenario| Scenario { outside, ..scenario })
+        });
     both.collect()
 }
 

@@ -156,7 +156,10 @@ impl Control {
     pub(crate) fn play(&mut self, choice: Choice) -> bool {
         let is = |request, number| request == choice.request && number == choice.number;
         let Some(fate) = choice.fate else {
-            let late = self.copies.iter().position(|copy| is(copy.request, copy.number) && copy.held.is_none());
+            let late = self
+                .copies
+                .iter()
+                .position(|copy| is(copy.request, copy.number) && copy.held.is_none());
             let copy = self.copies.remove(late.expect("a copy on its way"));
             let _ = self.table.make(&copy.call);
             return false;
@@ -306,9 +309,8 @@ impl<T> Future for Called<T> {
             return Poll::Pending;
         }
         let (request, number) = self.is.expect("it waits");
-        let this = |waiting: &mut Waiting| {
-            waiting.request == request && waiting.number == number && waiting.decided.is_some()
-        };
+        let this =
+            |waiting: &mut Waiting| waiting.request == request && waiting.number == number && waiting.decided.is_some();
         let Some(waiting) = control.waiting.extract_if(.., this).next() else {
             return Poll::Pending;
         };

@@ -11,7 +11,7 @@ use lambda_session::{
 };
 
 use super::mutants::{Clause, Mutant, Write};
-use super::world::{NOW, Outside};
+use super::scenario::{NOW, Outside};
 
 /// One store call, to be made at any time.
 #[derive(Clone, Debug)]
