@@ -131,14 +131,16 @@ fn three_requests_without_a_fault() {
     );
 }
 
-/// `EXHAUSTIVE=all` asks for it, in a release build: `.ci/run` does.
+/// `EXHAUSTIVE=all` asks for it, as `.ci/run` does.
 #[test]
 fn everything() {
     if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
         return;
     }
     let mut all = Counts::default();
-    all += hold("one fault, any start", &of_all(&STARTS, |start| pairs(start, &OPS, 1)));
+    if std::env::var_os("SKIP").is_none() {
+        all += hold("one fault, any start", &of_all(&STARTS, |start| pairs(start, &OPS, 1)));
+    }
     all += hold(
         "one fault, clocks",
         &in_time(&of_all(&TIMES, |start| pairs(start, &KINDS, 1))),
@@ -298,7 +300,7 @@ fn every_mutant_is_noticed() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What is known to be open. An update is done, its reply is lost, and before its retry another request ends or replaces the
+/// What is known to be open: see `README.md`. An update is done, its reply is lost, and before its retry another request ends or replaces the
 /// session: the tombstone does not tell whether the update was done. So a change is refused with 409 though a login has taken it over,
 /// and messages that were taken are shown to nobody.
 #[test]
@@ -315,6 +317,13 @@ fn a_request_whose_reply_was_lost_cannot_tell_from_a_tombstone_what_it_did() {
         );
     }
     assert_eq!(found(&[Op::Renew, Op::Ann, Op::Logout, Op::View]), 0);
+    // And what was refused because the session had expired is made all the same, if another instance's clock is so far behind that
+    // a view there brings the session back before the earlier attempt arrives.
+    let late = in_time(&pairs(Start::Idle, &[Op::Add, Op::View], 1));
+    assert!(
+        !run(&late, strict, 1).1.is_empty(),
+        "a refused change is never made any more"
+    );
 }
 
 /// The table that the mutants are made of is a store like the others.

@@ -9,7 +9,6 @@ mod save;
 
 use super::scenario::{
     Answer, FIRST, IDLE, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, SMALL, Scenario, SetCookie, Start, Vars,
-    message, value,
 };
 
 use save::Save;
@@ -84,11 +83,21 @@ const DONE: u8 = 9;
 /// A login that found its session expired when it was to replace it, and has not ended it yet.
 const LAPSED: u8 = 5;
 
+/// It is answered, and its slide may still be on its way: no view waits for that.
+const SLIDING: u8 = 7;
+
+/// It was refused because its session had expired, and an earlier attempt of its write may still be on its way. See `lenient`.
+const REFUSED: u8 = 6;
+
 /// A request that failed to take messages, and has moved the expiry.
 const SLID: u8 = 4;
 
 /// It saved and says that it did not. See `lenient`.
 const DOUBTFUL: u8 = 8;
+
+fn is_done(progress: &Progress) -> bool {
+    matches!(progress.stage, DONE | SLIDING | REFUSED)
+}
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +151,7 @@ impl History<'_> {
     }
 
     fn search(&self, state: State, progress: &[Progress]) -> bool {
-        let finished = (0..progress.len()).all(|place| progress[place].stage == DONE || !self.is_answered(place));
+        let finished = (0..progress.len()).all(|place| is_done(&progress[place]) || !self.is_answered(place));
         if finished && self.ends_well(&state) {
             return true;
         }
@@ -179,13 +188,23 @@ impl History<'_> {
         let asked = &self.scenario.requests[place];
         let mut now = progress[place];
         let begun = (0..progress.len()).all(|earlier| {
-            asked.after & (1 << earlier) == 0 || progress[earlier].stage == DONE || !self.is_answered(earlier)
+            asked.after & (1 << earlier) == 0 || is_done(&progress[earlier]) || !self.is_answered(earlier)
         });
         if now.stage == DONE || !begun {
             return Vec::new();
         }
         let at = NOW.saturating_add_signed(asked.skew) + if asked.slow && now.stage > 0 { SLOW } else { 0 };
         match (asked.op, now.stage) {
+            (_, SLIDING) => {
+                let mut state = *state;
+                let session = now.subject.and_then(|subject| state[subject].as_mut());
+                let Some(session) = session.filter(|session| session.is_alive(at)) else {
+                    return Vec::new();
+                };
+                session.touch(at);
+                now.stage = DONE;
+                vec![(state, now)]
+            }
             (_, DOUBTFUL) => {
                 let session = now.subject.and_then(|subject| state[subject]);
                 let alive = session.is_some_and(|session| session.is_alive(at));
@@ -262,6 +281,30 @@ impl History<'_> {
                 });
                 self.said(place, now, outcomes.collect(), DONE)
             }
+            (Op::Take, REFUSED) => {
+                let mut state = *state;
+                let session = now.subject.and_then(|subject| state[subject].as_mut());
+                let Some(session) = session.filter(|session| session.is_alive(at)) else {
+                    return Vec::new();
+                };
+                session.vars.flashes = 0;
+                session.revision += 1;
+                session.touch(at);
+                now.stage = DONE;
+                vec![(state, now)]
+            }
+            (op, REFUSED) => {
+                let save = Save {
+                    history: self,
+                    place,
+                    op,
+                    at,
+                    now,
+                };
+                let made = save.outcomes(state).into_iter().filter(|(_, said)| *said == Said::Keep);
+                now.stage = DONE;
+                made.map(|(state, _)| (state, now)).collect()
+            }
             (op, LAPSED) => {
                 let save = Save {
                     history: self,
@@ -301,8 +344,16 @@ impl History<'_> {
             },
         };
         let refused = self.answer(place).is_some_and(|answer| answer.status == 409) && self.is_doubtful(place);
-        let next = |(state, said)| {
+        let next = |(state, said): (State, Said)| {
             if fits(said) {
+                let slides = said == Said::Keep && matches!(now.found, Found::Live(..));
+                let sliding = stage == DONE && slides && self.outcomes[place].spoiled;
+                let session = now.subject.and_then(|subject| state[subject]);
+                let stage = match said {
+                    _ if sliding => SLIDING,
+                    Said::Conflict if refused && session.is_some_and(|session| session.life == Life::Live) => REFUSED,
+                    _ => stage,
+                };
                 Some((state, Progress { stage, ..now }))
             } else {
                 let doubtful = refused && said == Said::Keep;
@@ -323,8 +374,11 @@ impl History<'_> {
         let mut after = *state;
         let session = after[subject].as_mut().expect("what was found");
         if vars.flashes == 0 || session.vars.flashes == 0 || !session.is_alive(at) {
+            let expired = session.life == Life::Live && !session.is_alive(at);
             let outcomes = self.slid(place, state, subject, at);
-            return if told.is_none_or(|told| told == 0) {
+            return if expired && told == Some(0) && self.is_doubtful(place) {
+                vec![(*state, Progress { stage: REFUSED, ..now })]
+            } else if told.is_none_or(|told| told == 0) {
                 self.said(place, now, outcomes, DONE)
             } else {
                 Vec::new()

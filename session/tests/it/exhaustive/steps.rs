@@ -78,8 +78,6 @@ pub(crate) struct Control {
     pub(crate) made: [usize; 4],
     /// How many calls each request has made to each place.
     numbers: [[usize; 8]; 4],
-    /// Which requests have ended.
-    over: [bool; 4],
     /// Partition keys in the order in which they were first named: the IDs are random, their order is not.
     places: Vec<String>,
 }
@@ -227,7 +225,6 @@ impl Control {
 
     /// The request has answered or was dropped.
     pub(crate) fn over(&mut self, request: usize) {
-        self.over[request] = true;
         for copy in self.copies.iter_mut().filter(|copy| copy.request == request) {
             copy.held = None;
         }
