@@ -1,0 +1,203 @@
+//! Which scenarios are explored.
+
+use super::scenario::{Asked, Brings, Op, Outside, Scenario, Start};
+
+pub(crate) const OPS: [Op; 17] = [
+    Op::View,
+    Op::Set,
+    Op::Add,
+    Op::Pop,
+    Op::Flash,
+    Op::Take,
+    Op::Ann,
+    Op::Bob,
+    Op::Owner,
+    Op::Renew,
+    Op::RenewAndPop,
+    Op::Remember,
+    Op::Clear,
+    Op::Logout,
+    Op::Goodbye,
+    Op::EndAll,
+    Op::SaveAndAdd,
+];
+
+/// One of each kind: what reads, writes, computes, takes, begins and ends.
+pub(crate) const KINDS: [Op; 9] = [
+    Op::View,
+    Op::Add,
+    Op::Pop,
+    Op::Take,
+    Op::Ann,
+    Op::Owner,
+    Op::Renew,
+    Op::Logout,
+    Op::EndAll,
+];
+
+/// What changes most at once.
+pub(crate) const HARD: [Op; 4] = [Op::Add, Op::Take, Op::Ann, Op::Logout];
+
+pub(crate) const STARTS: [Start; 14] = [
+    Start::Nothing,
+    Start::Live,
+    Start::Owned,
+    Start::Old,
+    Start::Small,
+    Start::Idle,
+    Start::Past,
+    Start::Aged,
+    Start::Remembered,
+    Start::Forgotten,
+    Start::NoMap,
+    Start::NoNumber,
+    Start::Ended,
+    Start::Gone,
+];
+
+/// The starts at which clocks matter.
+pub(crate) const TIMES: [Start; 6] = [
+    Start::Old,
+    Start::Idle,
+    Start::Past,
+    Start::Aged,
+    Start::Remembered,
+    Start::Forgotten,
+];
+
+fn asked(op: Op) -> Asked {
+    Asked {
+        op,
+        brings: Brings::First,
+        after: 0,
+        skew: 0,
+        slow: false,
+        rotated: false,
+    }
+}
+
+fn outside(start: Start) -> Outside {
+    if start == Start::Past {
+        Outside::Deletes
+    } else {
+        Outside::Nothing
+    }
+}
+
+/// One request, and no fault.
+pub(crate) fn alone(start: Start, op: Op) -> Scenario {
+    Scenario {
+        start,
+        requests: vec![asked(op)],
+        faults: 0,
+        outside: Outside::Nothing,
+    }
+}
+
+/// All pairs of these, at once and one after the other, the second with the cookie of before or with the first's.
+pub(crate) fn pairs(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for (index, one) in ops.iter().enumerate() {
+        for other in &ops[index..] {
+            let mut orders = vec![[asked(*one), asked(*other)]];
+            for (first, second) in [(one, other), (other, one)] {
+                let second = Asked {
+                    after: 1,
+                    ..asked(*second)
+                };
+                orders.push([asked(*first), second]);
+                orders.push([
+                    asked(*first),
+                    Asked {
+                        brings: Brings::After(0),
+                        ..second
+                    },
+                ]);
+            }
+            if one == other {
+                orders.truncate(3);
+            }
+            scenarios.extend(orders.into_iter().map(|requests| Scenario {
+                start,
+                requests: requests.to_vec(),
+                faults,
+                outside: outside(start),
+            }));
+        }
+    }
+    scenarios
+}
+
+/// All triples of these: at once, two and then the third, one and then two, one after the other.
+pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for one in ops {
+        for other in ops {
+            for third in ops {
+                for after in [[0, 0, 0], [0, 0, 3], [0, 1, 1], [0, 1, 0], [0, 1, 3]] {
+                    let mut requests = [*one, *other, *third].map(asked);
+                    for (request, after) in requests.iter_mut().zip(after) {
+                        request.after = after;
+                    }
+                    let mut with = |requests: [Asked; 3]| {
+                        scenarios.push(Scenario {
+                            start,
+                            requests: requests.to_vec(),
+                            faults,
+                            outside: outside(start),
+                        });
+                    };
+                    with(requests);
+                    if after != [0, 0, 0] {
+                        for request in requests.iter_mut().filter(|request| request.after != 0) {
+                            request.brings = Brings::After(usize::from(request.after > 1));
+                        }
+                        with(requests);
+                    }
+                }
+            }
+        }
+    }
+    scenarios
+}
+
+/// The scenarios with clocks that differ by so much, and with requests that take their time.
+pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
+    let clocks = [[-5, 5], [5, -5], [0, 0]].map(|clocks| clocks.map(|skew| (skew, false)));
+    let slow = [
+        [(0, true), (0, false)],
+        [(0, false), (0, true)],
+        [(-5, true), (5, true)],
+    ];
+    let variants = clocks.into_iter().chain(slow).flat_map(|variant| {
+        scenarios.iter().cloned().map(move |mut scenario| {
+            for (request, (skew, slow)) in scenario.requests.iter_mut().zip(variant) {
+                (request.skew, request.slow) = (skew, slow);
+            }
+            scenario
+        })
+    });
+    variants.collect()
+}
+
+/// The scenarios with something from outside that spoils the record at any time.
+pub(crate) fn spoiled(scenarios: &[Scenario]) -> Vec<Scenario> {
+    let both = [Outside::SpoilsData, Outside::SpoilsRevision]
+        .into_iter()
+        .flat_map(|outside| {
+            let spoiled = scenarios.iter().cloned();
+            spoiled.map(move |scenario| Scenario { outside, ..scenario })
+        });
+    both.collect()
+}
+
+/// The scenarios in the middle of a rotation of keys: one of the instances signs with the new key.
+pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
+    let each = [0, 1].into_iter().flat_map(|place| {
+        scenarios.iter().cloned().map(move |mut scenario| {
+            scenario.requests[place].rotated = true;
+            scenario
+        })
+    });
+    each.collect()
+}

@@ -1,0 +1,504 @@
+//! What sessions are to their users, as one program that does one thing after the other; and the search for an order in which that
+//! program gives the answers that were given (Wing and Gong, "Testing and Verifying Concurrent Objects", 1993).
+//!
+//! A request has two points in this program: it reads, and it saves. An answered request has both, between its beginning and its
+//! answer; one that failed or was cancelled saves at any time later, at most once, or never. So a write that is lost, doubled, applied
+//! to an ended session or seen too early leaves no order that explains the answers and the views at the end.
+
+mod save;
+
+use super::scenario::{
+    Answer, FIRST, IDLE, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, SMALL, Scenario, SetCookie, Start, Vars,
+};
+
+use save::Save;
+
+use super::world::Outcome;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Live,
+    Malformed,
+    /// By a login, at this revision.
+    Replaced(u8),
+    Ended,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    life: Life,
+    vars: Vars,
+    revision: u8,
+    owned: bool,
+    remembered: bool,
+    created_at: u64,
+    expires_at: u64,
+    /// The session that it has its owner from.
+    inherited_from: Option<usize>,
+}
+
+impl Session {
+    fn is_alive(&self, at: u64) -> bool {
+        let young = self.created_at > at - LIFETIME || self.remembered && self.created_at > at - REMEMBERED;
+        self.life == Life::Live && self.expires_at > at && young
+    }
+
+    fn kill(&mut self) {
+        if matches!(self.life, Life::Live | Life::Malformed) {
+            self.life = Life::Ended;
+        }
+    }
+
+    fn touch(&mut self, at: u64) {
+        if !self.remembered {
+            let expiry = (at + IDLE).min(self.created_at + LIFETIME);
+            self.expires_at = self.expires_at.max(expiry);
+        }
+    }
+}
+
+/// The session of the start, and the one that each request may make.
+type State = [Option<Session>; MOST + 1];
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Found {
+    #[default]
+    Absent,
+    Lapsed,
+    Ended,
+    Live(Vars, u8),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    stage: u8,
+    found: Found,
+    /// The session that it is about from now on.
+    subject: Option<usize>,
+}
+
+const DONE: u8 = 9;
+
+/// A login that found its session expired when it was to replace it, and has not ended it yet.
+const LAPSED: u8 = 5;
+
+/// It is answered, and its slide may still be on its way: no view waits for that.
+const SLIDING: u8 = 7;
+
+/// It was refused because its session had expired, and an earlier attempt of its write may still be on its way. See `lenient`.
+const REFUSED: u8 = 6;
+
+/// A request that failed to take messages, and has moved the expiry.
+const SLID: u8 = 4;
+
+/// It saved and says that it did not. See `lenient`.
+const DOUBTFUL: u8 = 8;
+
+fn is_done(progress: &Progress) -> bool {
+    matches!(progress.stage, DONE | SLIDING | REFUSED)
+}
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Keep,
+    Cleared,
+    Issued,
+    Conflict,
+}
+
+/// A history to explain.
+pub(crate) struct History<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) outcomes: Vec<&'a Outcome>,
+    /// The place of the session whose cookie each request brought, if its instance could verify it.
+    pub(crate) subjects: Vec<Option<usize>>,
+    /// What is alive at the end, and until when, by the session's place: that of the start is 0.
+    pub(crate) views: Vec<(usize, Option<(Vars, u64)>)>,
+    /// Whether a refused change may have been made all the same, if a reply to its request was lost.
+    pub(crate) lenient: bool,
+}
+
+impl History<'_> {
+    /// Whether there is an order that explains it.
+    pub(crate) fn is_explained(&self) -> bool {
+        let mut state: State = [None; MOST + 1];
+        state[0] = first(self.scenario.start);
+        let progress = self.subjects.iter().map(|subject| Progress {
+            subject: *subject,
+            ..Progress::default()
+        });
+        self.search(state, &progress.collect::<Vec<_>>())
+    }
+
+    fn answer(&self, place: usize) -> Option<&Answer> {
+        self.outcomes[place].answer.as_ref()
+    }
+
+    /// Whether the request's answer tells what it did.
+    fn is_answered(&self, place: usize) -> bool {
+        self.answer(place).is_some_and(|answer| answer.status != 503)
+    }
+
+    /// Whether it may have saved and then have found its session ended, so that it could not tell.
+    fn is_doubtful(&self, place: usize) -> bool {
+        let writes = matches!(
+            self.scenario.requests[place].op,
+            Op::Set | Op::Add | Op::Pop | Op::Flash | Op::Take | Op::SaveAndAdd | Op::Clear
+        );
+        self.lenient && writes && self.outcomes[place].spoiled
+    }
+
+    fn search(&self, state: State, progress: &[Progress]) -> bool {
+        let finished = (0..progress.len()).all(|place| is_done(&progress[place]) || !self.is_answered(place));
+        if finished && self.ends_well(&state) {
+            return true;
+        }
+        let happens = match self.scenario.outside {
+            Outside::Nothing => None,
+            Outside::Deletes => state[0].filter(|session| session.expires_at <= NOW).map(|_| Life::Gone),
+            Outside::SpoilsData | Outside::SpoilsRevision => Some(Life::Malformed),
+        };
+        if let (Some(life), Some(session)) = (happens, state[0].filter(|session| session.life == Life::Live)) {
+            let mut outside = state;
+            outside[0] = Some(Session { life, ..session });
+            if self.search(outside, progress) {
+                return true;
+            }
+        }
+        (0..progress.len()).any(|place| {
+            self.steps(place, &state, progress).into_iter().any(|(state, next)| {
+                let mut progress = progress.to_vec();
+                progress[place] = next;
+                self.search(state, &progress)
+            })
+        })
+    }
+
+    fn ends_well(&self, state: &State) -> bool {
+        self.views.iter().all(|(place, found)| {
+            let alive = state[*place].filter(|session| session.is_alive(NOW));
+            alive.map(|session| (session.vars, session.expires_at)) == *found
+        })
+    }
+
+    /// What the request may do next.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one table of what each kind of request may do next"
+    )]
+    fn steps(&self, place: usize, state: &State, progress: &[Progress]) -> Vec<(State, Progress)> {
+        let asked = &self.scenario.requests[place];
+        let mut now = progress[place];
+        let begun = (0..progress.len()).all(|earlier| {
+            asked.after & (1 << earlier) == 0 || is_done(&progress[earlier]) || !self.is_answered(earlier)
+        });
+        if now.stage == DONE || !begun {
+            return Vec::new();
+        }
+        let at = NOW.saturating_add_signed(asked.skew) + if asked.slow && now.stage > 0 { SLOW } else { 0 };
+        match (asked.op, now.stage) {
+            (_, SLIDING) => {
+                let mut state = *state;
+                let session = now.subject.and_then(|subject| state[subject].as_mut());
+                let Some(session) = session.filter(|session| session.is_alive(at)) else {
+                    return Vec::new();
+                };
+                session.touch(at);
+                now.stage = DONE;
+                vec![(state, now)]
+            }
+            (_, DOUBTFUL) => {
+                let session = now.subject.and_then(|subject| state[subject]);
+                let alive = session.is_some_and(|session| session.is_alive(at));
+                now.stage = DONE;
+                if alive { Vec::new() } else { vec![(*state, now)] }
+            }
+            (Op::EndAll, _) => self.ends_all(place, state, now),
+            (Op::Logout, _) => {
+                let mut state = *state;
+                if let Some(session) = now.subject.and_then(|subject| state[subject].as_mut()) {
+                    session.kill();
+                }
+                self.said(place, now, vec![(state, Said::Cleared)], DONE)
+            }
+            (_, 0) => {
+                now.found = match now.subject.and_then(|subject| state[subject]) {
+                    Some(session) if session.is_alive(at) => Found::Live(session.vars, session.revision),
+                    Some(session) => match session.life {
+                        Life::Live | Life::Malformed => Found::Lapsed,
+                        Life::Replaced(_) | Life::Ended => Found::Ended,
+                        Life::Gone => Found::Absent,
+                    },
+                    None => Found::Absent,
+                };
+                now.stage = 1;
+                let vars = match now.found {
+                    Found::Live(vars, _) => Some(vars),
+                    _ => None,
+                };
+                let told = self.answer(place).and_then(|answer| answer.seen.found);
+                if told.is_some_and(|told| told != vars) {
+                    return Vec::new();
+                }
+                vec![(*state, now)]
+            }
+            (Op::Take, _) => self.takes(place, state, now, at),
+            (Op::SaveAndAdd, 1) => {
+                let save = Save {
+                    history: self,
+                    place,
+                    op: Op::Set,
+                    at,
+                    now,
+                };
+                let mut next = Vec::new();
+                for (state, said) in save.outcomes(state) {
+                    if said == Said::Conflict {
+                        next.extend(self.said(place, now, vec![(state, said)], DONE));
+                        continue;
+                    }
+                    let mut now = now;
+                    if said == Said::Issued {
+                        now.subject = Some(place + 1);
+                    }
+                    if let Some(session) = now.subject.and_then(|subject| state[subject]) {
+                        now.found = Found::Live(session.vars, session.revision);
+                    }
+                    now.stage = 2;
+                    next.push((state, now));
+                }
+                next
+            }
+            (Op::SaveAndAdd, _) => {
+                let save = Save {
+                    history: self,
+                    place,
+                    op: Op::Add,
+                    at,
+                    now,
+                };
+                let outcomes = save.outcomes(state).into_iter().map(|(state, said)| match said {
+                    Said::Keep if now.subject == Some(place + 1) => (state, Said::Issued),
+                    said => (state, said),
+                });
+                self.said(place, now, outcomes.collect(), DONE)
+            }
+            (op, REFUSED) => {
+                let save = Save {
+                    history: self,
+                    place,
+                    op,
+                    at,
+                    now,
+                };
+                let made = save.outcomes(state).into_iter().filter(|(_, said)| *said == Said::Keep);
+                now.stage = DONE;
+                made.map(|(state, _)| (state, now)).collect()
+            }
+            (op, LAPSED) => {
+                let save = Save {
+                    history: self,
+                    place,
+                    op,
+                    at,
+                    now,
+                };
+                self.said(place, now, save.alone(state), DONE)
+            }
+            (op, _) => {
+                let save = Save {
+                    history: self,
+                    place,
+                    op,
+                    at,
+                    now,
+                };
+                let mut next = self.said(place, now, save.outcomes(state), DONE);
+                if save.lapses(state) {
+                    next.push((*state, Progress { stage: LAPSED, ..now }));
+                }
+                next
+            }
+        }
+    }
+
+    /// Those outcomes that fit the answer.
+    fn said(&self, place: usize, now: Progress, outcomes: Vec<(State, Said)>, stage: u8) -> Vec<(State, Progress)> {
+        let fits = |said: Said| match self.answer(place).filter(|_| self.is_answered(place)) {
+            None => true,
+            Some(answer) if answer.status == 409 => said == Said::Conflict,
+            Some(answer) => match &answer.cookie {
+                SetCookie::Nothing => said == Said::Keep,
+                SetCookie::Cleared => said == Said::Cleared,
+                SetCookie::Issued(_) => said == Said::Issued,
+            },
+        };
+        let refused = self.answer(place).is_some_and(|answer| answer.status == 409) && self.is_doubtful(place);
+        let next = |(state, said): (State, Said)| {
+            if fits(said) {
+                let slides = said == Said::Keep && matches!(now.found, Found::Live(..));
+                let sliding = stage == DONE && slides && self.outcomes[place].spoiled;
+                let session = now.subject.and_then(|subject| state[subject]);
+                let stage = match said {
+                    _ if sliding => SLIDING,
+                    Said::Conflict if refused && session.is_some_and(|session| session.life == Life::Live) => REFUSED,
+                    _ => stage,
+                };
+                Some((state, Progress { stage, ..now }))
+            } else {
+                let doubtful = refused && said == Said::Keep;
+                doubtful.then_some((state, Progress { stage: DOUBTFUL, ..now }))
+            }
+        };
+        outcomes.into_iter().filter_map(next).collect()
+    }
+
+    fn takes(&self, place: usize, state: &State, now: Progress, at: u64) -> Vec<(State, Progress)> {
+        let told = self
+            .answer(place)
+            .filter(|answer| answer.status == 200)
+            .map(|answer| answer.seen.taken);
+        let (Found::Live(vars, _), Some(subject)) = (now.found, now.subject) else {
+            return self.said(place, now, vec![(*state, Said::Keep)], DONE);
+        };
+        let mut after = *state;
+        let session = after[subject].as_mut().expect("what was found");
+        if vars.flashes == 0 || session.vars.flashes == 0 || !session.is_alive(at) {
+            let expired = session.life == Life::Live && !session.is_alive(at);
+            let outcomes = self.slid(place, state, subject, at);
+            return if expired && told == Some(0) && self.is_doubtful(place) {
+                vec![(*state, Progress { stage: REFUSED, ..now })]
+            } else if told.is_none_or(|told| told == 0) {
+                self.said(place, now, outcomes, DONE)
+            } else {
+                Vec::new()
+            };
+        }
+        let taken = session.vars.flashes;
+        session.vars.flashes = 0;
+        session.revision += 1;
+        session.touch(at);
+        let outcomes = vec![(after, Said::Keep)];
+        if told.is_none() {
+            let mut next = self.said(place, now, outcomes, DONE);
+            if now.stage != SLID {
+                // It failed, and still moved the expiry. It may yet take.
+                next.extend(self.said(place, now, self.slid(place, state, subject, at), SLID));
+            }
+            next
+        } else if told == Some(taken) {
+            self.said(place, now, outcomes, DONE)
+        } else if told == Some(0) && self.is_doubtful(place) {
+            self.said(place, now, outcomes, DOUBTFUL)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The expiry moves if that is worth a write. A fault may prevent it, and no view fails for it.
+    fn slid(&self, place: usize, state: &State, subject: usize, at: u64) -> Vec<(State, Said)> {
+        let mut slid = *state;
+        let session = slid[subject].as_mut().expect("what was found");
+        let (before, alive) = (session.expires_at, session.is_alive(at));
+        session.touch(at);
+        if !alive || session.expires_at < before + IDLE / 10 {
+            return vec![(*state, Said::Keep)];
+        }
+        let mut outcomes = vec![(slid, Said::Keep)];
+        if self.outcomes[place].spoiled {
+            outcomes.push((*state, Said::Keep));
+        }
+        outcomes
+    }
+
+    fn ends_all(&self, place: usize, state: &State, mut now: Progress) -> Vec<(State, Progress)> {
+        let mut next = Vec::new();
+        let asked = &self.scenario.requests[place];
+        now.stage = 1;
+        for (index, session) in state.iter().enumerate() {
+            if let Some(session) = session.filter(|session| session.owned && session.life == Life::Live) {
+                let mut state = *state;
+                state[index] = Some(Session {
+                    life: Life::Ended,
+                    ..session
+                });
+                next.push((state, now));
+            }
+        }
+        // Every session whose login was answered before it began is dead, and those that have their owner from one of them.
+        let before = |index: usize| index == 0 || asked.after & (1 << (index - 1)) != 0 && self.is_answered(index - 1);
+        let must_die = |session: &Session, index: usize| {
+            session.owned && (before(index) || session.inherited_from.is_some_and(before))
+        };
+        let dead = state.iter().enumerate().all(|(index, session)| {
+            session.is_none_or(|session| session.life != Life::Live || !must_die(&session, index))
+        });
+        if dead {
+            next.extend(self.said(place, now, vec![(*state, Said::Keep)], DONE));
+        }
+        next
+    }
+
+    fn may_be_revoked(&self) -> bool {
+        self.scenario.requests.iter().any(|asked| asked.op == Op::EndAll)
+    }
+}
+
+fn first(start: Start) -> Option<Session> {
+    let live = Session {
+        life: Life::Live,
+        vars: if start == Start::Small { SMALL } else { FIRST },
+        revision: 3,
+        owned: matches!(start, Start::Owned | Start::Aged | Start::Forgotten),
+        remembered: false,
+        created_at: NOW,
+        expires_at: NOW + IDLE,
+        inherited_from: None,
+    };
+    Some(match start {
+        Start::Nothing | Start::Gone => return None,
+        Start::Live | Start::Owned | Start::Small => live,
+        Start::Old => Session {
+            created_at: NOW - IDLE / 2,
+            expires_at: NOW + IDLE / 2,
+            ..live
+        },
+        Start::Idle => Session {
+            created_at: NOW + 3 - IDLE,
+            expires_at: NOW + 3,
+            ..live
+        },
+        Start::Past => Session {
+            created_at: NOW - 2 - IDLE,
+            expires_at: NOW - 2,
+            ..live
+        },
+        Start::Aged => Session {
+            created_at: NOW + 3 - LIFETIME,
+            expires_at: NOW + 1_000,
+            ..live
+        },
+        Start::Remembered => Session {
+            remembered: true,
+            created_at: NOW - 2 * LIFETIME,
+            expires_at: NOW + 10 * IDLE,
+            ..live
+        },
+        Start::Forgotten => Session {
+            remembered: true,
+            created_at: NOW + 3 - REMEMBERED,
+            expires_at: NOW + 10 * IDLE,
+            ..live
+        },
+        Start::NoMap | Start::NoNumber => Session {
+            life: Life::Malformed,
+            ..live
+        },
+        Start::Ended => Session {
+            life: Life::Ended,
+            ..live
+        },
+    })
+}
