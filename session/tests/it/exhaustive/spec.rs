@@ -6,12 +6,12 @@
 //! to an ended session or seen too early leaves no order that explains the answers and the views at the end.
 
 mod save;
+mod start;
 
-use super::scenario::{
-    Answer, FIRST, IDLE, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, SMALL, Scenario, SetCookie, Start, Vars,
-};
+use super::scenario::{Answer, IDLE, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, Scenario, SetCookie, Vars};
 
 use save::Save;
+use start::first;
 
 use super::world::Outcome;
 
@@ -240,7 +240,7 @@ impl History<'_> {
                 }
                 vec![(*state, now)]
             }
-            (Op::Take, _) => self.takes(place, state, now, at),
+            (Op::Take, 1 | SLID) => self.takes(place, state, now, at),
             (Op::SaveAndAdd, 1) => {
                 let save = Save {
                     history: self,
@@ -452,61 +452,4 @@ impl History<'_> {
     fn may_be_revoked(&self) -> bool {
         self.scenario.requests.iter().any(|asked| asked.op == Op::EndAll)
     }
-}
-
-fn first(start: Start) -> Option<Session> {
-    let live = Session {
-        life: Life::Live,
-        vars: if start == Start::Small { SMALL } else { FIRST },
-        revision: 3,
-        owned: matches!(start, Start::Owned | Start::Aged | Start::Forgotten),
-        remembered: false,
-        created_at: NOW,
-        expires_at: NOW + IDLE,
-        inherited_from: None,
-    };
-    Some(match start {
-        Start::Nothing | Start::Gone => return None,
-        Start::Live | Start::Owned | Start::Small => live,
-        Start::Old => Session {
-            created_at: NOW - IDLE / 2,
-            expires_at: NOW + IDLE / 2,
-            ..live
-        },
-        Start::Idle => Session {
-            created_at: NOW + 3 - IDLE,
-            expires_at: NOW + 3,
-            ..live
-        },
-        Start::Past => Session {
-            created_at: NOW - 2 - IDLE,
-            expires_at: NOW - 2,
-            ..live
-        },
-        Start::Aged => Session {
-            created_at: NOW + 3 - LIFETIME,
-            expires_at: NOW + 1_000,
-            ..live
-        },
-        Start::Remembered => Session {
-            remembered: true,
-            created_at: NOW - 2 * LIFETIME,
-            expires_at: NOW + 10 * IDLE,
-            ..live
-        },
-        Start::Forgotten => Session {
-            remembered: true,
-            created_at: NOW + 3 - REMEMBERED,
-            expires_at: NOW + 10 * IDLE,
-            ..live
-        },
-        Start::NoMap | Start::NoNumber => Session {
-            life: Life::Malformed,
-            ..live
-        },
-        Start::Ended => Session {
-            life: Life::Ended,
-            ..live
-        },
-    })
 }
