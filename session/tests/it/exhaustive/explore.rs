@@ -121,6 +121,6 @@ fn shown(next: &Move, outside: Outside) -> String {
             "request {} is cancelled, its write late: {late}",
             next.request.unwrap_or_default()
         ),
-        Act::Outside => format!("{:?}", outside),
+        Act::Outside => format!("{outside:?}"),
     }
 }

@@ -145,6 +145,10 @@ pub(crate) struct Vars {
     pub(crate) flashes: u32,
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "not asked is something else than asked and nothing found"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// What the request found, if it asked: a session's variables, or no session.

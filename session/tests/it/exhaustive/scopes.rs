@@ -145,7 +145,7 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
                             requests: requests.to_vec(),
                             faults,
                             outside: outside(start),
-                        })
+                        });
                     };
                     with(requests);
                     if after != [0, 0, 0] {

@@ -184,6 +184,7 @@ impl History<'_> {
     }
 
     /// What the request may do next.
+    #[expect(clippy::too_many_lines, reason = "an arm for each stage of a request")]
     fn steps(&self, place: usize, state: &State, progress: &[Progress]) -> Vec<(State, Progress)> {
         let asked = &self.scenario.requests[place];
         let mut now = progress[place];
@@ -449,7 +450,13 @@ impl History<'_> {
         next
     }
 
-    fn may_be_revoked(&self) -> bool {
-        self.scenario.requests.iter().any(|asked| asked.op == Op::EndAll)
+    /// Whether somebody ends all sessions of the owner while this request is under way.
+    fn may_be_revoked(&self, place: usize) -> bool {
+        let asked = self.scenario.requests.iter().enumerate();
+        let mut at_once = asked.filter(|(other, asked)| {
+            let after = self.scenario.requests[place].after & (1 << other) != 0;
+            asked.op == Op::EndAll && !after && asked.after & (1 << place) == 0
+        });
+        at_once.next().is_some()
     }
 }

@@ -44,6 +44,10 @@ struct Waiting {
 }
 
 /// A call that is on its way without anybody waiting for it.
+#[expect(
+    clippy::option_option,
+    reason = "not held back is something else than held back until the request is over"
+)]
 #[derive(Debug)]
 struct Stray {
     request: usize,

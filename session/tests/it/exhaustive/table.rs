@@ -79,6 +79,10 @@ impl Call {
 }
 
 /// A session's item.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are what conditions ask of an item's attributes"
+)]
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) record: Record,
