@@ -145,13 +145,13 @@ pub(crate) struct Vars {
     pub(crate) flashes: u32,
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "not asked is something else than asked and nothing found"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// What the request found, if it asked: a session's variables, or no session.
-    #[expect(
-        clippy::option_option,
-        reason = "whether it tells, and whether there was a session to tell of"
-    )]
     pub(crate) found: Option<Option<Vars>>,
     /// The messages that it took.
     pub(crate) taken: u32,

@@ -6,12 +6,12 @@
 //! to an ended session or seen too early leaves no order that explains the answers and the views at the end.
 
 mod save;
+mod start;
 
-use super::scenario::{
-    Answer, FIRST, IDLE, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, SMALL, Scenario, SetCookie, Start, Vars,
-};
+use super::scenario::{Answer, IDLE, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, Scenario, SetCookie, Vars};
 
 use save::Save;
+use start::first;
 
 use super::world::Outcome;
 
@@ -184,10 +184,7 @@ impl History<'_> {
     }
 
     /// What the request may do next.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one table of what each kind of request may do next"
-    )]
+    #[expect(clippy::too_many_lines, reason = "an arm for each stage of a request")]
     fn steps(&self, place: usize, state: &State, progress: &[Progress]) -> Vec<(State, Progress)> {
         let asked = &self.scenario.requests[place];
         let mut now = progress[place];
@@ -244,7 +241,7 @@ impl History<'_> {
                 }
                 vec![(*state, now)]
             }
-            (Op::Take, _) => self.takes(place, state, now, at),
+            (Op::Take, 1 | SLID) => self.takes(place, state, now, at),
             (Op::SaveAndAdd, 1) => {
                 let save = Save {
                     history: self,
@@ -284,6 +281,18 @@ impl History<'_> {
                     said => (state, said),
                 });
                 self.said(place, now, outcomes.collect(), DONE)
+            }
+            (Op::Take, REFUSED) => {
+                let mut state = *state;
+                let session = now.subject.and_then(|subject| state[subject].as_mut());
+                let Some(session) = session.filter(|session| session.is_alive(at)) else {
+                    return Vec::new();
+                };
+                session.vars.flashes = 0;
+                session.revision += 1;
+                session.touch(at);
+                now.stage = DONE;
+                vec![(state, now)]
             }
             (op, REFUSED) => {
                 let save = Save {
@@ -441,64 +450,13 @@ impl History<'_> {
         next
     }
 
-    fn may_be_revoked(&self) -> bool {
-        self.scenario.requests.iter().any(|asked| asked.op == Op::EndAll)
+    /// Whether somebody ends all sessions of the owner while this request is under way.
+    fn may_be_revoked(&self, place: usize) -> bool {
+        let asked = self.scenario.requests.iter().enumerate();
+        let mut at_once = asked.filter(|(other, asked)| {
+            let after = self.scenario.requests[place].after & (1 << other) != 0;
+            asked.op == Op::EndAll && !after && asked.after & (1 << place) == 0
+        });
+        at_once.next().is_some()
     }
-}
-
-fn first(start: Start) -> Option<Session> {
-    let live = Session {
-        life: Life::Live,
-        vars: if start == Start::Small { SMALL } else { FIRST },
-        revision: 3,
-        owned: matches!(start, Start::Owned | Start::Aged | Start::Forgotten),
-        remembered: false,
-        created_at: NOW,
-        expires_at: NOW + IDLE,
-        inherited_from: None,
-    };
-    Some(match start {
-        Start::Nothing | Start::Gone => return None,
-        Start::Live | Start::Owned | Start::Small => live,
-        Start::Old => Session {
-            created_at: NOW - IDLE / 2,
-            expires_at: NOW + IDLE / 2,
-            ..live
-        },
-        Start::Idle => Session {
-            created_at: NOW + 3 - IDLE,
-            expires_at: NOW + 3,
-            ..live
-        },
-        Start::Past => Session {
-            created_at: NOW - 2 - IDLE,
-            expires_at: NOW - 2,
-            ..live
-        },
-        Start::Aged => Session {
-            created_at: NOW + 3 - LIFETIME,
-            expires_at: NOW + 1_000,
-            ..live
-        },
-        Start::Remembered => Session {
-            remembered: true,
-            created_at: NOW - 2 * LIFETIME,
-            expires_at: NOW + 10 * IDLE,
-            ..live
-        },
-        Start::Forgotten => Session {
-            remembered: true,
-            created_at: NOW + 3 - REMEMBERED,
-            expires_at: NOW + 10 * IDLE,
-            ..live
-        },
-        Start::NoMap | Start::NoNumber => Session {
-            life: Life::Malformed,
-            ..live
-        },
-        Start::Ended => Session {
-            life: Life::Ended,
-            ..live
-        },
-    })
 }

@@ -44,6 +44,10 @@ struct Waiting {
 }
 
 /// A call that is on its way without anybody waiting for it.
+#[expect(
+    clippy::option_option,
+    reason = "not held back is something else than held back until the request is over"
+)]
 #[derive(Debug)]
 struct Stray {
     request: usize,
@@ -51,7 +55,6 @@ struct Stray {
     call: Call,
     place: usize,
     /// A mutant holds it back until the request has made this step, or is over.
-    #[expect(clippy::option_option, reason = "whether a call waits, and whether it writes")]
     held: Option<Option<Write>>,
 }
 

@@ -79,11 +79,11 @@ impl Call {
 }
 
 /// A session's item.
-#[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "they are what stands in the item, and what was true of it"
+    reason = "they are what conditions ask of an item's attributes"
 )]
+#[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) record: Record,
     pub(crate) ended: bool,

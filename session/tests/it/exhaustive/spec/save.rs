@@ -159,15 +159,20 @@ impl Save<'_> {
         let ended = after;
         self.make(&mut after, own, None, owned);
         let mut outcomes = self.unless_revoked(vec![(after, Said::Issued)], &ended, owned);
-        if owned && self.history.may_be_revoked() {
+        if owned && self.history.may_be_revoked(self.place) {
             outcomes.push((*state, Said::Conflict));
         }
         outcomes
     }
 
-    /// A session of an owner may be ended before it stands.
+    /// A session of an owner may be ended before it stands, so that its login fails, or before its login is answered.
     fn unless_revoked(&self, mut outcomes: Vec<(State, Said)>, state: &State, owned: bool) -> Vec<(State, Said)> {
-        if owned && self.history.may_be_revoked() {
+        if owned && self.history.may_be_revoked(self.place) {
+            let mut ended = outcomes.clone();
+            for (state, _) in &mut ended {
+                state[self.place + 1].iter_mut().for_each(Session::kill);
+            }
+            outcomes.extend(ended);
             outcomes.push((*state, Said::Conflict));
         }
         outcomes
