@@ -131,7 +131,7 @@ fn three_requests_without_a_fault() {
     );
 }
 
-/// `EXHAUSTIVE=all` asks for it, as `.ci/run` does.
+/// `EXHAUSTIVE=all` asks for it, which takes about a quarter of an hour.
 #[test]
 fn everything() {
     if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
