@@ -115,7 +115,7 @@ impl Budget {
     }
 
     /// Lets others go first, after so many conflicts of one write. A write that could not be answered any more is not begun
-    /// again, so an error says that nothing was written.
+    /// again, so nothing is under way after the error.
     pub(crate) async fn back_off(&self, conflicts: u32) -> Result<(), StoreError> {
         let pause = self.store.pause(conflicts).min(self.left());
         if !pause.is_zero() {

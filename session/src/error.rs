@@ -45,6 +45,9 @@ pub enum SessionErrorKind {
     TooManySessions,
 }
 
+/// What is wrong where a store that is no [`OwnerStore`](crate::OwnerStore) is asked for a list.
+pub(crate) const NO_LISTS: &str = "this store keeps no lists of owners' sessions";
+
 impl SessionError {
     fn new(kind: SessionErrorKind, message: &str) -> Self {
         Self {
@@ -73,7 +76,16 @@ impl SessionError {
     }
 
     pub(crate) fn no_owners() -> Self {
-        Self::owner("this store keeps no lists of owners' sessions")
+        Self::owner(NO_LISTS)
+    }
+
+    pub(crate) fn unavailable(why: &str) -> Self {
+        StoreError::new(StoreErrorKind::Unavailable, why).into()
+    }
+
+    /// So many other requests wrote that the record no longer tells whether this one's write is among them.
+    pub(crate) fn forgotten() -> Self {
+        Self::unavailable("too many other writes came between to tell whether this one was made")
     }
 
     pub(crate) fn too_many_sessions() -> Self {

@@ -12,7 +12,7 @@ use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::moment::{Moment, Timeouts};
 use crate::core::record::Record;
 use crate::deadline::Budget;
-use crate::error::SessionError;
+use crate::error::{NO_LISTS, SessionError};
 use crate::store::{Load, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, StoreFuture};
 
 /// Most sessions in one list: about 120 KB of the 400 that a DynamoDB item may have.
@@ -240,7 +240,7 @@ fn capable<'a, T: Send + 'a>(
         Some(owners) => call(owners),
         None => Box::pin(std::future::ready(Err(StoreError::new(
             StoreErrorKind::Rejected,
-            "this store keeps no lists of owners' sessions",
+            NO_LISTS,
         )))),
     }
 }

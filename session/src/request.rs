@@ -14,7 +14,7 @@ use crate::error::SessionError;
 use crate::random;
 use crate::records::Records;
 use crate::save::{CookieAction, Save, Saved};
-use crate::store::{Load, StoreError, StoreErrorKind, WriteOutcome};
+use crate::store::{Load, WriteOutcome};
 
 /// Tells the time in seconds since 1970-01-01 UTC.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -90,7 +90,8 @@ impl RequestSession {
         let Some(request) = &self.request else { return Ok(()) };
         if !self.is_used() {
             let turn = request.records.budget.wait(self.reading.lock()).await;
-            let _one_at_a_time = turn.ok_or_else(|| unavailable("another read of this session did not end"))?;
+            let _one_at_a_time =
+                turn.ok_or_else(|| SessionError::unavailable("another read of this session did not end"))?;
             if !self.is_used() {
                 let found = request.find().await.inspect_err(SessionError::log)?;
                 self.state().found(found);
@@ -156,7 +157,7 @@ impl RequestSession {
     /// Waits until no other write of this session is under way, but not longer than the store may take.
     async fn turn(&self, request: &Request) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
         let turn = request.records.budget.wait(self.writing.lock()).await;
-        turn.ok_or_else(|| unavailable("another save of this session did not end"))
+        turn.ok_or_else(|| SessionError::unavailable("another save of this session did not end"))
     }
 
     async fn save(&self, request: &Request, found: Found, done: Done) -> Result<(), SessionError> {
@@ -202,13 +203,11 @@ struct Dropped<'a>(Option<&'a RequestSession>);
 impl Drop for Dropped<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.0 {
-            drop(session.fail(unavailable("the handler dropped a save before it was done")));
+            drop(session.fail(SessionError::unavailable(
+                "the handler dropped a save before it was done",
+            )));
         }
     }
-}
-
-fn unavailable(why: &str) -> SessionError {
-    StoreError::new(StoreErrorKind::Unavailable, why).into()
 }
 
 impl Request {
@@ -299,11 +298,7 @@ impl Request {
                 // It landed, and only its reply was lost.
                 Some(true) => return Ok(Some((record, messages))),
                 Some(false) => {}
-                None => {
-                    return Err(unavailable(
-                        "too many other writes came between to tell whether messages were taken",
-                    ));
-                }
+                None => return Err(SessionError::forgotten()),
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::error::SessionError;
 use crate::owners::Owners;
 use crate::random;
 use crate::records::Records;
-use crate::store::{Load, StoreError, StoreErrorKind, WriteOutcome};
+use crate::store::{Load, WriteOutcome};
 
 /// What the response has to tell the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl Save<'_> {
                     // It landed, and only its reply was lost.
                     Some(true) => return Ok(kept(id, Arc::new(newer))),
                     Some(false) => Arc::new(newer),
-                    None => return Err(forgotten()),
+                    None => return Err(SessionError::forgotten()),
                 },
                 Load::Ended | Load::Expired | Load::Absent | Load::Malformed(_) if emptied => {
                     self.end(id).await?;
@@ -310,13 +310,4 @@ fn kept(id: &SessionId, record: Arc<Record>) -> Saved {
 
 fn cleared() -> Saved {
     (CookieAction::Clear, Some(Opened::Absent))
-}
-
-/// So many other requests wrote that the record no longer tells whether this one's write is among them.
-fn forgotten() -> SessionError {
-    StoreError::new(
-        StoreErrorKind::Unavailable,
-        "too many other writes came between to tell whether this one was made",
-    )
-    .into()
 }
