@@ -98,7 +98,12 @@ where
         + 'static,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
-    lambda_runtime::run_concurrent(Events { service, unreadable }).await
+    let serving = lambda_runtime::run_concurrent(Events { service, unreadable });
+    // In a task of its own: to wake what `main` waits for takes a system call, and each view would take two.
+    match tokio::spawn(serving).await {
+        Ok(served) => served,
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What [`run_with`] gives the Lambda runtime: an event in, its answer out. For a program that calls it itself, such as a test or
@@ -199,10 +204,9 @@ where
             Box::pin(async move { Ok(service.oneshot(request).await?.into_response().await) })
         });
         let convert = |payload, service| Converter::from(service).call(LambdaEvent::new(payload, context.clone()));
-        let mut like = LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default());
+        let mut like: fn() -> LambdaRequest = empty;
         // More headers than a map can hold panic when they are read, the rest when they are converted.
-        let read = || serde_json::from_str(payload.get()).ok();
-        if let Some(Some(payload)) = unless_it_panics(read) {
+        if let Some(Some(payload)) = unless_it_panics(|| read(payload.get())) {
             like = empty_like(&payload);
             let service = BoxService::new(answer);
             if !has_fragment(&payload)
@@ -217,7 +221,7 @@ where
             let refusal = refused.lock().ok().and_then(|mut refusal| refusal.take());
             Box::pin(std::future::ready(Ok(refusal.unwrap_or_default())))
         });
-        convert(like, BoxService::new(service))
+        convert(like(), BoxService::new(service))
     }
 }
 
@@ -239,6 +243,17 @@ fn unless_it_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
+/// An event, unless it is none that holds a request.
+///
+/// `lambda_http` tries one kind after the other and begins with a REST API's. Most are a Function URL's or an HTTP API's, which no other
+/// kind can be taken for: only they say the method in `requestContext.http`. So they are read once.
+fn read(event: &str) -> Option<LambdaRequest> {
+    match serde_json::from_str(event) {
+        Ok(event) => Some(LambdaRequest::ApiGatewayV2(event)),
+        Err(_) => serde_json::from_str(event).ok(),
+    }
+}
+
 /// Whether the query goes on where a URL's ends. No client can have sent that, and the conversion would drop the rest of it.
 fn has_fragment(event: &LambdaRequest) -> bool {
     let LambdaRequest::ApiGatewayV2(event) = event else {
@@ -250,13 +265,17 @@ fn has_fragment(event: &LambdaRequest) -> bool {
         .is_some_and(|query| query.contains('#'))
 }
 
-/// An event of the same kind with nothing in it, for an answer of the same kind.
-fn empty_like(event: &LambdaRequest) -> LambdaRequest {
+/// Makes an event of the same kind with nothing in it, for an answer of the same kind.
+fn empty_like(event: &LambdaRequest) -> fn() -> LambdaRequest {
     match event {
-        LambdaRequest::ApiGatewayV1(_) => LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
-        LambdaRequest::Alb(_) => LambdaRequest::Alb(AlbTargetGroupRequest::default()),
-        _ => LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default()),
+        LambdaRequest::ApiGatewayV1(_) => || LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
+        LambdaRequest::Alb(_) => || LambdaRequest::Alb(AlbTargetGroupRequest::default()),
+        _ => empty,
     }
+}
+
+fn empty() -> LambdaRequest {
+    LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default())
 }
 
 /// An invocation that would have to end before this second, in 2001, tells something else: `cargo lambda watch` tells how many
@@ -277,7 +296,31 @@ fn deadline(context: &Context) -> Option<Deadline> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn each_kind_of_event_is_read_as_what_it_is() {
+        let http = json!({ "requestContext": { "http": { "method": "GET" } } });
+        let rest = json!({ "httpMethod": "GET", "requestContext": { "httpMethod": "GET" } });
+        let alb = json!({ "httpMethod": "GET", "requestContext": { "elb": { "targetGroupArn": "arn" } } });
+        // Named like the other two, and with what strangers can send.
+        let named = json!({
+            "version": "2.0", "httpMethod": "GET", "requestContext": { "httpMethod": "GET" },
+            "queryStringParameters": { "requestContext": "http" }, "body": http.to_string(),
+        });
+        let kind = |event: &serde_json::Value| match read(&event.to_string()) {
+            Some(LambdaRequest::ApiGatewayV2(_)) => "http",
+            Some(LambdaRequest::ApiGatewayV1(_)) => "rest",
+            Some(LambdaRequest::Alb(_)) => "alb",
+            _ => "none",
+        };
+        assert_eq!(
+            [&http, &rest, &alb, &named, &json!({})].map(kind),
+            ["http", "rest", "alb", "rest", "none"]
+        );
+    }
 
     #[test]
     fn a_deadline_is_a_time_and_not_how_long_an_invocation_may_take() {
