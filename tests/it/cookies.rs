@@ -1,8 +1,5 @@
-//! What a `Cookie` header may hold: the right person or nobody, never an error, and no store call without a valid MAC.
-
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use sha2::{Digest, Sha512};
+//! What a `Cookie` header may hold: the right person or nobody, never an error, and no store call without a valid MAC. Every
+//! forgery there is, and several cookies of the name, are in the library's tests; here it is the compiled function that is asked.
 
 use crate::support::SECRET_KEY;
 use crate::support::app::{App, COOKIE, is_admin};
@@ -32,67 +29,28 @@ async fn the_documented_format_is_what_is_issued() {
 async fn what_was_not_issued_is_nobody_and_costs_no_store_call() {
     let site = App::start().await;
     let (id, mac) = visitor(&site).await;
-    let (other_id, other_mac) = visitor(&site).await;
+    let (other_id, _) = visitor(&site).await;
     let value = format!("{id}.{mac}");
     let secret = SECRET_KEY.as_bytes();
-    let bytes = |text: &str| URL_SAFE.decode(format!("{text}=")).expect("base64url");
-    let percent = value
-        .bytes()
-        .map(|byte| format!("%{byte:02X}"))
-        .collect::<Vec<_>>()
-        .concat();
-    let mut forged: Vec<String> = (0..value.len()).map(|length| value[..length].to_owned()).collect();
-    forged.extend((1..value.len()).map(|start| value[start..].to_owned()));
-    forged.extend(["A", ".", "=", "==", ".A", " A", "\t", ",", "\u{0}"].map(|more| format!("{value}{more}x")));
-    forged.extend(["A", "=", "==", "."].map(|more| format!("{value}{more}")));
-    forged.extend([
-        format!("{id}=.{mac}="),
-        format!("{}.{}", STANDARD.encode(bytes(&id)), STANDARD.encode(bytes(&mac))),
-        format!("{}.{mac}", last_bits_flipped(&id)),
-        format!("{id}.{}", last_bits_flipped(&mac)),
-        format!("\"{value}\""),
-        value.replace('.', "%2E"),
-        percent,
-        value.to_lowercase(),
-        value.to_uppercase(),
-        value.replace('.', ":"),
-        value.replace('.', ".."),
-        format!("{mac}.{id}"),
-        format!("{id}.{other_mac}"),
-        format!("{other_id}.{mac}"),
+    for forged in [
+        String::new(),
         id.clone(),
-        format!("{id}."),
-        format!(".{mac}"),
+        format!("{value}A"),
+        value[..value.len() - 1].to_owned(),
+        value.to_lowercase(),
+        value.replace('.', "%2E"),
+        format!("\"{value}\""),
+        format!("{other_id}.{mac}"),
         forge::cookie(b"another secret key that is long enough", NAME, &id),
-        forge::cookie(b"", NAME, &id),
-        forge::cookie(secret, "", &id),
         forge::cookie(secret, "session", &id),
-        forge::cookie(secret, "__Host-backoffice", &id),
-        format!("{id}.{}", &URL_SAFE.encode(Sha512::digest(&id))[..43]),
-        format!("{id}.{}", forge::record_key(&id)),
-        forge::cookie(secret, NAME, "short"),
-        forge::cookie(secret, NAME, &last_bits_flipped(&id)),
-        forge::cookie(secret, NAME, &"=".repeat(43)),
-        forge::cookie(secret, NAME, &format!("{id}A")),
         "A".repeat(4096),
-        format!("{value}{}", "A".repeat(4096 - value.len())),
-    ]);
-    for forged in forged {
+    ] {
         let (page, calls) = site.counted(Event::get("/").cookie(&format!("{COOKIE}{forged}"))).await;
         assert!(!is_admin(&page), "{forged}");
         assert_eq!(calls, NOTHING, "{forged}");
         assert!(page.cookies.is_empty(), "{forged}: {page:?}");
     }
     assert!(site.is_admin(&format!("{COOKIE}{value}")).await);
-}
-
-/// The same bytes to a lenient decoder: 43 characters of base64url hold two bits more than 32 bytes need.
-fn last_bits_flipped(text: &str) -> String {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let (start, last) = text.split_at(text.len() - 1);
-    let place = ALPHABET.iter().position(|byte| last.as_bytes() == [*byte]);
-    let flipped = ALPHABET[place.expect("base64url") ^ 1];
-    format!("{start}{}", char::from(flipped))
 }
 
 #[tokio::test]
@@ -165,28 +123,6 @@ async fn a_control_character_in_a_neighbour_makes_nobody_and_no_error() {
     }
 }
 
-/// One of them is planted. Alone the living one counts; of two living ones nothing tells which is which, until a login or a
-/// logout ends both.
-#[tokio::test]
-async fn of_two_that_verify_the_one_with_a_living_session_counts() {
-    let site = App::start().await;
-    let (mine, other) = (site.login("admin").await, site.login("admin").await);
-    let dead = format!("{COOKIE}{}", forge::cookie(SECRET_KEY.as_bytes(), NAME, &forge::id(1)));
-    for pair in [[&mine, &dead], [&dead, &mine]] {
-        let event = Event::get("/").cookie(pair[0]).cookie(pair[1]);
-        let (page, calls) = site.counted(event).await;
-        assert!(is_admin(&page));
-        assert_eq!(calls, ["GetItem", "GetItem"]);
-    }
-    let both = |event: Event| event.cookie(&mine).cookie(&other);
-    assert!(!is_admin(&site.send(both(Event::get("/"))).await));
-    let login = site
-        .send(both(Event::post_form("/login", &[("username", "admin")])))
-        .await;
-    assert!(site.is_admin(&login.cookie()).await);
-    assert!(!site.is_admin(&mine).await && !site.is_admin(&other).await);
-}
-
 /// A logout says that it worked, so it leaves no cookie of ours, whatever was in it.
 #[tokio::test]
 async fn a_logout_clears_the_cookie_whatever_was_in_it() {
@@ -227,15 +163,4 @@ async fn the_id_is_taken_from_the_cookie_alone() {
     }
     let in_the_path = site.counted(Event::get(&format!("/;{own}"))).await;
     assert_eq!((in_the_path.0.status, in_the_path.1.len()), (404, 0));
-}
-
-#[tokio::test]
-async fn a_key_that_was_rotated_out_still_verifies_and_another_does_not() {
-    let old = "the key that signed before this one did";
-    let site = App::with(&[("SECRET_KEY_FALLBACKS", old)]).await;
-    let id = forge::id(1);
-    for (key, calls) in [(old, &["GetItem"][..]), ("a key that never was one of ours here", &[])] {
-        let cookie = format!("{COOKIE}{}", forge::cookie(key.as_bytes(), NAME, &id));
-        assert_eq!(site.counted(Event::get("/").cookie(&cookie)).await.1, calls, "{key}");
-    }
 }
