@@ -21,6 +21,10 @@ pub(crate) struct Artifacts {
     pub(crate) limit: PathBuf,
     /// The library's counter, whose every request is an update.
     pub(crate) counter: PathBuf,
+    /// The library's example with owners, which also runs without a table.
+    pub(crate) account: PathBuf,
+    /// axum and tower-sessions.
+    pub(crate) rival: PathBuf,
 }
 
 impl Artifacts {
@@ -41,18 +45,21 @@ impl Artifacts {
         let profile = build.join("profile.toml");
         fs::write(&profile, release_profile(&fs::read_to_string(root.join("Cargo.toml"))?))?;
         let config = profile.to_str().ok_or("the target directory's name is not UTF-8")?;
-        let floor = here.join("benches/floor");
-        fs::copy(root.join("Cargo.lock"), floor.join("Cargo.lock"))?;
-        cargo(&floor, lambda, &["--config", config])?;
-        let example = [
+        for folder in ["benches/floor", "benches/rival"] {
+            let package = here.join(folder);
+            fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock"))?;
+            cargo(&package, lambda, &["--config", config])?;
+        }
+        let examples = [
             "-p",
             "lambda-session",
             "--example",
             "counter",
-            "--features",
-            "axum,lambda",
+            "--example",
+            "account",
+            "--all-features",
         ];
-        cargo(root, false, &example)?;
+        cargo(root, false, &examples)?;
         let program = |name: &str| {
             if lambda {
                 target().join("lambda").join(name).join("bootstrap")
@@ -66,6 +73,8 @@ impl Artifacts {
             getitem: program("getitem"),
             limit: program("limit"),
             counter: release.join("examples").join("counter"),
+            account: release.join("examples").join("account"),
+            rival: program("rival"),
         })
     }
 }

@@ -9,13 +9,14 @@ const LEFT: f64 = 250.0;
 const ROW: f64 = 24.0;
 const TOP: f64 = 74.0;
 /// Pixels for a ratio of 1.
-const ONE: f64 = 190.0;
-const LONGEST: f64 = 1.8;
+const ONE: f64 = 110.0;
+const LONGEST: f64 = 3.3;
 
 /// The figures that are shown, as the JSON names them, and in words.
-const SHOWN: [(&str, &str, &str); 10] = [
+const SHOWN: [(&str, &str, &str); 13] = [
     ("cpu", "anonymous page", "anonymous page, CPU"),
     ("cpu", "view", "view, CPU"),
+    ("cold", "view", "view, CPU, cold caches"),
     ("p50", "view", "view, median time"),
     ("cpu", "login", "first login, CPU"),
     ("start", "first view, against a warm one", "first view after start"),
@@ -24,6 +25,8 @@ const SHOWN: [(&str, &str, &str); 10] = [
     ("tls", "first view", "first view after start, TLS"),
     ("size", "peak memory", "peak memory"),
     ("size", "zipped artifact", "zipped artifact"),
+    ("limit", "view", "view, CPU"),
+    ("limit", "cold view", "view, CPU, cold caches"),
 ];
 
 /// An SVG of the JSON that the bench writes. Readable on light and dark pages.

@@ -2,7 +2,7 @@
 //!
 //! The floors (`dev/benches/floor`) are *hello*, a static page; *getitem*, one bare `GetItem` or `PutItem` with the SDK;
 //! and *limit*, one signed `GetItem` over a blocking socket and nothing else. What the product takes is a ratio to them,
-//! measured in turns. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB` than the embedded one. The figures go to
+//! measured in turns, with warm caches and with cold ones. The rival (`dev/benches/rival`) is axum with tower-sessions. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB` than the embedded one. The figures go to
 //! `target/bench.json`, the chart to `dev/benches/ratios.svg`.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -13,11 +13,14 @@ use std::path::Path;
 mod artifact;
 mod chart;
 mod growth;
+mod load;
+mod owners;
 mod processor;
 mod report;
 mod rounds;
 mod routes;
 mod sandbox;
+mod share;
 mod world;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -48,12 +51,17 @@ async fn main() -> Result<(), Failure> {
     }
     let traffic = growth::traffic(&artifacts, &world).await?;
     rows.extend(report::traffic_rows(&traffic));
-    let growth = growth::run(&artifacts, &world).await?;
-    let sealed = growth::sealed(&artifacts, &world).await?;
-    report::print(&rows, &traffic, &growth, &sealed);
+    let sections = [
+        ("growth", growth::run(&artifacts, &world).await?),
+        ("sealed", growth::sealed(&artifacts, &world).await?),
+        ("load", load::run(&artifacts, &world).await?),
+        ("share", share::run(&artifacts, &world).await?),
+        ("owners", owners::run(&artifacts, &world).await?),
+    ];
+    report::print(&rows, &traffic, &sections);
 
     let json = artifact::target().join("bench.json");
-    let figures = report::to_json(&rows, &traffic, &growth, &sealed);
+    let figures = report::to_json(&rows, &traffic, &sections);
     fs::write(&json, format!("{figures:#}\n"))?;
     let svg = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/ratios.svg");
     fs::write(&svg, chart::draw(&figures))?;

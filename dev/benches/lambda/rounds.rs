@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::artifact::Artifacts;
-use crate::routes::{Route, log_in};
+use crate::routes::{Caches, Route, log_in};
 use crate::sandbox::Sandbox;
 use crate::world::World;
 use crate::{Failure, say};
@@ -14,8 +14,12 @@ use crate::{Failure, say};
 pub(crate) const ROUNDS: usize = 15;
 /// Starts of each program a round, for each kind of first request.
 const STARTS: usize = 5;
+/// An endpoint at which nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1";
 const BLOCKS: usize = 10;
 const REQUESTS: usize = 40;
+/// Requests with cold caches of each in a round.
+const COLD: usize = 20;
 /// Requests at the beginning of a turn that are not counted: the processor has to get used to this program again.
 const LEAD: usize = 10;
 
@@ -41,7 +45,7 @@ impl Figures {
 }
 
 /// The middle value, or the upper of two.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
@@ -63,7 +67,7 @@ impl Contestant {
     }
 }
 
-/// Start-up and warm requests, with the store at `endpoint`.
+/// Start-up, warm requests and such with cold caches, with the store at `endpoint`.
 pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) -> Result<Figures, Failure> {
     const STORE: &[Route] = &[Route::View, Route::Login];
     let mut contestants = Vec::new();
@@ -74,12 +78,14 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) ->
         // Like *hello*: what the store's code leaves of the processor's caches is measured with the store's requests.
         ("product page", &artifacts.product, &[Route::Anonymous]),
         ("product", &artifacts.product, STORE),
+        // Its warm-up finds no store.
+        ("product alone", &artifacts.product, &[Route::Anonymous]),
     ] {
         // It speaks no TLS.
         if name == "limit" && endpoint.starts_with("https:") {
             continue;
         }
-        let environment = world.environment(endpoint);
+        let environment = world.environment(if name == "product alone" { NOBODY } else { endpoint });
         let cookie = match routes {
             [Route::Anonymous] => String::new(),
             _ => log_in(&Sandbox::start(program, &environment).await?).await?,
@@ -93,10 +99,11 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) ->
         });
     }
     let mut figures = Figures::default();
+    let mut others = Others::new();
     for round in 1..=ROUNDS {
         say(&format!("{endpoint}: round {round} of {ROUNDS}"));
         first_requests(&contestants, &mut figures).await?;
-        warm_requests(&contestants, &mut figures).await?;
+        warm_requests(&contestants, &mut figures, &mut others).await?;
     }
     Ok(figures)
 }
@@ -124,7 +131,7 @@ async fn first_requests(contestants: &[Contestant], figures: &mut Figures) -> Re
     Ok(())
 }
 
-async fn warm_requests(contestants: &[Contestant], figures: &mut Figures) -> Result<(), Failure> {
+async fn warm_requests(contestants: &[Contestant], figures: &mut Figures, others: &mut Others) -> Result<(), Failure> {
     let mut turns = Vec::new();
     let mut sandboxes = Vec::new();
     for (number, contestant) in contestants.iter().enumerate() {
@@ -152,14 +159,56 @@ async fn warm_requests(contestants: &[Contestant], figures: &mut Figures) -> Res
         turns.rotate_left(1);
         turns.reverse();
     }
-    for (name, (durations, cpu)) in samples {
-        figures.add(format!("{name} cpu"), cpu.as_secs_f64() * 1e6 / durations.len() as f64);
-        figures.add(format!("{name} p50"), median(durations).unwrap_or_default());
+    add(figures, samples);
+    // The same programs, so that both differ in nothing but the caches.
+    let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
+    for _ in 0..COLD {
+        for &(number, route) in &turns {
+            let (contestant, sandbox) = (&contestants[number], &sandboxes[number]);
+            let event = route.event(&contestant.cookie);
+            others.take_the_caches();
+            let (durations, cpu) = measure(sandbox, &event, 1).await?;
+            let sample = samples
+                .entry(format!("{} {}{}", contestant.name, Caches::Cold.prefix(), route.name()))
+                .or_default();
+            sample.0.extend(durations);
+            sample.1 += cpu;
+        }
+        turns.rotate_left(1);
     }
+    add(figures, samples);
     for (contestant, sandbox) in contestants.iter().zip(&sandboxes) {
         figures.add(format!("{} memory", contestant.name), sandbox.peak_memory());
     }
     Ok(())
+}
+
+fn add(figures: &mut Figures, samples: BTreeMap<String, (Vec<f64>, Duration)>) {
+    for (name, (durations, cpu)) in samples {
+        figures.add(format!("{name} cpu"), cpu.as_secs_f64() * 1e6 / durations.len() as f64);
+        figures.add(format!("{name} p50"), median(durations).unwrap_or_default());
+    }
+}
+
+/// Lambda's other guests: between two requests of a function they have the processor, and its caches.
+pub(crate) struct Others(Vec<u8>);
+
+impl Others {
+    /// More than a processor's caches hold.
+    const MEMORY: usize = 48 * 1024 * 1024;
+    /// Bytes that a cache keeps together.
+    const LINE: usize = 64;
+
+    pub(crate) fn new() -> Self {
+        Self(vec![0; Self::MEMORY])
+    }
+
+    pub(crate) fn take_the_caches(&mut self) {
+        for byte in self.0.iter_mut().step_by(Self::LINE) {
+            *byte = byte.wrapping_add(1);
+        }
+        std::hint::black_box(&mut self.0);
+    }
 }
 
 /// What the same event takes so many times: milliseconds each, and CPU time together.

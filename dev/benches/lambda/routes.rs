@@ -50,8 +50,14 @@ impl Route {
     }
 
     /// How much of its floor's CPU time it may take.
-    pub(crate) fn target(self) -> f64 {
-        if self == Self::Login { 1.10 } else { 1.05 }
+    pub(crate) fn target(self, caches: Caches) -> Option<f64> {
+        match (self, caches) {
+            (Self::Anonymous, Caches::Warm) => Some(1.15),
+            (Self::View, Caches::Warm) => Some(0.90),
+            (Self::View, Caches::Cold) => Some(1.00),
+            (Self::Login, Caches::Warm) => Some(0.95),
+            _ => None,
+        }
     }
 
     /// The store calls it may make.
@@ -74,6 +80,24 @@ impl Route {
             Self::LoginAgain => login().cookie(cookie),
             Self::Logout => Event::get("/logout").cookie(cookie),
         })
+    }
+}
+
+/// What a request finds of the program in the processor's caches: all of it, as in a loop, or nothing, as a function's sparse
+/// requests do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caches {
+    Warm,
+    Cold,
+}
+
+impl Caches {
+    /// What its figures' names begin with.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Warm => "",
+            Self::Cold => "cold ",
+        }
     }
 }
 

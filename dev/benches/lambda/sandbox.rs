@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dev::PATIENCE;
 use dev::event::Event;
 use dev::lambda::Lambda;
+use dev::runtime::RuntimeApi;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -49,13 +51,20 @@ impl Sandbox {
         let api = self.lambda.api();
         let polls = api.polls();
         let start = Instant::now();
-        let outcome = timeout(PATIENCE, api.invoke(event.to_vec())).await??;
+        let answer = self.caller().answer(event.to_vec()).await?;
         let duration = start.elapsed();
         timeout(PATIENCE, api.polled(polls + 1)).await?;
-        match outcome {
-            Ok(answer) if matches!(answer["statusCode"].as_u64(), Some(200 | 303)) => Ok((answer, duration)),
-            Ok(answer) | Err(answer) => Err(format!("an answer {answer}").into()),
-        }
+        Ok((answer, duration))
+    }
+
+    /// For one of several who invoke the function at once.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller(Arc::clone(self.lambda.api()))
+    }
+
+    /// The function's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
     }
 
     /// CPU time the process has used, to the nanosecond.
@@ -71,6 +80,19 @@ impl Sandbox {
     /// The most memory the process has had at once, in MiB.
     pub(crate) fn peak_memory(&self) -> f64 {
         self.lambda.peak_memory_kib().unwrap_or_default() as f64 / 1024.0
+    }
+}
+
+/// Invokes a function.
+pub(crate) struct Caller(Arc<RuntimeApi>);
+
+impl Caller {
+    /// What the function answers to an event.
+    pub(crate) async fn answer(&self, event: Vec<u8>) -> Result<Value, Failure> {
+        match timeout(PATIENCE, self.0.invoke(event)).await?? {
+            Ok(answer) if matches!(answer["statusCode"].as_u64(), Some(200 | 303)) => Ok(answer),
+            Ok(answer) | Err(answer) => Err(format!("an answer {answer}").into()),
+        }
     }
 }
 
