@@ -57,7 +57,8 @@ impl Artifacts {
             "counter",
             "--example",
             "account",
-            "--all-features",
+            "--features",
+            "axum,lambda",
         ];
         cargo(root, false, &examples)?;
         let program = |name: &str| {

@@ -5,8 +5,9 @@ use aws_sdk_dynamodb::Client;
 use axum::http::StatusCode;
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
-use axum::{Form, Router};
-use lambda_http::{Error, run_concurrent};
+use axum::{Form, Router, body::to_bytes};
+use lambda_http::tower::ServiceExt as _;
+use lambda_http::{Body, Error, Request, Response, run_concurrent, service_fn};
 use serde::Deserialize;
 use tower_sessions::session::Error as SessionError;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer, SessionStore};
@@ -17,7 +18,7 @@ const USERNAME: &str = "username";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     if std::env::var("STORE")? == "memory" {
-        return run_concurrent(site(MemoryStore::default())).await;
+        return serve(site(MemoryStore::default())).await;
     }
     let properties = DynamoDBStoreProps {
         table_name: std::env::var("TABLE_NAME")?,
@@ -29,7 +30,20 @@ async fn main() -> Result<(), Error> {
         ..DynamoDBStoreProps::default()
     };
     let client = Client::new(&aws_config::load_from_env().await);
-    run_concurrent(site(DynamoDBStore::new(client, properties))).await
+    serve(site(DynamoDBStore::new(client, properties))).await
+}
+
+/// axum's body is not what `run_concurrent` takes.
+async fn serve(site: Router) -> Result<(), Error> {
+    run_concurrent(service_fn(move |request: Request| {
+        let site = site.clone();
+        async move {
+            let (parts, body) = site.oneshot(request).await?.into_parts();
+            let page = String::from_utf8(to_bytes(body, usize::MAX).await?.into())?;
+            Ok::<_, Error>(Response::from_parts(parts, Body::from(page)))
+        }
+    }))
+    .await
 }
 
 fn site(store: impl SessionStore + Clone) -> Router {
