@@ -9,7 +9,7 @@ use super::spec::History;
 use super::views::vars;
 use super::world::World;
 
-pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
+pub(crate) fn check(world: &World) -> Result<(), String> {
     if world.endless {
         return Err("P7: a request goes on for ever".to_owned());
     }
@@ -36,7 +36,6 @@ pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
         outcomes: world.outcomes.iter().flatten().collect(),
         subjects: (0..world.outcomes.len()).map(|place| world.subject(place)).collect(),
         views,
-        lenient,
     };
     if history.is_explained() {
         return lists(world);
