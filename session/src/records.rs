@@ -89,25 +89,26 @@ impl Records {
             .await?)
     }
 
-    /// What has become of an update with this token, made to the revision `read`, whose condition failed.
+    /// What has become of an update with this token, made to the record `read`, whose condition failed.
     pub(crate) async fn after_conflict(
         &self,
         id: &SessionId,
         token: &WriteToken,
-        read: u64,
+        read: &Record,
         at: &Moment,
     ) -> Result<Failed, SessionError> {
+        let revision = read.revision;
         let mut found = self.load(id, at).await?;
-        if found == Load::Expired {
+        if found == Load::Expired && read.can_be_extended(at) {
             // An earlier attempt may be on its way, and a view whose clock is behind may give the session more time before it arrives.
-            found = match self.end(id, Some(read), at).await? {
+            found = match self.end(id, Some(revision), at).await? {
                 WriteOutcome::Applied => return Ok(Failed::Over(Load::Expired)),
                 WriteOutcome::ConditionFailed => self.load(id, at).await?,
             };
         }
         let done = match &found {
-            Load::Live(record) => record.has(token, read),
-            Load::Replaced(tombstone) | Load::Ended(tombstone) => tombstone.has(token, read),
+            Load::Live(record) => record.has(token, revision),
+            Load::Replaced(tombstone) | Load::Ended(tombstone) => tombstone.has(token, revision),
             _ => Some(false),
         };
         match (done, found) {

@@ -283,14 +283,14 @@ impl Request {
             if changes.is_empty() {
                 return Ok(Some((record, messages)));
             }
-            let (read, next) = (record.revision, record.changed(&changes, &token, &at));
+            let next = record.changed(&changes, &token, &at);
             match self.records.update(id, &next, &changes, &at).await? {
                 WriteOutcome::Applied => return Ok(Some((Arc::new(next), messages))),
                 WriteOutcome::ConditionFailed => {}
             }
             conflicts += 1;
             self.records.budget.back_off(conflicts).await?;
-            record = match self.records.after_conflict(id, &token, read, &at).await? {
+            record = match self.records.after_conflict(id, &token, &record, &at).await? {
                 Failed::Done(newer) => return Ok(Some((Arc::new(newer.unwrap_or(next)), messages))),
                 Failed::Overtaken(newer) => Arc::new(newer),
                 Failed::Over(_) => return Ok(None),

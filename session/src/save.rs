@@ -184,7 +184,7 @@ impl Save<'_> {
             }
             conflicts += 1;
             self.records.budget.back_off(conflicts).await?;
-            record = match self.records.after_conflict(id, &token, read, self.at).await? {
+            record = match self.records.after_conflict(id, &token, &record, self.at).await? {
                 Failed::Done(newer) => return Ok(kept(id, Arc::new(newer.unwrap_or(next)))),
                 Failed::Overtaken(newer) => Arc::new(newer),
                 Failed::Over(Load::Ended(_) | Load::Expired | Load::Absent | Load::Malformed(_)) if emptied => {

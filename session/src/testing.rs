@@ -24,8 +24,8 @@ pub use handler::{Clock, in_request, is_ended, is_renewed};
 pub mod steps;
 
 use self::steps::{
-    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, ended_at, key, live, load, number, replace,
-    replaced_at, set, text, update,
+    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, ended_at, key, live, load, number,
+    replace, replaced_at, set, text, update,
 };
 
 /// Lists the rules once: for the tests that `store_contract` makes of them, and for their export. The first argument is `$`, which

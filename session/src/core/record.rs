@@ -180,6 +180,11 @@ impl Record {
         self.expires_at > at.now && (young || remembered)
     }
 
+    /// Whether, if it has expired, a view whose clock is behind can give it more time: the expiry moves, and the lifetime is not over.
+    pub(crate) fn can_be_extended(&self, at: &Moment) -> bool {
+        !self.remembered && self.created_at > at.oldest_creation()
+    }
+
     /// The slide of a view, if it is worth a write: the expiry moves by a step, or the owner is seen a step later.
     pub(crate) fn slide_due(&self, at: &Moment) -> Option<Slide> {
         let (step, to) = (at.slide_step(), self.expiry(at));

@@ -7,8 +7,8 @@ use lambda_session::{Data, Load, Record, RecordKey, Store as _, WriteOutcome};
 use serde_json::json;
 
 use super::{
-    IDLE, START, admin, after, create, created, data, end, ended_at, key, live, load, raw, replace, set, slide_of, text,
-    update,
+    IDLE, START, admin, after, create, created, data, end, ended_at, key, live, load, raw, replace, set, slide_of,
+    text, update,
 };
 use crate::support::own_table::{Item, Table, number, string};
 
