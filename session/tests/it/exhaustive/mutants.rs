@@ -1,9 +1,9 @@
 //! What is left out, one thing at a time, so that the exhaustive part shows that it would notice.
 
 use Clause::{
-    Again, DataIsMap, Exists, Expiry, Flagged, Free, From, Grows, KeepsWrites, Lifetime, NotEnded, NotReplaced, Remembered,
-    RemoveData, Revision, RevisionIsNumber, SetData, SetEmpty, SetEnded, SetExpiry, SetRevision, SetSuccessor,
-    SetUntil, SetWrites, Young,
+    Again, DataIsMap, Exists, Expiry, Flagged, Free, From, Grows, KeepsWrites, Lifetime, NotEnded, NotReplaced,
+    Remembered, RemoveData, Revision, RevisionIsNumber, SetData, SetEmpty, SetEnded, SetExpiry, SetRevision,
+    SetSuccessor, SetUntil, SetWrites, Young,
 };
 use Mutant::{Skip, Swap, Without};
 
@@ -129,7 +129,7 @@ pub(crate) const ALL: [(Mutant, &str); 79] = [
     (Without(Write::Update, RemoveData), "P2"),
     (Without(Write::Slide, SetExpiry), "P2"),
     (Without(Write::Replace, SetSuccessor), "P2"),
-    (Without(Write::Replace, SetEnded), "P4"),
+    (Without(Write::Replace, SetEnded), "P1"),
     (Without(Write::Replace, SetEmpty), "P1"),
     (Without(Write::Replace, SetUntil), "P1"),
     (Without(Write::Replace, KeepsWrites), "P2"),

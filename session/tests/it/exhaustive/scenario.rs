@@ -111,6 +111,8 @@ pub(crate) struct Asked {
     pub(crate) slow: bool,
     /// Whether its instance has the keys of after a rotation, where the others have those of before.
     pub(crate) rotated: bool,
+    /// Whether its instance seals.
+    pub(crate) sealed: bool,
 }
 
 #[derive(Clone, Debug)]

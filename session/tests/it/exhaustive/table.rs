@@ -210,7 +210,11 @@ impl Table {
             return Load::Absent;
         };
         if item.ended && self.has(Write::Load, Clause::NotEnded) {
-            let revision = if item.revision_is_number { item.record.revision } else { 0 };
+            let revision = if item.revision_is_number {
+                item.record.revision
+            } else {
+                0
+            };
             let tombstone = Tombstone::new(revision, item.record.writes.clone());
             return match &item.replaced_by {
                 Some(_) if item.revision_is_number => Load::Replaced(tombstone),
