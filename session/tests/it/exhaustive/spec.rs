@@ -278,7 +278,7 @@ impl History<'_> {
                     now,
                 };
                 let mut next = self.said(place, now, save.outcomes(state), DONE);
-                next.extend(self.lapsed(state, now, at));
+                next.extend(lapsed(state, now, at));
                 next
             }
         }
@@ -305,22 +305,6 @@ impl History<'_> {
         next.collect()
     }
 
-    /// Whoever found its session alive may find it expired here. To another clock it may be alive still, until it is ended, and be
-    /// changed: then it is not ended.
-    fn lapsed(&self, state: &State, now: Progress, at: u64) -> Option<(State, Progress)> {
-        let (Found::Live(vars, _), Some(subject)) = (now.found, now.subject) else {
-            return None;
-        };
-        let session = state[subject].filter(|session| session.life == Life::Live && !session.is_alive(at))?;
-        let found = Found::Live(vars, session.revision);
-        let lapsed = Progress {
-            stage: LAPSED,
-            found,
-            ..now
-        };
-        Some((*state, lapsed))
-    }
-
     fn takes(&self, place: usize, state: &State, now: Progress, at: u64) -> Vec<(State, Progress)> {
         let told = self
             .answer(place)
@@ -336,7 +320,7 @@ impl History<'_> {
                 return Vec::new();
             }
             let mut next = self.said(place, now, self.slid(place, state, subject, at), DONE);
-            next.extend(self.lapsed(state, now, at));
+            next.extend(lapsed(state, now, at));
             return next;
         }
         let taken = session.vars.flashes;
@@ -411,4 +395,20 @@ impl History<'_> {
         });
         at_once.next().is_some()
     }
+}
+
+/// Whoever found its session alive may find it expired here. To another clock it may be alive still, until it is ended, and be
+/// changed: then it is not ended.
+fn lapsed(state: &State, now: Progress, at: u64) -> Option<(State, Progress)> {
+    let (Found::Live(vars, _), Some(subject)) = (now.found, now.subject) else {
+        return None;
+    };
+    let session = state[subject].filter(|session| session.life == Life::Live && !session.is_alive(at))?;
+    let found = Found::Live(vars, session.revision);
+    let lapsed = Progress {
+        stage: LAPSED,
+        found,
+        ..now
+    };
+    Some((*state, lapsed))
 }
