@@ -128,7 +128,7 @@ fn create() -> impl Strategy<Value = Step> {
 fn update() -> impl Strategy<Value = Step> {
     let changes = proptest::collection::btree_map(0..4_u8, proptest::option::of(any::<u8>()), 1..4);
     let rare = prop::bool::weighted(0.1);
-    (read(), off(), changes, rare.clone(), by(), rare).prop_map(|(read, off, changes, many, by, seals)| {
+    (read(), off(), changes, rare, by(), rare).prop_map(|(read, off, changes, many, by, seals)| {
         Step::Update(Update {
             read,
             off,
