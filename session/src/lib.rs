@@ -119,7 +119,7 @@ pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
 pub use crate::core::moment::Moment;
-pub use crate::core::record::{Record, Slide, WriteToken};
+pub use crate::core::record::{Record, Slide, Tombstone, WriteToken};
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use builder::{BuildError, SessionLayerBuilder};
 pub use deadline::Deadline;

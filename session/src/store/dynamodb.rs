@@ -40,7 +40,7 @@ use self::item::PARTITION_KEY;
 /// | `data` | the variables as native DynamoDB values |
 /// | `created_at`, `expires_at` | seconds since 1970 |
 /// | `revision` | counts changes of `data` |
-/// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done |
+/// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done; a tombstone keeps them |
 /// | `owner`, `label`, `seen_at`, `remember` | only where somebody logged in by `login`, or is remembered |
 /// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
 /// | `ended`, `replaced_by` | only on a tombstone |

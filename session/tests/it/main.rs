@@ -15,3 +15,4 @@ mod exhaustive;
 mod faults;
 mod promises;
 mod properties;
+mod refinement;
