@@ -13,5 +13,6 @@ mod contract;
 mod examples;
 mod exhaustive;
 mod faults;
+mod passwords;
 mod promises;
 mod properties;
