@@ -1,4 +1,4 @@
-//! The `OpenID` Connect example: with a provider that lies, and in Chromium with a certified one.
+//! The OpenID Connect example: with a provider that lies, and in Chromium with a certified one.
 
 mod browser;
 mod fake;
