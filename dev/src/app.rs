@@ -1,4 +1,4 @@
-//! The app's own program, built as `cargo build` builds it.
+//! The app's own program and the account example, built as `cargo build` builds them.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,17 +11,31 @@ use crate::command::Failure;
 /// The app's package and program.
 pub const NAME: &str = "lambda-session-app";
 
-/// Builds the app unless it is built, and returns its program. Cargo's own progress goes to standard error.
+/// Builds the app unless it is built, optimised or not, and returns its program. Cargo's own progress goes to standard error.
 ///
 /// `LOCAL_FUNCTION` in the environment names a program that is used instead.
 ///
 /// # Errors
 ///
 /// Cargo cannot be started, or fails.
-pub async fn program() -> Result<PathBuf, Failure> {
+pub async fn program(release: bool) -> Result<PathBuf, Failure> {
     if let Some(given) = std::env::var_os("LOCAL_FUNCTION").filter(|path| !path.is_empty()) {
         return Ok(given.into());
     }
+    build(&["--package", NAME, "--bin", NAME], NAME, release).await
+}
+
+/// The same for the account example.
+///
+/// # Errors
+///
+/// Cargo cannot be started, or fails.
+pub async fn account(release: bool) -> Result<PathBuf, Failure> {
+    let account = ["--package", "lambda-session", "--all-features", "--example", "account"];
+    build(&account, "account", release).await
+}
+
+async fn build(what: &[&str], name: &str, release: bool) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let mut command = Command::new(cargo);
@@ -31,19 +45,23 @@ pub async fn program() -> Result<PathBuf, Failure> {
         }
     }
     let cargo = command
-        .args(["build", "--package", NAME, "--bin", NAME])
+        .arg("build")
+        .args(what)
+        .args(release.then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Failure::Run(format!("cannot start cargo, which builds the app: {error}")))?;
+        .map_err(|error| Failure::Run(format!("cannot start cargo, which builds {name}: {error}")))?;
     let built = cargo.wait_with_output().await.map_err(Failure::run)?;
-    let program = String::from_utf8_lossy(&built.stdout).lines().find_map(executable);
+    let program = String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .find_map(|message| executable(message, name));
     match program {
         Some(program) if built.status.success() => Ok(program),
-        _ => Err(Failure::Run(format!("cargo did not build the app: {}", built.status))),
+        _ => Err(Failure::Run(format!("cargo did not build {name}: {}", built.status))),
     }
 }
 
@@ -54,9 +72,9 @@ fn is_about_a_package(variable: &str) -> bool {
     prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// The program of which one of cargo's messages tells, if it is the app.
-fn executable(message: &str) -> Option<PathBuf> {
+/// The program of which one of cargo's messages tells, if it has this name.
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_ours = message["target"]["name"] == NAME;
+    let is_ours = message["target"]["name"] == name;
     message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
 }

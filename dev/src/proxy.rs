@@ -44,6 +44,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     calls: Vec<Call>,
+    /// Whether calls are not kept.
+    forgetful: bool,
     planned: Vec<(&'static str, Fault)>,
     /// The gates at which calls are held, by invocation: the SDK's next attempt waits there, too.
     held: Vec<(String, Gate)>,
@@ -106,6 +108,13 @@ impl Proxy {
     /// Forgets the calls so far.
     pub fn forget_calls(&self) {
         self.shared.state().calls.clear();
+    }
+
+    /// Keeps no call from now on: for a run so long that they would not fit.
+    pub fn keep_no_calls(&self) {
+        let mut state = self.shared.state();
+        state.calls.clear();
+        state.forgetful = true;
     }
 
     /// The operations of those calls: what a call budget is about.
@@ -237,8 +246,10 @@ impl Shared {
         if !ALLOWED_OPERATIONS.contains(&call.operation.as_str()) {
             fault = Fault::Error(400, "AccessDeniedException");
         }
-        state.calls.push(call);
-        (state.calls.len() - 1, fault)
+        if !state.forgetful {
+            state.calls.push(call);
+        }
+        (state.calls.len().saturating_sub(1), fault)
     }
 
     /// Sends the call on, in a task of its own: once it is under way, the client's going away does not stop it.
@@ -263,7 +274,9 @@ impl Shared {
             let (mut parts, body) = answer.into_parts();
             let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
             parts.headers.remove(http::header::CONNECTION);
-            self.state().calls[index].status = Some(parts.status.as_u16());
+            if let Some(call) = self.state().calls.get_mut(index) {
+                call.status = Some(parts.status.as_u16());
+            }
             if let Some(gate) = &gate {
                 gate.deliver();
             }

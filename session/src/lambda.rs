@@ -66,11 +66,15 @@ use tower::{Service, ServiceExt as _};
 use crate::deadline::Deadline;
 use crate::error::SessionError;
 
+mod source;
+
+pub use source::SourceAddress;
+
 /// Serves Lambda's events with `service` until Lambda ends the process: those of a Function URL, an HTTP API (payload formats 1.0
 /// and 2.0), a REST API and an Application Load Balancer.
 ///
 /// What is no such event, or holds a request that cannot be read, is answered with 400. Each request carries a [`Deadline`]: the
-/// invocation's own. Where Lambda asks for it by `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once.
+/// invocation's own, and a [`SourceAddress`]. Where Lambda asks for it by `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once.
 ///
 /// # Errors
 ///
@@ -200,6 +204,9 @@ where
             let service = service.clone();
             if let Some(deadline) = request.lambda_context_ref().and_then(deadline) {
                 request.extensions_mut().insert(deadline);
+            }
+            if let Some(source) = SourceAddress::of(&request) {
+                request.extensions_mut().insert(source);
             }
             Box::pin(async move { Ok(service.oneshot(request).await?.into_response().await) })
         });

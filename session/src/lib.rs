@@ -38,7 +38,7 @@
 //! # What holds
 //!
 //! - After a logout, or a login that replaced a session, nothing revives it: no slow request, no retry, no
-//!   duplicate that the network delayed. On a global table this holds in each region by itself.
+//!   duplicate that the network delayed. On a global table with eventual consistency (MREC) this holds in each region by itself.
 //!   <!-- by_a_slide_that_lands_after_the_end by_an_update_that_lands_after_the_end by_a_create_whose_client_gave_up
 //!   by_a_duplicate_of_the_create_of_a_login_over_a_session two_requests_with_a_fault -->
 //! - A session ends when it has been idle for too long or its lifetime is over, however late DynamoDB deletes it.
@@ -119,7 +119,7 @@ pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
 pub use crate::core::moment::Moment;
-pub use crate::core::record::{Record, Slide, WriteToken};
+pub use crate::core::record::{Record, Slide, Tombstone, WriteToken};
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use builder::{BuildError, SessionLayerBuilder};
 pub use deadline::Deadline;

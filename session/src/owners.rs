@@ -163,7 +163,7 @@ impl Owners<'_> {
                 // Whoever follows a session from one renewal to the next goes by the list.
                 Load::Replaced(_) if enlisted > earlier.now => {}
                 Load::Malformed(_) => {}
-                Load::Absent | Load::Ended | Load::Replaced(_) | Load::Expired => looked.gone.push(key),
+                Load::Absent | Load::Ended(_) | Load::Replaced(_) | Load::Expired => looked.gone.push(key),
             }
         }
         Ok(looked)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::changes::Changes;
 use crate::core::id::SessionId;
 use crate::core::moment::Moment;
-use crate::core::record::{Record, Slide};
+use crate::core::record::{Record, Slide, WriteToken};
 use crate::deadline::Budget;
 use crate::error::SessionError;
 use crate::store::{Load, WriteOutcome};
@@ -25,6 +25,17 @@ use unsealed::Sealing;
 
 /// A slide may delay a view by no more than this.
 const SLIDE_LIMIT: Duration = Duration::from_millis(300);
+
+/// What has become of an update whose condition failed.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// It was done, and only its reply was lost. The record as it is now, unless the session has ended since.
+    Done(Option<Record>),
+    /// It was not done and never will be, because the record is this one now.
+    Overtaken(Record),
+    /// It was not done and never will be, because this is no session any more.
+    Over(Load),
+}
 
 /// One request's records.
 #[derive(Debug)]
@@ -76,6 +87,37 @@ impl Records {
             .budget
             .call(|store| store.update(&key, stored, written, at))
             .await?)
+    }
+
+    /// What has become of an update with this token, made to the record `read`, whose condition failed.
+    pub(crate) async fn after_conflict(
+        &self,
+        id: &SessionId,
+        token: &WriteToken,
+        read: &Record,
+        at: &Moment,
+    ) -> Result<Failed, SessionError> {
+        let revision = read.revision;
+        let mut found = self.load(id, at).await?;
+        if found == Load::Expired && read.can_be_extended(at) {
+            // An earlier attempt may be on its way, and a view whose clock is behind may give the session more time before it arrives.
+            found = match self.end(id, Some(revision), at).await? {
+                WriteOutcome::Applied => return Ok(Failed::Over(Load::Expired)),
+                WriteOutcome::ConditionFailed => self.load(id, at).await?,
+            };
+        }
+        let done = match &found {
+            Load::Live(record) => record.has(token, revision),
+            Load::Replaced(tombstone) | Load::Ended(tombstone) => tombstone.has(token, revision),
+            _ => Some(false),
+        };
+        match (done, found) {
+            (None, _) => Err(SessionError::forgotten()),
+            (Some(true), Load::Live(record)) => Ok(Failed::Done(Some(record))),
+            (Some(true), _) => Ok(Failed::Done(None)),
+            (Some(false), Load::Live(record)) => Ok(Failed::Overtaken(record)),
+            (Some(false), found) => Ok(Failed::Over(found)),
+        }
     }
 
     /// Whether the expiry was moved. A view never fails for its slide; the next view slides again.

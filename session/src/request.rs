@@ -12,7 +12,7 @@ use crate::core::record::Record;
 use crate::core::state::{State, without_flashes};
 use crate::error::SessionError;
 use crate::random;
-use crate::records::Records;
+use crate::records::{Failed, Records};
 use crate::save::{CookieAction, Save, Saved};
 use crate::store::{Load, WriteOutcome};
 
@@ -229,7 +229,7 @@ impl Request {
                 (Opened::Live(id, record), _) => Opened::Live(id, record),
                 (_, Load::Live(record)) => Opened::Live(id.clone(), Arc::new(record)),
                 (Opened::Several, _) => Opened::Several,
-                (Opened::Ended, _) | (_, Load::Replaced(_) | Load::Ended) => Opened::Ended,
+                (Opened::Ended, _) | (_, Load::Replaced(_) | Load::Ended(_)) => Opened::Ended,
                 (_, Load::Expired) => Opened::Lapsed,
                 (_, Load::Malformed(reason)) => {
                     tracing::warn!(
@@ -268,7 +268,7 @@ impl Request {
         save.carry_out(plan).await
     }
 
-    /// Takes the messages out of the record. `None` if the session has ended meanwhile.
+    /// Takes the messages out of the record. `None` if the session has ended before.
     async fn take_flashes(
         &self,
         id: &SessionId,
@@ -283,23 +283,18 @@ impl Request {
             if changes.is_empty() {
                 return Ok(Some((record, messages)));
             }
-            let (read, next) = (record.revision, record.changed(&changes, &token, &at));
+            let next = record.changed(&changes, &token, &at);
             match self.records.update(id, &next, &changes, &at).await? {
                 WriteOutcome::Applied => return Ok(Some((Arc::new(next), messages))),
                 WriteOutcome::ConditionFailed => {}
             }
             conflicts += 1;
             self.records.budget.back_off(conflicts).await?;
-            let Load::Live(newer) = self.records.load(id, &at).await? else {
-                return Ok(None);
+            record = match self.records.after_conflict(id, &token, &record, &at).await? {
+                Failed::Done(newer) => return Ok(Some((Arc::new(newer.unwrap_or(next)), messages))),
+                Failed::Overtaken(newer) => Arc::new(newer),
+                Failed::Over(_) => return Ok(None),
             };
-            record = Arc::new(newer);
-            match record.has(&token, read) {
-                // It landed, and only its reply was lost.
-                Some(true) => return Ok(Some((record, messages))),
-                Some(false) => {}
-                None => return Err(SessionError::forgotten()),
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::core::value::Data;
 use crate::error::SessionError;
 use crate::owners::Owners;
 use crate::random;
-use crate::records::Records;
+use crate::records::{Failed, Records};
 use crate::store::{Load, WriteOutcome};
 
 /// What the response has to tell the browser.
@@ -184,18 +184,14 @@ impl Save<'_> {
             }
             conflicts += 1;
             self.records.budget.back_off(conflicts).await?;
-            record = match self.records.load(id, self.at).await? {
-                Load::Live(newer) => match newer.has(&token, read) {
-                    // It landed, and only its reply was lost.
-                    Some(true) => return Ok(kept(id, Arc::new(newer))),
-                    Some(false) => Arc::new(newer),
-                    None => return Err(SessionError::forgotten()),
-                },
-                Load::Ended | Load::Expired | Load::Absent | Load::Malformed(_) if emptied => {
+            record = match self.records.after_conflict(id, &token, &record, self.at).await? {
+                Failed::Done(newer) => return Ok(kept(id, Arc::new(newer.unwrap_or(next)))),
+                Failed::Overtaken(newer) => Arc::new(newer),
+                Failed::Over(Load::Ended(_) | Load::Expired | Load::Absent | Load::Malformed(_)) if emptied => {
                     self.end(id).await?;
                     return Ok(cleared());
                 }
-                _ => return Err(SessionError::conflict()),
+                Failed::Over(_) => return Err(SessionError::conflict()),
             };
         }
     }
@@ -258,12 +254,19 @@ impl Save<'_> {
                     self.rewrite(id, &mut new, &data).await?;
                     revision = newer.revision;
                 }
+                Load::Expired if inherited => {
+                    // An earlier attempt to replace it may be on its way, to a session that a view has given more time.
+                    self.end(old).await?;
+                    return Err(SessionError::conflict());
+                }
                 _ if inherited => return Err(SessionError::conflict()),
                 // Another login was faster, from the same state, as after a double click: both are good.
-                Load::Replaced(at) if at == revision && (new_owner || !all.is_empty()) => return Ok(Taken::Over(new)),
+                Load::Replaced(at) if at.revision == revision && (new_owner || !all.is_empty()) => {
+                    return Ok(Taken::Over(new));
+                }
                 // From a newer state, which is not ours to see any more: what it holds may be another person's.
                 Load::Replaced(_) => return Err(SessionError::conflict()),
-                Load::Ended | Load::Expired | Load::Absent | Load::Malformed(_) => {
+                Load::Ended(_) | Load::Expired | Load::Absent | Load::Malformed(_) => {
                     self.end(old).await?;
                     let own = all.applied_to(&Data::new())?;
                     if own.is_empty() && !new_owner {

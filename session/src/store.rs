@@ -16,7 +16,7 @@ use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
 use crate::core::limits::Limits;
 use crate::core::moment::Moment;
-use crate::core::record::{Record, Slide};
+use crate::core::record::{Record, Slide, Tombstone};
 
 pub use owners::{OwnerList, OwnerStore};
 
@@ -33,7 +33,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = result::Result<T, Stor
 /// the write may or may not have happened, and may still happen minutes later; every operation is safe to repeat then.
 ///
 /// An ended session leaves a **tombstone** for an hour rather than nothing, so that a write that was delayed in the
-/// network finds it instead of a free key.
+/// network finds it instead of a free key. It keeps the revision and the tokens of the last changes, by which a request whose reply
+/// was lost finds out whether its change was done before the end.
 ///
 /// Methods return boxed futures so that the layer can hold any store; write them as `Box::pin(async move { … })`. A store whose
 /// calls the handler drops half-way must leave no record half-written.
@@ -102,9 +103,9 @@ pub enum Load {
     Live(Record),
     /// The tombstone of a session that a login replaced, with the revision that the login took over. What the login
     /// made of it is the business of whoever logged in, and never read.
-    Replaced(u64),
+    Replaced(Tombstone),
     /// The tombstone of a session that ended.
-    Ended,
+    Ended(Tombstone),
     /// A session whose time has run out and that is still kept. A write of a request that was made before may be on
     /// its way and give it more time.
     Expired,

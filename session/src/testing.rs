@@ -24,8 +24,8 @@ pub use handler::{Clock, in_request, is_ended, is_renewed};
 pub mod steps;
 
 use self::steps::{
-    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, key, live, load, number, replace, set,
-    text, update,
+    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, ended_at, key, live, load, number,
+    replace, replaced_at, set, text, update,
 };
 
 /// Lists the rules once: for the tests that `store_contract` makes of them, and for their export. The first argument is `$`, which
@@ -102,6 +102,7 @@ rules! {
         an_expired_session_can_be_ended,
         a_logout_after_a_login_keeps_the_successor,
         a_session_replaced_by_a_login_is_not_ended_for_being_empty,
+        a_tombstone_tells_the_last_changes,
     ;
 }
 
@@ -116,6 +117,7 @@ rules! {
         striking_what_is_not_there_makes_no_list,
         more_sessions_than_one_write_strikes_are_listed_and_struck,
         a_revoked_session_has_ended,
+        a_revoked_session_tells_its_last_changes,
         a_key_revoked_before_its_record_stands_is_taken,
         revoking_again_is_done,
         revoking_a_replaced_session_tells_its_successor,

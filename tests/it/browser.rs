@@ -38,7 +38,7 @@ impl Drop for Local {
 /// `cargo local` and its address.
 async fn local() -> (Option<Local>, String) {
     if let Ok(address) = std::env::var("APP_URL") {
-        return (None, address);
+        return (None, address.trim_end_matches('/').to_owned());
     }
     BUILT.get_or_init(build).await;
     // Beside the function, where cargo puts all programs of a build.
@@ -58,6 +58,23 @@ async fn local() -> (Option<Local>, String) {
     let address = first.expect("a readable pipe").expect("a line");
     tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
     (Some(local), address)
+}
+
+/// Does something in a browser before the app. `APP_ADDRESS` is the address and port that answer, with a certificate of their
+/// own, for the name in an `APP_URL` which no name server knows.
+async fn visit<F>(test: &str, something: impl FnOnce(Client) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut flags = Vec::new();
+    if let Ok(answering) = std::env::var("APP_ADDRESS") {
+        let url: http::Uri = std::env::var("APP_URL").unwrap_or_default().parse().expect("a URL");
+        let name = url.host().expect("a name");
+        flags.push(format!("--host-resolver-rules=MAP {name}:443 {answering}"));
+        flags.push("--ignore-certificate-errors".to_owned());
+    }
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    in_browser(test, &flags, something).await;
 }
 
 async fn build() {
@@ -106,7 +123,7 @@ async fn run(client: &Client, script: &str) -> Value {
 #[tokio::test]
 async fn a_visitor_logs_in_and_out_by_clicking() {
     let (_local, address) = local().await;
-    in_browser("a_visitor_logs_in_and_out_by_clicking", &[], |client| async move {
+    visit("a_visitor_logs_in_and_out_by_clicking", |client| async move {
         client.goto(&address).await.expect("the start page");
         assert_heading(&client, "You are not logged in").await;
         follow(&client, "click here to log in").await;
@@ -135,9 +152,8 @@ async fn a_visitor_logs_in_and_out_by_clicking() {
 #[tokio::test]
 async fn a_mistake_is_explained_and_what_was_typed_is_kept() {
     let (_local, address) = local().await;
-    in_browser(
+    visit(
         "a_mistake_is_explained_and_what_was_typed_is_kept",
-        &[],
         |client| async move {
             client.goto(&format!("{address}/login")).await.expect("the form");
             let focused = run(&client, "return document.activeElement.id").await;
@@ -177,7 +193,7 @@ async fn another_origin_logs_nobody_in_or_out() {
          <button>win</button></form><a href=\"{address}/logout\">win more</a><img src=\"{address}/logout\" alt>"
     );
     let foreign = serve([("/".to_owned(), form)].into()).await;
-    in_browser("another_origin_logs_nobody_in_or_out", &[], |client| async move {
+    visit("another_origin_logs_nobody_in_or_out", |client| async move {
         client.goto(&format!("{address}/login")).await.expect("the form");
         type_name(&client, "admin").await;
         assert_heading(&client, "Logged in as admin").await;

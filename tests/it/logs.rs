@@ -249,18 +249,79 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
     }
 }
 
-/// Log lines are paid for by their bytes.
+/// A row of README's table of what a million views cost: dollars as deployed, with `SystemLogs=no`, and with `LogLevel=WARN` too.
+struct Cost {
+    what: String,
+    dollars: Vec<f64>,
+}
+
+impl Cost {
+    fn all() -> Vec<Self> {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+        let table = readme.lines().skip_while(|line| !line.starts_with("| a million views"));
+        table.skip(2).map_while(Self::read).collect()
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|');
+        let what = cells.next()?.to_owned();
+        let dollars = cells.map(|cell| cell.replace(['*', '$'], "").trim().parse().expect("dollars"));
+        Some(Self {
+            what,
+            dollars: dollars.collect(),
+        })
+    }
+
+    fn bytes(&self) -> u16 {
+        let before = self.what.split(" bytes").next().unwrap_or_default();
+        let number = before.rsplit(' ').next().unwrap_or_default();
+        number.parse().expect("a number of bytes")
+    }
+}
+
+/// CloudWatch counts so many bytes more for each line.
+/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>
+const ENVELOPE: usize = 26;
+
+/// What Lambda writes about each request, unless `SystemLogs=no`.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>
+const LAMBDAS: [&str; 2] = [
+    r#"{"time":"2026-11-25T12:00:00.123Z","type":"platform.start","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","version":"$LATEST"}}"#,
+    r#"{"time":"2026-11-25T12:00:00.128Z","type":"platform.report","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","metrics":{"durationMs":4.512,"billedDurationMs":5,"memorySizeMB":256,"maxMemoryUsedMB":24},"status":"success"}}"#,
+];
+
+/// Log lines are paid for by their bytes: README says how many, and what they cost.
 #[tokio::test]
-async fn the_line_of_an_ordinary_view_has_at_most_260_bytes() {
+async fn a_view_writes_the_bytes_that_readme_pays_for() {
     let run = run("INFO", "JSON").await;
     let views = run
         .lines()
         .filter(|line| line.contains("\"route\":\"/\"") && line.contains("\"status\":200"));
     let views: Vec<_> = views.filter(|line| !line.contains("\"cold\"")).collect();
     assert!(views.len() > 3, "{views:?}");
+    let costs = Cost::all();
+    let [ours, lambdas] = ["our", "Lambda's own"].map(|whose| {
+        let row = costs.iter().find(|row| row.what.contains(&format!("log: {whose}")));
+        row.expect("a row")
+    });
     for line in views {
-        assert!(line.len() <= 260, "{} bytes: {line}", line.len());
+        // A digit of the duration is a byte.
+        let bytes = line.len() + ENVELOPE;
+        assert!(bytes.abs_diff(ours.bytes().into()) <= 10, "{bytes} bytes: {line}");
     }
+    let written: usize = LAMBDAS.iter().map(|line| line.len() + ENVELOPE).sum();
+    assert_eq!(usize::from(lambdas.bytes()), written);
+
+    // $0.50 per GB, and a million views.
+    let paid = |row: &Cost| (f64::from(row.bytes()) * 0.05).round() / 100.0;
+    assert_eq!(ours.dollars, [paid(ours), paid(ours), 0.0]);
+    assert_eq!(lambdas.dollars, [paid(lambdas), 0.0, 0.0]);
+    let (together, rows) = costs.split_last().expect("a table");
+    for (column, sum) in together.dollars.iter().enumerate() {
+        let added: f64 = rows.iter().map(|row| row.dollars[column]).sum();
+        assert!((added - sum).abs() < 0.001, "{added} is not {sum}");
+    }
+    assert!(together.dollars[0] < 0.95 && together.dollars[1] < 0.60);
 }
 
 /// Every metric filter of the template counts lines that are really written, and those only.

@@ -10,6 +10,7 @@ mod forms;
 mod headers;
 mod logs;
 mod pages;
+mod readme;
 mod requests;
 mod routing;
 mod store;

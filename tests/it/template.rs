@@ -8,7 +8,11 @@ use dev::proxy::ALLOWED_OPERATIONS;
 use serde_yaml_ng::Value;
 
 fn resources() -> serde_yaml_ng::Mapping {
-    let template = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml")).expect("a template");
+    resources_of("template.yaml")
+}
+
+fn resources_of(template: &str) -> serde_yaml_ng::Mapping {
+    let template = fs::read_to_string(format!("{}/{template}", env!("CARGO_MANIFEST_DIR"))).expect("a template");
     let template: Value = serde_yaml_ng::from_str(&template).expect("YAML");
     template["Resources"].as_mapping().expect("resources").clone()
 }
@@ -64,6 +68,21 @@ fn the_policy_allows_what_the_tests_allow() {
         .filter_map(|action| action.as_str()?.strip_prefix("dynamodb:").map(str::to_owned))
         .collect();
     assert_eq!(allowed, ALLOWED_OPERATIONS.map(str::to_owned).into());
+}
+
+#[test]
+fn the_starter_deploys_the_table_and_the_permissions_that_the_app_has() {
+    let starter = resources_of("starter/template/template.yaml");
+    let table = &starter[table::NAME]["Properties"];
+    for property in table::properties().as_object().expect("properties").keys() {
+        assert_eq!(table[property], resource(table::NAME)[property], "{property}");
+    }
+    let statement = |policy: &Value| policy["Statement"][0].clone();
+    let role = resource("SessionRole");
+    assert_eq!(
+        statement(&starter["Site"]["Properties"]["Policies"][0]),
+        statement(&role["Policies"][0]["PolicyDocument"]),
+    );
 }
 
 /// The metrics that the template reads from the log, each with its pattern.

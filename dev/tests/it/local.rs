@@ -24,7 +24,7 @@ use crate::support::{self, mode};
 /// The app's program, built by the first who asks.
 pub(crate) async fn program() -> &'static Path {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
-    let build = async || app::program().await.expect("the app's program");
+    let build = async || app::program(false).await.expect("the app's program");
     PROGRAM.get_or_init(build).await
 }
 

@@ -40,6 +40,17 @@ impl WriteToken {
     }
 }
 
+/// Whether the write with this token, made to a record of the revision `read`, is among the `writes` of one that is at `revision`.
+/// `None` if so many came after it that it has been forgotten.
+fn has(writes: &[WriteToken], revision: u64, token: &WriteToken, read: u64) -> Option<bool> {
+    if writes.contains(token) {
+        Some(true)
+    } else {
+        let since = revision.saturating_sub(read);
+        (since <= REMEMBERED_WRITES as u64).then_some(false)
+    }
+}
+
 /// A change of a session's expiry, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -169,6 +180,11 @@ impl Record {
         self.expires_at > at.now && (young || remembered)
     }
 
+    /// Whether, if it has expired, a view whose clock is behind can give it more time: the expiry moves, and the lifetime is not over.
+    pub(crate) fn can_be_extended(&self, at: &Moment) -> bool {
+        !self.remembered && self.created_at > at.oldest_creation()
+    }
+
     /// The slide of a view, if it is worth a write: the expiry moves by a step, or the owner is seen a step later.
     pub(crate) fn slide_due(&self, at: &Moment) -> Option<Slide> {
         let (step, to) = (at.slide_step(), self.expiry(at));
@@ -226,12 +242,36 @@ impl Record {
     /// Whether the write with this token, made to a record of the revision `read`, is in this record. `None` if so many
     /// writes came after it that the record has forgotten.
     pub(crate) fn has(&self, token: &WriteToken, read: u64) -> Option<bool> {
-        if self.writes.contains(token) {
-            Some(true)
-        } else {
-            let since = self.revision.saturating_sub(read);
-            (since <= REMEMBERED_WRITES as u64).then_some(false)
-        }
+        has(&self.writes, self.revision, token, read)
+    }
+}
+
+/// What a tombstone tells of the session that ended: which writes it had, and nothing of what they wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tombstone {
+    /// How many times its variables had been changed. 0 if nobody can say.
+    pub revision: u64,
+    /// The tokens of the last sixteen changes, the newest last.
+    pub writes: Vec<WriteToken>,
+}
+
+impl Tombstone {
+    /// The tombstone of a session that had this revision and these tokens.
+    ///
+    /// ```
+    /// # use lambda_session::{Tombstone, WriteToken};
+    /// let tombstone = Tombstone::new(1, vec![WriteToken::from_stored("bm9uY2Uh")]);
+    /// assert_eq!(tombstone.revision, 1);
+    /// ```
+    #[must_use]
+    pub fn new(revision: u64, writes: Vec<WriteToken>) -> Self {
+        Self { revision, writes }
+    }
+
+    /// As [`Record::has`]: whether the write was done before the session ended.
+    pub(crate) fn has(&self, token: &WriteToken, read: u64) -> Option<bool> {
+        has(&self.writes, self.revision, token, read)
     }
 }
 

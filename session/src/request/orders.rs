@@ -158,7 +158,7 @@ async fn play(order: &[Step]) {
     let ended = before(Step::End, Step::Save);
     let found = store.memory.load(&id.record_key(), &at).await.expect("an answer");
     match found {
-        Load::Ended => assert!(ended, "{order:?}"),
+        Load::Ended(_) => assert!(ended, "{order:?}"),
         Load::Live(record) => {
             assert!(!ended, "{order:?}");
             assert_eq!(record.data.contains_key("theme"), written, "{order:?}");

@@ -40,7 +40,7 @@ use self::item::PARTITION_KEY;
 /// | `data` | the variables as native DynamoDB values |
 /// | `created_at`, `expires_at` | seconds since 1970 |
 /// | `revision` | counts changes of `data` |
-/// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done |
+/// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done; a tombstone keeps them |
 /// | `owner`, `label`, `seen_at`, `remember` | only where somebody logged in by `login`, or is remembered |
 /// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
 /// | `ended`, `replaced_by` | only on a tombstone |
@@ -132,6 +132,42 @@ impl DynamoDbStore {
         if tokio::time::timeout(client::ATTEMPT_TIMEOUT, read).await.is_err() {
             tracing::debug!("the warm-up read took too long");
         }
+    }
+
+    /// The store's own client, for what else the program keeps in DynamoDB: users, or attempts to log in. It has the timeouts,
+    /// retries and connections that suit a visitor who waits; a second client would have a TLS stack of its own. It tries a call
+    /// up to four times, so a write whose reply was lost is done twice unless a condition prevents it.
+    ///
+    /// ```no_run
+    /// # async fn find() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aws_sdk_dynamodb::types::AttributeValue;
+    /// use lambda_session::DynamoDbStore;
+    ///
+    /// let store = DynamoDbStore::from_env()?;
+    /// let get = store.client().get_item().table_name("users").consistent_read(true);
+    /// let user = get.key("name", AttributeValue::S("alice".to_owned())).send().await?.item;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The name of the sessions' table.
+    ///
+    /// An item of another kind may be in it, too, where it dies as sessions do: under an `id` that has a character which base64url
+    /// lacks, such as `:`, so that it is never taken for a session, and with an `expires_at`, by which DynamoDB deletes it.
+    ///
+    /// ```
+    /// # use aws_config::SdkConfig;
+    /// # let sdk = SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
+    /// let store = lambda_session::DynamoDbStore::new(&sdk, "sessions", None);
+    /// assert_eq!(store.table(), "sessions");
+    /// ```
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     fn get(&self, key: &RecordKey) -> GetItemFluentBuilder {

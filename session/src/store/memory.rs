@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::core::changes::Changes;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::moment::Moment;
-use crate::core::record::{Record, Slide};
+use crate::core::record::{Record, Slide, Tombstone};
 use crate::store::{Load, OwnerList, OwnerStore, Store, StoreFuture, WriteOutcome};
 
 /// A [`Store`] in memory, for tests and for a program that is one process: its sessions end with it, and no other process
@@ -34,10 +34,17 @@ struct Memory {
 #[derive(Clone)]
 enum Kept {
     Record(Record),
-    Tombstone {
-        revision: u64,
-        successor: Option<RecordKey>,
-    },
+    Tombstone(Tombstone, Option<RecordKey>),
+}
+
+impl Kept {
+    /// What ends with it, and its successor.
+    fn ended(self) -> (Tombstone, Option<RecordKey>) {
+        match self {
+            Self::Record(record) => (Tombstone::new(record.revision, record.writes), None),
+            Self::Tombstone(tombstone, successor) => (tombstone, successor),
+        }
+    }
 }
 
 /// How many records there are.
@@ -98,11 +105,8 @@ impl Store for MemoryStore {
         self.step(key, |kept| match kept {
             Some(Kept::Record(record)) if record.is_alive(at) => Load::Live(record.clone()),
             Some(Kept::Record(_)) => Load::Expired,
-            Some(Kept::Tombstone {
-                successor: Some(_),
-                revision,
-            }) => Load::Replaced(*revision),
-            Some(Kept::Tombstone { successor: None, .. }) => Load::Ended,
+            Some(Kept::Tombstone(tombstone, Some(_))) => Load::Replaced(tombstone.clone()),
+            Some(Kept::Tombstone(tombstone, None)) => Load::Ended(tombstone.clone()),
             None => Load::Absent,
         })
     }
@@ -147,14 +151,10 @@ impl Store for MemoryStore {
         at: &'a Moment,
     ) -> StoreFuture<'a, WriteOutcome> {
         self.step(key, move |kept| match kept {
-            Some(Kept::Tombstone {
-                successor: Some(named), ..
-            }) if named == successor => WriteOutcome::Applied,
+            Some(Kept::Tombstone(_, Some(named))) if named == successor => WriteOutcome::Applied,
             Some(Kept::Record(record)) if record.is_alive(at) && record.revision == revision => {
-                *kept = Some(Kept::Tombstone {
-                    revision,
-                    successor: Some(successor.clone()),
-                });
+                let tombstone = Tombstone::new(revision, std::mem::take(&mut record.writes));
+                *kept = Some(Kept::Tombstone(tombstone, Some(successor.clone())));
                 WriteOutcome::Applied
             }
             _ => WriteOutcome::ConditionFailed,
@@ -163,18 +163,13 @@ impl Store for MemoryStore {
 
     fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
         self.step(key, move |kept| {
-            let (stands, successor) = match kept {
-                None => return WriteOutcome::ConditionFailed,
-                Some(Kept::Record(record)) => (record.revision, None),
-                Some(Kept::Tombstone { revision, successor }) => (*revision, successor.clone()),
+            let Some((tombstone, successor)) = kept.clone().map(Kept::ended) else {
+                return WriteOutcome::ConditionFailed;
             };
-            if revision.is_some_and(|read| read != stands || successor.is_some()) {
+            if revision.is_some_and(|read| read != tombstone.revision || successor.is_some()) {
                 return WriteOutcome::ConditionFailed;
             }
-            *kept = Some(Kept::Tombstone {
-                revision: stands,
-                successor,
-            });
+            *kept = Some(Kept::Tombstone(tombstone, successor));
             WriteOutcome::Applied
         })
     }
@@ -205,15 +200,8 @@ impl OwnerStore for MemoryStore {
 
     fn revoke<'a>(&'a self, key: &'a RecordKey, _: &'a Moment) -> StoreFuture<'a, Option<RecordKey>> {
         self.step(key, |kept| {
-            let (revision, successor) = match kept.take() {
-                Some(Kept::Record(record)) => (record.revision, None),
-                Some(Kept::Tombstone { revision, successor }) => (revision, successor),
-                None => (0, None),
-            };
-            *kept = Some(Kept::Tombstone {
-                revision,
-                successor: successor.clone(),
-            });
+            let (tombstone, successor) = kept.take().map(Kept::ended).unwrap_or_default();
+            *kept = Some(Kept::Tombstone(tombstone, successor.clone()));
             successor
         })
     }

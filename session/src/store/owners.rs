@@ -22,7 +22,7 @@ pub trait OwnerStore: Store {
     /// Reads the owner's list, with all that earlier acknowledged calls put there.
     fn list<'a>(&'a self, owner: &'a OwnerKey) -> StoreFuture<'a, OwnerList>;
 
-    /// Takes keys out of the owner's list. Those that are not in it are no error.
+    /// Takes keys, each named once, out of the owner's list. Those that are not in it are no error.
     fn strike<'a>(&'a self, owner: &'a OwnerKey, keys: &'a [RecordKey]) -> StoreFuture<'a, ()>;
 
     /// Leaves a tombstone under `key`, whatever stands there, and if nothing does: a login whose record does not stand yet finds it

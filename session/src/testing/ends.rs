@@ -2,13 +2,13 @@
 
 use crate::{Load, Store, WriteOutcome};
 
-use super::{IDLE, LIFETIME, START, admin, create, created, end, key, live, load, replace, set};
+use super::{IDLE, LIFETIME, START, admin, create, created, end, ended_at, key, live, load, replace, replaced_at, set};
 
 pub async fn a_replaced_session_tells_the_revision_it_was_replaced_at(store: &dyn Store) {
     let (old, _) = created(store).await;
     let new = key();
     assert_eq!(replace(store, &old, 0, &new, 1).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &old, 1).await, Load::Replaced(0));
+    assert_eq!(load(store, &old, 1).await, replaced_at(0));
 }
 
 pub async fn replacing_again_by_the_same_successor_is_done(store: &dyn Store) {
@@ -16,7 +16,7 @@ pub async fn replacing_again_by_the_same_successor_is_done(store: &dyn Store) {
     let new = key();
     let _ = replace(store, &old, 0, &new, 1).await;
     assert_eq!(replace(store, &old, 0, &new, 2).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &old, 2).await, Load::Replaced(0));
+    assert_eq!(load(store, &old, 2).await, replaced_at(0));
 
     let _ = end(store, &old, None, 3).await;
     assert_eq!(
@@ -40,7 +40,7 @@ pub async fn a_session_that_changed_is_not_replaced(store: &dyn Store) {
     assert_eq!(replace(store, &old, 0, &key(), 2).await, WriteOutcome::ConditionFailed);
     assert_eq!(live(load(store, &old, 2).await).revision, 1);
     assert_eq!(replace(store, &old, 1, &key(), 3).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &old, 3).await, Load::Replaced(1));
+    assert_eq!(load(store, &old, 3).await, replaced_at(1));
 }
 
 pub async fn what_is_not_alive_is_not_replaced(store: &dyn Store) {
@@ -50,7 +50,7 @@ pub async fn what_is_not_alive_is_not_replaced(store: &dyn Store) {
         replace(store, &ended, 0, &key(), 1).await,
         WriteOutcome::ConditionFailed
     );
-    assert_eq!(load(store, &ended, 1).await, Load::Ended, "no successor");
+    assert_eq!(load(store, &ended, 1).await, ended_at(0), "no successor");
 
     let (idle, _) = created(store).await;
     assert_eq!(
@@ -78,14 +78,14 @@ pub async fn what_is_not_alive_is_not_replaced(store: &dyn Store) {
 pub async fn an_ended_session_is_told_as_ended(store: &dyn Store) {
     let (key, _) = created(store).await;
     assert_eq!(end(store, &key, None, 1).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &key, 1).await, Load::Ended);
+    assert_eq!(load(store, &key, 1).await, ended_at(0));
 }
 
 pub async fn a_session_is_ended_whatever_its_revision(store: &dyn Store) {
     let (key, record) = created(store).await;
     let _ = set(store, &key, &record, "theme", "dark", 1).await;
     assert_eq!(end(store, &key, None, 2).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &key, 2).await, Load::Ended);
+    assert_eq!(load(store, &key, 2).await, ended_at(1));
 }
 
 pub async fn a_session_is_ended_at_its_revision_only(store: &dyn Store) {
@@ -94,7 +94,7 @@ pub async fn a_session_is_ended_at_its_revision_only(store: &dyn Store) {
     assert_eq!(end(store, &key, Some(0), 2).await, WriteOutcome::ConditionFailed);
     assert_eq!(live(load(store, &key, 2).await).revision, 1);
     assert_eq!(end(store, &key, Some(1), 3).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &key, 3).await, Load::Ended);
+    assert_eq!(load(store, &key, 3).await, ended_at(1));
 }
 
 pub async fn ending_twice_is_done(store: &dyn Store) {
@@ -106,7 +106,7 @@ pub async fn ending_twice_is_done(store: &dyn Store) {
             WriteOutcome::Applied,
             "{revision:?}"
         );
-        assert_eq!(load(store, &key, 2).await, Load::Ended);
+        assert_eq!(load(store, &key, 2).await, ended_at(0));
     }
 }
 
@@ -123,7 +123,7 @@ pub async fn an_expired_session_can_be_ended(store: &dyn Store) {
     assert_eq!(end(store, &key, None, IDLE + 1).await, WriteOutcome::Applied);
     assert_eq!(
         load(store, &key, 0).await,
-        Load::Ended,
+        ended_at(0),
         "for a clock that is behind, too"
     );
 }
@@ -133,11 +133,31 @@ pub async fn a_logout_after_a_login_keeps_the_successor(store: &dyn Store) {
     let new = key();
     let _ = replace(store, &old, 0, &new, 1).await;
     assert_eq!(end(store, &old, None, 2).await, WriteOutcome::Applied);
-    assert_eq!(load(store, &old, 2).await, Load::Replaced(0));
+    assert_eq!(load(store, &old, 2).await, replaced_at(0));
 }
 
 pub async fn a_session_replaced_by_a_login_is_not_ended_for_being_empty(store: &dyn Store) {
     let (old, _) = created(store).await;
     let _ = replace(store, &old, 0, &key(), 1).await;
     assert_eq!(end(store, &old, Some(0), 2).await, WriteOutcome::ConditionFailed);
+}
+
+pub async fn a_tombstone_tells_the_last_changes(store: &dyn Store) {
+    for (revision, replaced) in [(None, false), (Some(2), false), (None, true)] {
+        let (key, mut record) = created(store).await;
+        for value in ["dark", "light"] {
+            let _ = set(store, &key, &record, "theme", value, 1).await;
+            record = live(load(store, &key, 1).await);
+        }
+        let expected = if replaced {
+            let _ = replace(store, &key, 2, &super::key(), 2).await;
+            replaced_at(2)
+        } else {
+            let _ = end(store, &key, revision, 2).await;
+            ended_at(2)
+        };
+        assert_eq!(load(store, &key, 2).await, expected);
+        let _ = end(store, &key, None, 3).await;
+        assert_eq!(load(store, &key, 3).await, expected, "after another end, too");
+    }
 }

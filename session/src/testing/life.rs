@@ -2,7 +2,7 @@
 
 use crate::{Load, Record, Slide, Store, Value, WriteOutcome};
 
-use super::{IDLE, LIFETIME, START, admin, after, create, created, data, end, key, live, load, text};
+use super::{IDLE, LIFETIME, START, admin, after, create, created, data, end, ended_at, key, live, load, text};
 
 pub async fn what_was_created_is_loaded(store: &dyn Store) {
     let (key, record) = created(store).await;
@@ -24,7 +24,7 @@ pub async fn a_late_create_after_the_end_finds_the_tombstone(store: &dyn Store) 
     let (key, record) = created(store).await;
     let _ = end(store, &key, None, 1).await;
     assert_eq!(create(store, &key, &record).await, WriteOutcome::ConditionFailed);
-    assert_eq!(load(store, &key, 2).await, Load::Ended);
+    assert_eq!(load(store, &key, 2).await, ended_at(0));
 }
 
 pub async fn a_late_create_after_an_update_changes_nothing(store: &dyn Store) {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Load, OwnerKey, OwnerList, OwnerStore, RecordKey, Store, WriteOutcome};
 
-use super::{START, admin, after, create, created, key, load, replace};
+use super::{START, admin, after, create, created, ended_at, key, load, replace, replaced_at, set};
 
 /// An owner that no other test uses.
 fn owner() -> OwnerKey {
@@ -88,21 +88,28 @@ pub async fn more_sessions_than_one_write_strikes_are_listed_and_struck(store: &
 pub async fn a_revoked_session_has_ended(store: &dyn Store) {
     let (key, _) = created(store).await;
     assert_eq!(revoke(store, &key, 1).await, None);
-    assert_eq!(load(store, &key, 1).await, Load::Ended);
+    assert_eq!(load(store, &key, 1).await, ended_at(0));
+}
+
+pub async fn a_revoked_session_tells_its_last_changes(store: &dyn Store) {
+    let (key, record) = created(store).await;
+    let _ = set(store, &key, &record, "theme", "dark", 1).await;
+    assert_eq!(revoke(store, &key, 2).await, None);
+    assert_eq!(load(store, &key, 2).await, ended_at(1));
 }
 
 pub async fn a_key_revoked_before_its_record_stands_is_taken(store: &dyn Store) {
     let key = key();
     assert_eq!(revoke(store, &key, 0).await, None);
     assert_eq!(create(store, &key, &admin()).await, WriteOutcome::ConditionFailed);
-    assert_eq!(load(store, &key, 1).await, Load::Ended);
+    assert_eq!(load(store, &key, 1).await, ended_at(0));
 }
 
 pub async fn revoking_again_is_done(store: &dyn Store) {
     let (key, _) = created(store).await;
     for seconds in 1..3 {
         assert_eq!(revoke(store, &key, seconds).await, None);
-        assert_eq!(load(store, &key, seconds).await, Load::Ended);
+        assert_eq!(load(store, &key, seconds).await, ended_at(0));
     }
 }
 
@@ -112,7 +119,7 @@ pub async fn revoking_a_replaced_session_tells_its_successor(store: &dyn Store) 
     assert_eq!(replace(store, &old, 0, &new, 1).await, WriteOutcome::Applied);
     for seconds in 2..4 {
         assert_eq!(revoke(store, &old, seconds).await.as_ref(), Some(&new));
-        assert_eq!(load(store, &old, seconds).await, Load::Replaced(0));
+        assert_eq!(load(store, &old, seconds).await, replaced_at(0));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_dynamo::AttributeValue;
 
-use crate::{Changes, Data, Load, Moment, Record, RecordKey, Slide, Store, Value, WriteOutcome, WriteToken};
+use crate::{Changes, Data, Load, Moment, Record, RecordKey, Slide, Store, Tombstone, Value, WriteOutcome, WriteToken};
 
 pub const IDLE: u64 = 1_800;
 pub const LIFETIME: u64 = 43_200;
@@ -65,6 +65,24 @@ pub fn live(found: Load) -> Record {
     }
 }
 
+/// What is loaded of a session that ended after so many of [`changed`].
+pub fn ended_at(revision: u64) -> Load {
+    Load::Ended(tombstone(revision))
+}
+
+/// The same of one that a login replaced.
+pub fn replaced_at(revision: u64) -> Load {
+    Load::Replaced(tombstone(revision))
+}
+
+fn tombstone(revision: u64) -> Tombstone {
+    Tombstone::new(revision, (1..=revision).map(token).collect())
+}
+
+fn token(revision: u64) -> WriteToken {
+    WriteToken::from_stored(format!("token-{revision}"))
+}
+
 pub async fn load(store: &dyn Store, key: &RecordKey, seconds: u64) -> Load {
     store.load(key, &after(seconds)).await.expect("an answer")
 }
@@ -80,8 +98,7 @@ pub fn changed(read: &Record, changes: &[(&str, Option<Value>)], seconds: u64) -
     }
     next.revision += 1;
     next.expires_at = next.expires_at.max(after(seconds).expiry(read.created_at));
-    next.writes
-        .push(WriteToken::from_stored(format!("token-{}", next.revision)));
+    next.writes.push(token(next.revision));
     let changes = Changes::between(&read.data, &next.data);
     (next, changes)
 }

@@ -13,5 +13,8 @@ mod contract;
 mod examples;
 mod exhaustive;
 mod faults;
+mod oidc;
+mod passwords;
 mod promises;
 mod properties;
+mod refinement;

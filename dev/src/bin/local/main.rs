@@ -61,7 +61,7 @@ async fn run() -> Result<(), Failure> {
     let embedded = Embedded::start([inner], table::NAME, Some(directory)).map_err(Failure::run)?;
 
     let program = tokio::select! {
-        program = app::program() => program?,
+        program = app::program(false) => program?,
         () = stop.requested() => return Ok(()),
     };
     let (lines, writer) = io::pipe().map_err(Failure::run)?;

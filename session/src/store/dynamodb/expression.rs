@@ -27,9 +27,9 @@ const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now \
 /// The attributes that [`ALIVE`] names.
 const ALIVE_ATTRIBUTES: [&str; 6] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REMEMBERED];
 
-/// What a tombstone is. It tells nothing of the session that ended.
+/// What a tombstone is. It tells nothing of the session that ended but its revision and the tokens of its last writes.
 const TOMBSTONE: &str = "SET #ended = :true, #data = :empty, #expires_at = :until";
-const WITHOUT: &str = " REMOVE #owner, #label, #seen_at, #writes";
+const WITHOUT: &str = " REMOVE #owner, #label, #seen_at";
 
 /// An `UpdateItem`: what to set, and under which condition.
 pub(super) struct Expression {
@@ -73,7 +73,7 @@ impl Expression {
     }
 
     fn tombstone(self, at: &Moment) -> Self {
-        self.naming(&[DATA, TTL_ATTRIBUTE, ENDED, OWNER, LABEL, SEEN_AT, WRITES])
+        self.naming(&[DATA, TTL_ATTRIBUTE, ENDED, OWNER, LABEL, SEEN_AT])
             .value(":true", AttributeValue::Bool(true))
             .value(":empty", AttributeValue::M(HashMap::new()))
             .value(":until", number(at.tombstone_expiry()))

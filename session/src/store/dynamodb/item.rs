@@ -8,7 +8,7 @@ use serde_dynamo::AttributeValue as Stored;
 
 use crate::core::id::RecordKey;
 use crate::core::moment::Moment;
-use crate::core::record::{Record, WriteToken};
+use crate::core::record::{Record, Tombstone, WriteToken};
 use crate::core::value::{Data, Value};
 use crate::store::{Load, OwnerList};
 
@@ -59,9 +59,11 @@ pub(super) fn write(key: &RecordKey, record: &Record) -> Item {
 /// Attributes we do not know are ignored: a newer version may have written them.
 pub(super) fn read(mut item: Item, at: &Moment) -> Load {
     if item.contains_key(ENDED) {
-        return match (item.get(REPLACED_BY), unsigned(&item, REVISION)) {
-            (Some(AttributeValue::S(successor)), Ok(revision)) if !successor.is_empty() => Load::Replaced(revision),
-            _ => Load::Ended,
+        let revision = unsigned(&item, REVISION);
+        let tombstone = Tombstone::new(revision.unwrap_or_default(), writes(&item));
+        return match (successor(&item), revision) {
+            (Some(_), Ok(_)) => Load::Replaced(tombstone),
+            _ => Load::Ended(tombstone),
         };
     }
     match record(&mut item) {
@@ -80,11 +82,7 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
             Some(AttributeValue::M(map)) => from_map(map).ok_or(DATA)?,
             _ => return Err(DATA),
         },
-        // Records of the version before have none.
-        writes: match item.get(WRITES) {
-            Some(AttributeValue::S(text)) => text.split(' ').map(WriteToken::from_stored).collect(),
-            _ => Vec::new(),
-        },
+        writes: writes(item),
         remembered: boolean(item, REMEMBERED)?,
         sealed: boolean(item, SEALED)?,
         owner: match item.remove(OWNER) {
@@ -102,6 +100,14 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
             None
         },
     })
+}
+
+/// Records of the first version have none.
+fn writes(item: &Item) -> Vec<WriteToken> {
+    match item.get(WRITES) {
+        Some(AttributeValue::S(text)) => text.split(' ').map(WriteToken::from_stored).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// An owner's list: an attribute of each session's key, with the time when it was put there.

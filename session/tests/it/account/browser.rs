@@ -1,11 +1,11 @@
 //! The example's pages, as two people with Chromium see them.
 
-use dev::PATIENCE;
 use dev::browser::{command, in_browser};
-use fantoccini::{Client, Locator};
-use serde_json::{Value, json};
+use fantoccini::Client;
+use serde_json::json;
 
 use super::site::{PASSWORD, Site};
+use crate::support::pages::{assert_shown, fill, press, run};
 
 /// Leaves a picture of the page in the folder that `SCREENSHOTS` names.
 async fn picture(client: &Client, name: &str) {
@@ -31,28 +31,6 @@ async fn assert_fits(client: &Client, name: &str) {
         overflow.as_i64().is_some_and(|pixels| pixels <= 0),
         "{name}: {overflow}"
     );
-}
-
-async fn run(client: &Client, script: &str) -> Value {
-    client.execute(script, Vec::new()).await.expect(script)
-}
-
-async fn assert_shown(client: &Client, element: &str, text: &str) {
-    let path = format!("//{element}[normalize-space()='{text}']");
-    let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
-    assert!(found.is_ok(), "no {path} in {:?}", client.source().await);
-}
-
-async fn press(client: &Client, name: &str) {
-    let path = format!("//*[self::button or self::a][normalize-space()='{name}' or @aria-label='{name}']");
-    let found = client.wait().for_element(Locator::XPath(&path)).await;
-    found.expect(name).click().await.expect(name);
-}
-
-async fn fill(client: &Client, id: &str, text: &str) {
-    let field = client.wait().for_element(Locator::Id(id)).await.expect(id);
-    field.clear().await.expect(id);
-    field.send_keys(text).await.expect(id);
 }
 
 async fn log_in(client: &Client, address: &str, label: &str) {

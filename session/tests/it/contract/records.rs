@@ -7,7 +7,8 @@ use lambda_session::{Data, Load, Record, RecordKey, Store as _, WriteOutcome};
 use serde_json::json;
 
 use super::{
-    IDLE, START, admin, after, create, created, data, end, key, live, load, raw, replace, set, slide_of, text, update,
+    IDLE, START, admin, after, create, created, data, end, ended_at, key, live, load, raw, replace, set, slide_of,
+    text, update,
 };
 use crate::support::own_table::{Item, Table, number, string};
 
@@ -123,7 +124,7 @@ async fn a_malformed_record_is_named_and_no_write_brings_it_to_life() {
             WriteOutcome::Applied,
             "{spoiled}"
         );
-        assert_eq!(load(&table.store, &key, 1).await, Load::Ended, "{spoiled}");
+        assert_eq!(load(&table.store, &key, 1).await, ended_at(0), "{spoiled}");
     }
 }
 
@@ -190,7 +191,7 @@ async fn any_mark_of_an_end_is_an_end() {
     for mark in [AttributeValue::Bool(false), AttributeValue::Null(true), number(0)] {
         let (key, read) = created(&table.store).await;
         table.edit(&key, "ended", Some(mark)).await;
-        assert_eq!(load(&table.store, &key, 1).await, Load::Ended);
+        assert_eq!(load(&table.store, &key, 1).await, ended_at(0));
         assert_untouched(&table, &key, &read, "ended").await;
     }
 }
@@ -202,7 +203,7 @@ async fn a_tombstone_with_a_spoiled_successor_is_an_end() {
         let (key, _) = created(&table.store).await;
         let _ = replace(&table.store, &key, 0, &super::key(), 1).await;
         table.edit(&key, "replaced_by", Some(successor)).await;
-        assert_eq!(load(&table.store, &key, 1).await, Load::Ended);
+        assert_eq!(load(&table.store, &key, 1).await, ended_at(0));
     }
 }
 

@@ -4,39 +4,32 @@ use std::time::Duration;
 
 use lambda_session::{Moment, RecordKey};
 
-use super::scenario::{IDLE, LIFETIME, NOW, Op, Outside, REMEMBERED, SetCookie, Start};
+use super::scenario::{IDLE, LIFETIME, NOW, Op, Outside, REMEMBERED, SetCookie, Start, Vars};
 use super::spec::History;
 use super::views::vars;
 use super::world::World;
 
-pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
-    if world.endless {
-        return Err("P7: a request goes on for ever".to_owned());
-    }
+pub(crate) fn check(world: &World) -> Result<(), String> {
     if let Some(violation) = world.steps.control().table.violation {
         return Err(violation.to_owned());
+    }
+    if world.endless {
+        return Err("P7: a request goes on for ever".to_owned());
     }
     statuses(world)?;
     let keys = world.keys();
     records(world, &keys)?;
     jars(world)?;
     orphans(world, &keys)?;
-    let control = world.steps.control();
-    let views = keys.iter().map(|(place, key)| {
-        let alive = control.table.get(key).filter(|item| item.is_alive(&moment()));
-        (
-            *place,
-            alive.map(|item| (vars(item.record.data.clone()), item.record.expires_at)),
-        )
-    });
-    let views = views.collect();
-    drop(control);
+    let views = keys
+        .iter()
+        .map(|(place, key)| (*place, view(world, *place, key)))
+        .collect();
     let history = History {
         scenario: world.scenario(),
         outcomes: world.outcomes.iter().flatten().collect(),
         subjects: (0..world.outcomes.len()).map(|place| world.subject(place)).collect(),
         views,
-        lenient,
     };
     if history.is_explained() {
         return lists(world);
@@ -45,6 +38,24 @@ pub(crate) fn check(world: &World, lenient: bool) -> Result<(), String> {
         "P2: no order of the requests explains the answers and the views {:?}",
         history.views
     ))
+}
+
+/// What is alive under this key, and until when. What is sealed is shown to a visitor only.
+fn view(world: &World, place: usize, key: &RecordKey) -> Option<(Vars, u64)> {
+    let control = world.steps.control();
+    let record = control
+        .table
+        .get(key)
+        .filter(|item| item.is_alive(&moment()))?
+        .record
+        .clone();
+    drop(control);
+    let found = if record.sealed {
+        world.visited(place)?
+    } else {
+        vars(record.data)
+    };
+    Some((found, record.expires_at))
 }
 
 fn moment() -> Moment {

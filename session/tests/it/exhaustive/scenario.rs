@@ -30,9 +30,9 @@ pub(crate) enum Start {
     Owned,
     /// Written by the version before, without tokens, and last seen so long ago that its expiry is due to move.
     Old,
-    /// Of an owner, and only `x` in it.
+    /// Only `x` is in it.
     Small,
-    /// Its idle timeout ends in three seconds.
+    /// Of an owner. Its idle timeout ends in three seconds.
     Idle,
     /// It ended two seconds ago, so that it is still alive to an instance whose clock is behind.
     Past,
@@ -111,6 +111,8 @@ pub(crate) struct Asked {
     pub(crate) slow: bool,
     /// Whether its instance has the keys of after a rotation, where the others have those of before.
     pub(crate) rotated: bool,
+    /// Whether its instance seals.
+    pub(crate) sealed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -215,6 +217,8 @@ pub(crate) fn item(start: Start) -> Option<Item> {
             record.expires_at = NOW + IDLE / 2;
         }
         Start::Idle => {
+            record.owner = Some(text(OWNER));
+            record.seen_at = Some(NOW + 3 - IDLE);
             record.created_at = NOW + 3 - IDLE;
             record.expires_at = NOW + 3;
         }

@@ -65,7 +65,7 @@ pub(crate) const TIMES: [Start; 6] = [
     Start::Forgotten,
 ];
 
-fn asked(op: Op) -> Asked {
+pub(crate) fn asked(op: Op) -> Asked {
     Asked {
         op,
         brings: Brings::First,
@@ -73,6 +73,7 @@ fn asked(op: Op) -> Asked {
         skew: 0,
         slow: false,
         rotated: false,
+        sealed: false,
     }
 }
 
@@ -200,4 +201,15 @@ pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
         })
     });
     each.collect()
+}
+
+/// The scenarios with instances that seal, or do not, as these say.
+pub(crate) fn sealed(scenarios: &[Scenario], instances: [bool; 2]) -> Vec<Scenario> {
+    let sealed = scenarios.iter().cloned().map(|mut scenario| {
+        for (request, sealed) in scenario.requests.iter_mut().zip(instances) {
+            request.sealed = sealed;
+        }
+        scenario
+    });
+    sealed.collect()
 }

@@ -80,23 +80,17 @@ struct Progress {
 
 const DONE: u8 = 9;
 
-/// A login that found its session expired when it was to replace it, and has not ended it yet.
+/// A request that found its session expired when it was to write to it, and has not ended it yet.
 const LAPSED: u8 = 5;
 
 /// It is answered, and its slide may still be on its way: no view waits for that.
 const SLIDING: u8 = 7;
 
-/// It was refused because its session had expired, and an earlier attempt of its write may still be on its way. See `lenient`.
-const REFUSED: u8 = 6;
-
 /// A request that failed to take messages, and has moved the expiry.
 const SLID: u8 = 4;
 
-/// It saved and says that it did not. See `lenient`.
-const DOUBTFUL: u8 = 8;
-
 fn is_done(progress: &Progress) -> bool {
-    matches!(progress.stage, DONE | SLIDING | REFUSED)
+    matches!(progress.stage, DONE | SLIDING)
 }
 
 /// What an answer says.
@@ -116,8 +110,6 @@ pub(crate) struct History<'a> {
     pub(crate) subjects: Vec<Option<usize>>,
     /// What is alive at the end, and until when, by the session's place: that of the start is 0.
     pub(crate) views: Vec<(usize, Option<(Vars, u64)>)>,
-    /// Whether a refused change may have been made all the same, if a reply to its request was lost.
-    pub(crate) lenient: bool,
 }
 
 impl History<'_> {
@@ -139,15 +131,6 @@ impl History<'_> {
     /// Whether the request's answer tells what it did.
     fn is_answered(&self, place: usize) -> bool {
         self.answer(place).is_some_and(|answer| answer.status != 503)
-    }
-
-    /// Whether it may have saved and then have found its session ended, so that it could not tell.
-    fn is_doubtful(&self, place: usize) -> bool {
-        let writes = matches!(
-            self.scenario.requests[place].op,
-            Op::Set | Op::Add | Op::Pop | Op::Flash | Op::Take | Op::SaveAndAdd | Op::Clear
-        );
-        self.lenient && writes && self.outcomes[place].spoiled
     }
 
     fn search(&self, state: State, progress: &[Progress]) -> bool {
@@ -205,12 +188,6 @@ impl History<'_> {
                 session.touch(at);
                 now.stage = DONE;
                 vec![(state, now)]
-            }
-            (_, DOUBTFUL) => {
-                let session = now.subject.and_then(|subject| state[subject]);
-                let alive = session.is_some_and(|session| session.is_alive(at));
-                now.stage = DONE;
-                if alive { Vec::new() } else { vec![(*state, now)] }
             }
             (Op::EndAll, _) => self.ends_all(place, state, now),
             (Op::Logout, _) => {
@@ -282,30 +259,6 @@ impl History<'_> {
                 });
                 self.said(place, now, outcomes.collect(), DONE)
             }
-            (Op::Take, REFUSED) => {
-                let mut state = *state;
-                let session = now.subject.and_then(|subject| state[subject].as_mut());
-                let Some(session) = session.filter(|session| session.is_alive(at)) else {
-                    return Vec::new();
-                };
-                session.vars.flashes = 0;
-                session.revision += 1;
-                session.touch(at);
-                now.stage = DONE;
-                vec![(state, now)]
-            }
-            (op, REFUSED) => {
-                let save = Save {
-                    history: self,
-                    place,
-                    op,
-                    at,
-                    now,
-                };
-                let made = save.outcomes(state).into_iter().filter(|(_, said)| *said == Said::Keep);
-                now.stage = DONE;
-                made.map(|(state, _)| (state, now)).collect()
-            }
             (op, LAPSED) => {
                 let save = Save {
                     history: self,
@@ -314,7 +267,7 @@ impl History<'_> {
                     at,
                     now,
                 };
-                self.said(place, now, save.alone(state), DONE)
+                self.said(place, now, save.over_expired(state), DONE)
             }
             (op, _) => {
                 let save = Save {
@@ -325,9 +278,7 @@ impl History<'_> {
                     now,
                 };
                 let mut next = self.said(place, now, save.outcomes(state), DONE);
-                if save.lapses(state) {
-                    next.push((*state, Progress { stage: LAPSED, ..now }));
-                }
+                next.extend(lapsed(state, now, at));
                 next
             }
         }
@@ -344,24 +295,14 @@ impl History<'_> {
                 SetCookie::Issued(_) => said == Said::Issued,
             },
         };
-        let refused = self.answer(place).is_some_and(|answer| answer.status == 409) && self.is_doubtful(place);
-        let next = |(state, said): (State, Said)| {
-            if fits(said) {
-                let slides = said == Said::Keep && matches!(now.found, Found::Live(..));
-                let sliding = stage == DONE && slides && self.outcomes[place].spoiled;
-                let session = now.subject.and_then(|subject| state[subject]);
-                let stage = match said {
-                    _ if sliding => SLIDING,
-                    Said::Conflict if refused && session.is_some_and(|session| session.life == Life::Live) => REFUSED,
-                    _ => stage,
-                };
-                Some((state, Progress { stage, ..now }))
-            } else {
-                let doubtful = refused && said == Said::Keep;
-                doubtful.then_some((state, Progress { stage: DOUBTFUL, ..now }))
-            }
-        };
-        outcomes.into_iter().filter_map(next).collect()
+        let outcomes = outcomes.into_iter().filter(|(_, said)| fits(*said));
+        let next = outcomes.map(|(state, said)| {
+            let slides = said == Said::Keep && matches!(now.found, Found::Live(..));
+            let sliding = stage == DONE && slides && self.outcomes[place].spoiled;
+            let stage = if sliding { SLIDING } else { stage };
+            (state, Progress { stage, ..now })
+        });
+        next.collect()
     }
 
     fn takes(&self, place: usize, state: &State, now: Progress, at: u64) -> Vec<(State, Progress)> {
@@ -375,15 +316,12 @@ impl History<'_> {
         let mut after = *state;
         let session = after[subject].as_mut().expect("what was found");
         if vars.flashes == 0 || session.vars.flashes == 0 || !session.is_alive(at) {
-            let expired = session.life == Life::Live && !session.is_alive(at);
-            let outcomes = self.slid(place, state, subject, at);
-            return if expired && told == Some(0) && self.is_doubtful(place) {
-                vec![(*state, Progress { stage: REFUSED, ..now })]
-            } else if told.is_none_or(|told| told == 0) {
-                self.said(place, now, outcomes, DONE)
-            } else {
-                Vec::new()
-            };
+            if told.is_some_and(|told| told > 0) {
+                return Vec::new();
+            }
+            let mut next = self.said(place, now, self.slid(place, state, subject, at), DONE);
+            next.extend(lapsed(state, now, at));
+            return next;
         }
         let taken = session.vars.flashes;
         session.vars.flashes = 0;
@@ -399,8 +337,6 @@ impl History<'_> {
             next
         } else if told == Some(taken) {
             self.said(place, now, outcomes, DONE)
-        } else if told == Some(0) && self.is_doubtful(place) {
-            self.said(place, now, outcomes, DOUBTFUL)
         } else {
             Vec::new()
         }
@@ -459,4 +395,20 @@ impl History<'_> {
         });
         at_once.next().is_some()
     }
+}
+
+/// Whoever found its session alive may find it expired here. To another clock it may be alive still, until it is ended, and be
+/// changed: then it is not ended.
+fn lapsed(state: &State, now: Progress, at: u64) -> Option<(State, Progress)> {
+    let (Found::Live(vars, _), Some(subject)) = (now.found, now.subject) else {
+        return None;
+    };
+    let session = state[subject].filter(|session| session.life == Life::Live && !session.is_alive(at))?;
+    let found = Found::Live(vars, session.revision);
+    let lapsed = Progress {
+        stage: LAPSED,
+        found,
+        ..now
+    };
+    Some((*state, lapsed))
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use lambda_session::{
-    Changes, Data, Load, Moment, OwnerKey, OwnerList, Record, RecordKey, Slide, StoreErrorKind, WriteOutcome,
+    Changes, Data, Load, Moment, OwnerKey, OwnerList, Record, RecordKey, Slide, StoreErrorKind, Tombstone, WriteOutcome,
 };
 
 use super::mutants::{Clause, Mutant, Write};
@@ -210,9 +210,15 @@ impl Table {
             return Load::Absent;
         };
         if item.ended && self.has(Write::Load, Clause::NotEnded) {
+            let revision = if item.revision_is_number {
+                item.record.revision
+            } else {
+                0
+            };
+            let tombstone = Tombstone::new(revision, item.record.writes.clone());
             return match &item.replaced_by {
-                Some(_) if item.revision_is_number => Load::Replaced(item.record.revision),
-                _ => Load::Ended,
+                Some(_) if item.revision_is_number => Load::Replaced(tombstone),
+                _ => Load::Ended(tombstone),
             };
         }
         if !item.data_is_map && self.has(Write::Load, Clause::DataIsMap)
@@ -375,6 +381,9 @@ impl Table {
         }
         if self.has(write, Clause::SetUntil) {
             item.record.expires_at = at.tombstone_expiry();
+        }
+        if !self.has(write, Clause::KeepsWrites) {
+            item.record.writes.clear();
         }
         if !item.record.data.is_empty() {
             self.broken("P1: an ended session keeps its variables");

@@ -9,8 +9,9 @@ use tower::{Layer as _, service_fn};
 
 use super::mutants::Mutant;
 use super::scenario::{
-    Answer, Brings, IDLE, LIFETIME, MOST, NOW, OWNER, Outside, REMEMBERED, Scenario, SetCookie, Start, item,
+    Answer, Brings, IDLE, LIFETIME, MOST, NOW, OWNER, Op, Outside, REMEMBERED, Scenario, SetCookie, Start, Vars, item,
 };
+use super::scopes;
 use super::steps::{Choice, Fate, Steps};
 use super::table::Table;
 use super::views::{CLOCKS, Running, Views, respond, visit};
@@ -52,8 +53,8 @@ pub(crate) struct Move {
 /// One run of a scenario. It is played again and again.
 pub(crate) struct World {
     pub(crate) steps: Steps,
-    /// An instance for each request, each with keys of before and of after a rotation.
-    sites: Vec<[SessionService<Views>; 2]>,
+    /// An instance for each request: with the keys of before a rotation, with those of after, and one that seals.
+    sites: Vec<[SessionService<Views>; 3]>,
     scenario: Scenario,
     running: Vec<Option<Running>>,
     pub(crate) outcomes: Vec<Option<Outcome>>,
@@ -73,11 +74,13 @@ impl World {
         let sites = (0..MOST).map(|instance| {
             let old = Keys::new(SECRET.as_bytes()).expect("a long key");
             let new = Keys::new(NEW_SECRET.as_bytes()).and_then(|keys| keys.with_fallback(SECRET.as_bytes()));
-            [old, new.expect("long keys")].map(|keys| {
+            let new = new.expect("long keys");
+            [(old.clone(), false), (new, false), (old, true)].map(|(keys, sealed)| {
                 SessionLayer::builder(steps.clone(), keys)
                     .idle_timeout(Duration::from_secs(IDLE))
                     .lifetime(Duration::from_secs(LIFETIME))
                     .max_remembered(Duration::from_secs(REMEMBERED))
+                    .sealed(sealed)
                     .clock(move || CLOCKS.with(|clocks| clocks[instance].get()))
                     .build()
                     .expect("a good configuration")
@@ -158,7 +161,7 @@ impl World {
             if !self.started[place] && !waits {
                 self.started[place] = true;
                 let cookie = self.jar(asked.brings);
-                let site = &self.sites[place][usize::from(asked.rotated)];
+                let site = &self.sites[place][if asked.sealed { 2 } else { usize::from(asked.rotated) }];
                 self.running[place] = Some(visit(site, asked, place, cookie));
                 self.go_on(place);
             }
@@ -269,14 +272,34 @@ impl World {
     /// The keys that the cookies open which were handed out, by the session's place: that of the start is 0, then one for each
     /// request.
     pub(crate) fn keys(&self) -> Vec<(usize, RecordKey)> {
-        let mut keys: Vec<_> = self.first.iter().map(|_| (0, self.key.clone())).collect();
-        for (place, outcome) in self.outcomes.iter().enumerate() {
-            let answer = outcome.as_ref().and_then(|outcome| outcome.answer.as_ref());
-            if let Some(SetCookie::Issued(cookie)) = answer.map(|answer| &answer.cookie) {
-                keys.push((place + 1, key_of(cookie)));
-            }
+        let first = self.first.iter().map(|_| (0, self.key.clone()));
+        let issued = (1..=self.outcomes.len()).filter_map(|place| Some((place, key_of(self.cookie(place)?))));
+        first.chain(issued).collect()
+    }
+
+    /// The cookie that opens the session of this place, if it was handed out.
+    fn cookie(&self, place: usize) -> Option<&str> {
+        let Some(request) = place.checked_sub(1) else {
+            return self.first.as_deref();
+        };
+        match &self.outcomes[request].as_ref()?.answer.as_ref()?.cookie {
+            SetCookie::Issued(cookie) => Some(cookie),
+            _ => None,
         }
-        keys
+    }
+
+    /// What a visitor finds in the session of this place, when all is over.
+    pub(crate) fn visited(&self, place: usize) -> Option<Vars> {
+        let mut control = self.steps.control();
+        (control.open, control.request) = (true, MOST);
+        drop(control);
+        CLOCKS.with(|clocks| clocks[0].set(NOW));
+        let cookie = self.cookie(place).map(str::to_owned);
+        let mut visit = visit(&self.sites[0][2], scopes::asked(Op::View), 0, cookie);
+        match visit.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer.seen.found.flatten(),
+            Poll::Pending => None,
+        }
     }
 
     /// The place of the session whose cookie this request brought, if its instance has the key that signed it.

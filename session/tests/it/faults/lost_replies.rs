@@ -8,16 +8,70 @@ use crate::support::site::{Answer, Site};
 
 /// The first request's write is done and its reply is lost; before the SDK tries again, another request makes `between`.
 async fn overtaken(world: &World, site: &Site, cookie: &str, first: &str, between: &[&str]) -> Answer {
+    let (first, between) = overtaken_by(world, site, cookie, first, between).await;
+    between.iter().for_each(Answer::assert_done);
+    first
+}
+
+/// The same with the answers to `between`.
+async fn overtaken_by(
+    world: &World,
+    site: &Site,
+    cookie: &str,
+    first: &str,
+    between: &[&str],
+) -> (Answer, Vec<Answer>) {
     world.proxy.once("UpdateItem", Fault::DropReply);
     let retry = world.proxy.hold("UpdateItem");
     let first = site.start(first, Some(cookie));
     retry.arrived().await;
     let other = world.site();
+    let mut answers = Vec::new();
     for path in between {
-        other.visit(path, Some(cookie)).await.assert_done();
+        answers.push(other.visit(path, Some(cookie)).await);
     }
     retry.release();
-    first.await.expect("an answer")
+    (first.await.expect("an answer"), answers)
+}
+
+/// A login has taken the change over, or it was done before the end: neither is a conflict.
+#[tokio::test]
+async fn what_was_done_before_its_session_ended_is_done() {
+    for (end, then) in [
+        ("/login?admin", "username=admin visits=1"),
+        ("/login?other", "username=other"),
+        ("/logout", ""),
+        ("/clear", ""),
+    ] {
+        let (world, site, cookie) = World::logged_in().await;
+        let (first, between) = overtaken_by(&world, &site, &cookie, "/increment?visits", &[end]).await;
+        first.assert_done();
+        let now = between[0].cookie.as_ref().expect("a cookie");
+        assert_eq!(site.view(now).await, then, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_before_all_sessions_of_an_owner_ended_is_done() {
+    let world = World::new().await;
+    let site = world.site();
+    let cookie = site.visit("/log-in?admin", None).await.issued();
+    let (first, _) = overtaken_by(&world, &site, &cookie, "/increment?visits", &["/end-all?admin"]).await;
+    first.assert_done();
+    assert_eq!(site.view(&cookie).await, "");
+}
+
+#[tokio::test]
+async fn messages_that_were_taken_before_their_session_ended_are_shown() {
+    for end in ["/login?admin", "/logout"] {
+        let (world, site, cookie) = World::logged_in().await;
+        site.visit("/flash?hello", Some(&cookie)).await.assert_done();
+        let (first, between) = overtaken_by(&world, &site, &cookie, "/flashes", &[end]).await;
+        first.assert_done();
+        assert_eq!(first.body, "hello", "{end}");
+        let now = between[0].cookie.as_deref();
+        assert_eq!(site.visit("/flashes", now).await.body, "", "{end}");
+    }
 }
 
 #[tokio::test]

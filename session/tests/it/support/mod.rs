@@ -9,7 +9,10 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 pub(crate) mod forge;
 pub(crate) mod own_table;
+pub(crate) mod pages;
+pub(crate) mod program;
 pub(crate) mod site;
+pub(crate) mod visitor;
 
 /// A key the layer accepts.
 pub(crate) const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";

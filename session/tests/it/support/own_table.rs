@@ -28,10 +28,18 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) async fn new() -> Self {
-        match std::env::var("DYNAMODB_TEST_ENDPOINT") {
-            Ok(endpoint) if !endpoint.is_empty() => Self::at(&endpoint).await,
-            _ => Self::embedded().await,
+        match Self::given().await {
+            Some(given) => given,
+            None => Self::embedded().await,
         }
+    }
+
+    /// In the DynamoDB that `DYNAMODB_TEST_ENDPOINT` names, if it does.
+    pub(crate) async fn given() -> Option<Self> {
+        let endpoint = std::env::var("DYNAMODB_TEST_ENDPOINT")
+            .ok()
+            .filter(|endpoint| !endpoint.is_empty())?;
+        Some(Self::at(&endpoint).await)
     }
 
     pub(crate) async fn embedded() -> Self {

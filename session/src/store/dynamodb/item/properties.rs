@@ -148,7 +148,7 @@ proptest! {
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }
-            Load::Expired | Load::Ended | Load::Absent | Load::Replaced(_) => prop_assert!(!expected),
+            Load::Expired | Load::Ended(_) | Load::Absent | Load::Replaced(_) => prop_assert!(!expected),
         }
     }
 }

@@ -133,26 +133,43 @@ impl Save<'_> {
         self.alone(state)
     }
 
-    /// Whether a login may find its session expired here. To another clock it may be alive.
-    pub(super) fn lapses(&self, state: &State) -> bool {
-        let session = self.now.subject.and_then(|subject| state[subject]);
-        let expired = session.is_some_and(|session| session.life == Life::Live && !session.is_alive(self.at));
-        expired && self.renews() && matches!(self.now.found, Found::Live(..))
+    /// Over a session that was found expired, and is ended now: that nothing which is still on its way brings it back. What changes it
+    /// is refused.
+    pub(super) fn over_expired(&self, state: &State) -> Vec<(State, Said)> {
+        if self.renews() {
+            return self.alone(state);
+        }
+        let (Found::Live(loaded, revision), Some(subject)) = (self.now.found, self.now.subject) else {
+            return Vec::new();
+        };
+        let session = state[subject].expect("what was found");
+        let mut after = *state;
+        self.kill(&mut after);
+        let mut outcomes = Vec::new();
+        let takes = self.op == Op::Take && loaded.flashes != 0;
+        let changes = self.applied(loaded, loaded) != loaded;
+        if (takes || changes) && session.revision == revision {
+            outcomes.push((after, if takes { Said::Keep } else { Said::Conflict }));
+        }
+        if changes && matches!(self.op, Op::Pop | Op::Clear) && !matches!(session.life, Life::Replaced(_)) {
+            outcomes.push((after, Said::Cleared));
+        }
+        outcomes
     }
 
     /// A login whose session ended meanwhile: the new session has its own alone.
-    pub(super) fn alone(&self, state: &State) -> Vec<(State, Said)> {
+    fn alone(&self, state: &State) -> Vec<(State, Said)> {
         let (Found::Live(loaded, _), Some(subject)) = (self.now.found, self.now.subject) else {
             return Vec::new();
         };
         let session = state[subject].expect("what was found");
         let (owned, new_owner) = (self.owned_by(&session, loaded), self.op == Op::Owner);
-        if owned && !new_owner {
-            return vec![(*state, Said::Conflict)];
-        }
         let mut after = *state;
         let own = self.applied_to_nothing(loaded);
         self.kill(&mut after);
+        if owned && !new_owner {
+            return vec![(*state, Said::Conflict), (after, Said::Conflict)];
+        }
         if own == Vars::default() && !new_owner {
             return vec![(after, Said::Conflict)];
         }

@@ -8,7 +8,7 @@ pub(super) fn first(start: Start) -> Option<Session> {
         life: Life::Live,
         vars: if start == Start::Small { SMALL } else { FIRST },
         revision: 3,
-        owned: matches!(start, Start::Owned | Start::Aged | Start::Forgotten),
+        owned: matches!(start, Start::Owned | Start::Idle | Start::Aged | Start::Forgotten),
         remembered: false,
         created_at: NOW,
         expires_at: NOW + IDLE,

@@ -1,0 +1,251 @@
+"""README's deployment, with README's own commands: `python .ci/deploy.py`. MINISTACK names the folder of the programs that
+`.ci/install` installed."""
+
+import json
+import os
+import re
+import shutil
+import string
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from cfnlint.decode import cfn_yaml
+
+from cloud import Cloud, Site, Tls
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "lambda-session"
+BUILT = ROOT / ".aws-sam/build/template.yaml"
+
+
+def say(done):
+    print(f"  {done}", flush=True)
+
+
+def readme(containing):
+    """The one block of commands under "Deploy it" that contains this."""
+    section = re.search(r"^## Deploy[^\n]*\n(.*?)(?=^## )", (ROOT / "README.md").read_text(), re.S | re.M).group(1)
+    blocks = [block for block in re.findall(r"^```sh\n(.*?)^```", section, re.S | re.M) if containing in block]
+    assert len(blocks) == 1, f"{len(blocks)} blocks of README.md contain {containing!r}"
+    return blocks[0]
+
+
+def template():
+    return cfn_yaml.loads((ROOT / "template.yaml").read_text())
+
+
+class Deployment:
+    def __init__(self, cloud, tls):
+        self.cloud, self.tls = cloud, tls
+        self.outputs = {}
+
+    def type(self, commands):
+        """Runs commands as a person would type them, who answers every question with yes."""
+        with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
+            ran = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", commands],
+                cwd=ROOT,
+                env=self.cloud.environment,
+                stdin=yes.stdout,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        assert ran.returncode == 0, f"exit status {ran.returncode}\n{commands}\n{ran.stdout[-6000:]}"
+        return ran.stdout
+
+    def refresh_outputs(self):
+        (stack,) = self.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), stack["StackStatus"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    @property
+    def site(self):
+        return Site(self.outputs["Url"], self.tls.server_port)
+
+    def resource(self, name):
+        detail = self.cloud.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)
+        return detail["StackResourceDetail"]["PhysicalResourceId"]
+
+    def function(self):
+        return self.cloud.client("lambda").get_function_configuration(FunctionName=self.resource("SessionFunction"))
+
+    def deploy(self):
+        printed = self.type(readme("sam build\n"))
+        shown = {output["OutputKey"] for output in json.loads(printed[printed.rindex("\n[") :])}
+        self.refresh_outputs()
+        assert shown == set(self.outputs) == {"Url", "TableName", "SecretArn", "LogGroup"}, shown
+        assert re.fullmatch(r"https://[a-z0-9]{32}\.lambda-url\.us-east-1\.on\.aws/", self.outputs["Url"]), self.outputs
+        # MiniStack: its GenerateSecretString ignores ExcludePunctuation, and a key with a comma is refused at the start.
+        letters = string.ascii_letters + string.digits
+        key = "".join(letters[byte % len(letters)] for byte in os.urandom(64))
+        put = self.cloud.client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=key)
+        self.type(f"sam deploy --parameter-overrides SecretVersion={put['VersionId']}")
+        say(f"sam build, sam deploy: {self.outputs['Url']}")
+
+    def walk(self):
+        environment = os.environ | {
+            "APP_URL": self.outputs["Url"],
+            "APP_ADDRESS": f"127.0.0.1:{self.tls.server_port}",
+            "REQUIRE_BROWSER": "1",
+        }
+        tests = ["browser::a_visitor", "browser::a_mistake", "browser::another_origin"]
+        subprocess.run([".ci/tests", "--test", "it", "--", *tests], cwd=ROOT, env=environment, check=True)
+        say("a browser at that URL: login, mistakes, another origin, logout")
+
+    def records(self):
+        return self.cloud.client("dynamodb").scan(TableName=self.outputs["TableName"])["Items"]
+
+    def look_inside(self):
+        before = int(time.time())
+        cookie = self.site.login("tablecheck")
+        (record,) = [record for record in self.records() if "tablecheck" in json.dumps(record)]
+        identifier = cookie.removeprefix("__Host-session=").split(".")[0]
+        assert identifier not in json.dumps(record), "the ID itself is in the table"
+        # MiniStack: it makes tables without their TTL, so the attribute's name is taken from the template.
+        ttl = template()["Resources"]["SessionsTable"]["Properties"]["TimeToLiveSpecification"]
+        assert ttl["Enabled"] is True, ttl
+        expires = int(record[ttl["AttributeName"]]["N"])
+        assert before + 1800 <= expires <= time.time() + 1800, f"expires {expires}, now {time.time()}"
+        ended = [record for record in self.records() if record.get("ended")]
+        assert ended, "no tombstone of the browser's logouts"
+        say(f"{len(self.records())} records, {len(ended)} of them ended; each expires by {ttl['AttributeName']}")
+
+        events = self.cloud.client("logs").filter_log_events(logGroupName=self.outputs["LogGroup"])["events"]
+        lines = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+        events_of = [line.get("event") for line in lines]
+        counts = {name: events_of.count(name) for name in ("request", "login", "logout", "refused")}
+        assert all(counts.values()), f"{counts} in {len(events)} lines"
+        assert not [line for line in lines if line["level"] != "INFO"], lines
+        assert identifier not in json.dumps(lines) and "tablecheck" not in json.dumps(lines), "a visitor is in the log"
+        say(f"the log: {counts}")
+
+    def rotate(self):
+        old = self.site.login("early")
+        key = self.function()["Environment"]["Variables"]["SECRET_KEY"]
+        with self.site.logged_in("early", old) as views:
+            self.type(readme("put-secret-value"))
+        variables = self.function()["Environment"]["Variables"]
+        assert variables["SECRET_KEY"] != key and variables["SECRET_KEY_FALLBACKS"] == key, "the keys have not changed places"
+        say(f"two deployments rotated the key; logged in all the time, {len(views)} views")
+        new = self.site.login("late")
+        with self.site.logged_in("late", new) as views:
+            self.type(readme('OtherSecretVersion=""'))
+        assert self.site.who(new) == "late" and self.site.who(old) is None, "the old key still counts"
+        say(f"another dropped the old key: cookies of the new one count ({len(views)} views), those of the old one do not")
+
+    def switch_everything_on(self):
+        chosen = {
+            "MemorySize": "512",
+            "ReservedConcurrency": "20",
+            "LogLevel": "DEBUG",
+            "LogRetentionDays": "7",
+            "SystemLogs": "no",
+            "SessionIdleTimeout": "900",
+            "SessionLifetime": "7200",
+            "SealedSessions": "yes",
+            "MaxReadUnits": "2000",
+            "MaxWriteUnits": "1000",
+            "HttpApiRate": "500",
+            "Alarms": "yes",
+            "AlarmEmail": "someone@example.com",
+            "Dashboard": "yes",
+        }
+        certificate = self.cloud.client("acm").request_certificate(DomainName="app.example.com")["CertificateArn"]
+        (command,) = readme("CertificateArn=").splitlines()
+        command = command.replace("arn:aws:acm:…", certificate) + "".join(f" {name}={value}" for name, value in chosen.items())
+        # The build chose the architecture, and the rotation has set the others.
+        missing = set(template()["Parameters"]) - set(re.findall(r"(\w+)=", command))
+        assert missing == {"Architecture", "SecretVersion", "OtherSecretVersion"}, f"not switched on: {missing}"
+        plain = self.site.login("unsealed")
+        with self.site.logged_in("unsealed", plain) as views, alarms_without_arithmetic():
+            self.type(command)
+        self.refresh_outputs()
+        # MiniStack: the HTTP API has none of its definition's routes, and the table no caps. `.ci/sam-local` goes through the API.
+        assert {"ApiUrl", "DomainTarget", "DashboardUrl"} <= set(self.outputs), self.outputs
+        made = self.cloud.inventory()
+        kinds = [kind for kind, _ in made]
+        counted = {kind: kinds.count(kind) for kind in ("alarm", "dashboard", "topic", "API", "domain")}
+        assert counted == {"alarm": 4, "dashboard": 1, "topic": 1, "API": 1, "domain": 1}, counted
+        filters = self.cloud.client("logs").describe_metric_filters(logGroupName=self.outputs["LogGroup"])
+        filters = filters["metricFilters"]
+        assert len(filters) == 5, filters
+        logging = self.function()["LoggingConfig"]
+        assert (logging["SystemLogLevel"], logging["ApplicationLogLevel"]) == ("WARN", "DEBUG"), logging
+        say(f"every parameter set, {len(views)} views meanwhile: {counted}, {len(filters)} metric filters")
+
+        sealed = self.site.login("sealed")
+        assert self.site.who(sealed) == "sealed" and self.site.who(plain) == "unsealed"
+        names = [record.get("data", {}).get("M", {}).get("username") for record in self.records()]
+        assert {"S": "unsealed"} in names and {"S": "sealed"} not in names, names
+        say("a sealed session beside an unsealed one")
+
+    def take_the_tables_policy(self):
+        """Shows that IAM is enforced, or nothing above would say that the policy is enough."""
+        cookie = self.site.login("kept")
+        iam, role = self.cloud.client("iam"), self.resource("SessionRole")
+        policy = iam.get_role_policy(RoleName=role, PolicyName="sessions")["PolicyDocument"]
+        iam.delete_role_policy(RoleName=role, PolicyName="sessions")
+        status, set_cookie, body = self.site.request("POST", "/login", form={"username": "nobody"})
+        assert status in (500, 503) and not set_cookie, f"{status} {set_cookie} {body}"
+        view, set_cookie, _ = self.site.request("GET", "/", cookie)
+        assert view in (500, 503) and not set_cookie, f"{view} {set_cookie}"
+        assert self.site.who(None) is None, "a page that needs no table"
+        iam.put_role_policy(RoleName=role, PolicyName="sessions", PolicyDocument=json.dumps(policy))
+        assert self.site.who(cookie) == "kept"
+        say(f"without the table's policy a login is {status} and a view {view}; with it again, still logged in")
+
+    def delete(self, before):
+        made = self.cloud.inventory() - before
+        assert len({kind for kind, _ in made}) == 11, made
+        self.type(readme("sam delete"))
+        left = self.cloud.inventory() - before
+        assert not left, f"left behind: {left}"
+        say(f"sam delete: none of {len(made)} things left")
+
+
+@contextmanager
+def alarms_without_arithmetic():
+    """MiniStack refuses alarms on metric math. What `sam build` made has an alarm on the failures alone in the place of each."""
+    built = BUILT.read_text()
+    template = cfn_yaml.loads(built)
+    for resource in template["Resources"].values():
+        queries = resource.get("Properties", {}).get("Metrics")
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and queries:
+            (failures,) = [query["MetricStat"] for query in queries if query["Id"] == "failures"]
+            del resource["Properties"]["Metrics"]
+            resource["Properties"] |= failures["Metric"] | {"Statistic": failures["Stat"], "Period": failures["Period"]}
+    BUILT.write_text(json.dumps(template))
+    try:
+        yield
+    finally:
+        BUILT.write_text(built)
+
+
+def main():
+    work = Path(tempfile.mkdtemp())
+    cloud = Cloud(work)
+    try:
+        before = cloud.inventory()
+        deployment = Deployment(cloud, Tls(work, cloud.port))
+        deployment.deploy()
+        deployment.walk()
+        deployment.look_inside()
+        deployment.rotate()
+        deployment.switch_everything_on()
+        deployment.take_the_tables_policy()
+        deployment.delete(before)
+    except BaseException:
+        print(cloud.log.read_text()[-6000:], file=sys.stderr)
+        raise
+    finally:
+        cloud.stop()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

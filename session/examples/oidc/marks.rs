@@ -1,0 +1,77 @@
+//! What must not be forgotten for a while: which logout tokens were used, and which of the provider's sessions have ended.
+//!
+//! A mark is an item of the sessions' table, where it dies on time as sessions do. Its name has a `:` in it, so it is no session's.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::now;
+use crate::problem::{Problem, UNAVAILABLE};
+
+#[derive(Debug)]
+pub(crate) enum Marks {
+    Table {
+        client: Client,
+        table: String,
+    },
+    /// For tries on one's own machine. Until when each counts.
+    Memory(Mutex<HashMap<String, u64>>),
+}
+
+impl Marks {
+    pub(crate) fn table(client: &Client, table: &str) -> Self {
+        Self::Table {
+            client: client.clone(),
+            table: table.to_owned(),
+        }
+    }
+
+    pub(crate) fn in_memory() -> Self {
+        Self::Memory(Mutex::default())
+    }
+
+    /// Sets a mark, which counts until that second since 1970.
+    pub(crate) async fn set(&self, name: &str, until: u64) -> Result<(), Problem> {
+        let (client, table) = match self {
+            Self::Table { client, table } => (client, table),
+            Self::Memory(marks) => {
+                let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
+                marks.retain(|_, until| *until > now());
+                marks.insert(name.to_owned(), until);
+                return Ok(());
+            }
+        };
+        let put = client
+            .put_item()
+            .table_name(table)
+            .item("id", AttributeValue::S(name.to_owned()))
+            .item("expires_at", AttributeValue::N(until.to_string()));
+        put.send().await.map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+
+    /// Whether it is set.
+    pub(crate) async fn has(&self, name: &str) -> Result<bool, Problem> {
+        let until = match self {
+            Self::Table { client, table } => {
+                let get = client.get_item().table_name(table).consistent_read(true);
+                let found = get.key("id", AttributeValue::S(name.to_owned())).send().await;
+                let item = found.map_err(|error| unavailable(&error))?.item;
+                item.and_then(|item| item.get("expires_at")?.as_n().ok()?.parse().ok())
+            }
+            Self::Memory(marks) => marks.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied(),
+        };
+        Ok(until.is_some_and(|until| until > now()))
+    }
+}
+
+/// Logs why, by DynamoDB's own word for it, which holds nothing that a visitor sent.
+fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
+    let code = error.code().unwrap_or("no answer");
+    tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");
+    UNAVAILABLE
+}

@@ -1,0 +1,110 @@
+//! Why a request was not carried out, as a page.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use lambda_session::{Refusal, SessionError, SessionErrorKind};
+
+use crate::pages;
+
+/// In a sentence for whoever sent the request. `present` makes a page of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    text: &'static str,
+}
+
+const fn problem(status: StatusCode, text: &'static str) -> Problem {
+    Problem { status, text }
+}
+
+pub(crate) const NOT_BEGUN: Problem = problem(
+    StatusCode::BAD_REQUEST,
+    "This login was not begun here, or took too long, or is done already. Please log in again.",
+);
+pub(crate) const REFUSED: Problem = problem(
+    StatusCode::BAD_REQUEST,
+    "What the provider said about this login cannot be trusted. Please log in again.",
+);
+pub(crate) const PROVIDER: Problem = problem(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "The provider cannot be reached at the moment. Trying again in a few seconds helps.",
+);
+pub(crate) const UNAVAILABLE: Problem = problem(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "That cannot be done at the moment. Trying again in a few seconds helps.",
+);
+pub(crate) const BAD_TOKEN: Problem = problem(StatusCode::BAD_REQUEST, "That is no logout token for this site.");
+
+/// What the provider's error means to the visitor (RFC 6749, section 4.1.2.1, and OpenID Connect Core 1.0, section 3.1.2.6). Its
+/// description is not shown, because anybody can write one into a link.
+pub(crate) fn of_provider(error: &str) -> Problem {
+    match error {
+        "access_denied" => problem(StatusCode::FORBIDDEN, "The login was cancelled. You can log in again."),
+        "login_required" | "interaction_required" | "consent_required" | "account_selection_required" => problem(
+            StatusCode::FORBIDDEN,
+            "The provider wants to ask you something. Please log in again.",
+        ),
+        "temporarily_unavailable" | "server_error" => PROVIDER,
+        _ => problem(
+            StatusCode::BAD_GATEWAY,
+            "The provider refused this login, which is no fault of yours.",
+        ),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
+pub(crate) async fn present(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(text) = text(&response) {
+        let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
+        *response.body_mut() = body;
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().extend(parts.headers);
+    }
+    pages::set_headers(response.headers_mut());
+    response
+}
+
+/// What is wrong, unless the answer says it already.
+fn text(response: &Response) -> Option<&'static str> {
+    let extensions = response.extensions();
+    if let Some(problem) = extensions.get::<Problem>() {
+        return Some(problem.text);
+    }
+    if let Some(error) = extensions.get::<SessionError>() {
+        return Some(match error.kind() {
+            SessionErrorKind::Conflict => {
+                "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
+            }
+            SessionErrorKind::Unavailable => UNAVAILABLE.text,
+            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
+            _ => "That is a fault of this site and not of yours.",
+        });
+    }
+    if extensions.get::<Refusal>().is_some() {
+        return Some("Another site sent this. Nothing has changed.");
+    }
+    match response.status() {
+        StatusCode::NOT_FOUND => Some("There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => Some("This address cannot be used that way."),
+        StatusCode::PAYLOAD_TOO_LARGE => Some("That is too much for one form."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some("Only plain forms are understood here."),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Some("A field is missing or damaged."),
+        _ => None,
+    }
+}

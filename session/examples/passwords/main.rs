@@ -1,0 +1,409 @@
+//! Passwords: sign-up, login, "remember me" and a change of password, with a basket that is kept over the login.
+//!
+//! ```sh
+//! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
+//!     cargo run -p lambda-session --example passwords --all-features -- --port 3000
+//! ```
+//!
+//! That keeps everything in memory. Where Lambda runs the program, which it tells by `AWS_LAMBDA_RUNTIME_API`, it is a function.
+//!
+//! | variable | |
+//! |---|---|
+//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in |
+//! | `USERS_TABLE_NAME` | the users' table |
+//! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
+//!
+//! # Two tables
+//!
+//! Users have a table of their own: string partition key `name`, no TTL, backups (point-in-time recovery) on. The sessions' table is
+//! their opposite: all in it dies on time, and a backup that was restored would bring ended sessions back to life. Every function
+//! of a site needs the sessions; the hashes are for this one alone. Its role may `dynamodb:GetItem`, `dynamodb:PutItem` and
+//! `dynamodb:UpdateItem` on both tables. No call lists or deletes users, so neither can an attacker in the function.
+//!
+//! Attempts to log in are counted in the sessions' table, because they die on time, too. An in-memory counter would count for one
+//! instance of the function.
+//!
+//! # What holds
+//!
+//! - Passwords are kept as argon2id hashes, with the parameters of OWASP's
+//!   [Password Storage Cheat Sheet](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).
+//! - A login costs one hash, whoever is named: an unknown name, and one that nobody can have, takes as long as a wrong password.
+//! - Of one address and one account only so many attempts are let through, whichever instances they reach (`attempts`). A browser that
+//!   somebody has logged in from has an allowance of its own (`devices`), so nobody can keep a user out by trying that user's name.
+//! - After a change of password no session lives on that was begun with the old one, not even by a login that was under way.
+//!
+//! # What a site needs besides
+//!
+//! A way back for who forgot the password, and an address to send it to. A sign-up by name tells which names are taken; one by
+//! e-mail should give the same answer to everybody, and the rest in the mail. NIST SP 800-63B wants passwords compared with a list of
+//! known ones.
+//!
+//! In reading order: `site` is the route table, with the three layers around it. Below are the views. `problem` makes a page of every
+//! failure.
+
+mod attempts;
+mod devices;
+mod pages;
+mod password;
+mod problem;
+mod users;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Form, FromRequestParts, Query, State};
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use axum::middleware::from_fn;
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
+use axum::routing::{get, post};
+use lambda_session::lambda::{self, SourceAddress};
+use lambda_session::{
+    DynamoDbStore, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError, SessionLayer,
+    Sessions, local_path,
+};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+use self::attempts::{Attempts, Limit};
+use self::devices::Devices;
+use self::problem::{BUG, NOT_ENDED, Problem, present};
+use self::users::Users;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("passwords: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Error> {
+    let port = port()?;
+    lambda_http::tracing::init_default_subscriber();
+    let (sessions, app) = settings().await?;
+    let site = site(sessions, app);
+    if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return lambda::run(site).await;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, site.into_make_service_with_connect_info::<SocketAddr>()).await?)
+}
+
+/// `--port N`.
+fn port() -> Result<u16, Error> {
+    let mut port = 3000;
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            lexopt::Arg::Long("port") => port = lexopt::ValueExt::parse(&arguments.value()?)?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(port)
+}
+
+/// Empty counts as unset.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What the views need besides the session.
+#[derive(Clone)]
+struct App {
+    users: Arc<Users>,
+    attempts: Arc<Attempts>,
+    devices: Arc<Devices>,
+}
+
+async fn settings() -> Result<(SessionLayer, App), Error> {
+    let (sessions, users, attempts) = if variable("TABLE_NAME").is_some() {
+        let store = DynamoDbStore::from_env()?;
+        let users = variable("USERS_TABLE_NAME").ok_or("USERS_TABLE_NAME is not set; it names the users' table")?;
+        // Before Lambda counts the time, and while it gives a whole processor.
+        store.warm_up().await;
+        let users = Users::table(store.client(), &users);
+        let attempts = Attempts::table(store.client(), store.table());
+        (SessionLayer::from_env(store)?, users, attempts)
+    } else {
+        eprintln!("passwords: TABLE_NAME is not set, so everything is in memory and ends with this program");
+        let sessions = SessionLayer::from_env(MemoryStore::default())?;
+        (sessions, Users::in_memory(), Attempts::in_memory())
+    };
+    let sessions = sessions.build()?;
+    let secret_key = variable("SECRET_KEY").unwrap_or_default();
+    let app = App {
+        users: Arc::new(users),
+        attempts: Arc::new(attempts),
+        devices: Arc::new(Devices::new(&secret_key, sessions.is_secure())),
+    };
+    Ok((sessions, app))
+}
+
+fn site(sessions: SessionLayer, app: App) -> Router {
+    let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
+    let members = Router::new()
+        .route("/account", get(account))
+        .route("/password", post(change_password))
+        .layer(RequireLoginLayer::new("/login"));
+    Router::new()
+        .route("/", get(home))
+        .route("/basket", post(add_to_basket))
+        .route("/signup", get(sign_up_form).post(sign_up))
+        .route("/login", get(login_form).post(log_in))
+        .route("/logout", post(log_out))
+        .merge(members)
+        .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
+        .layer(sessions)
+        // Outside the sessions, so that what another site's page sends costs no store call.
+        .layer(same_origin)
+        // Outside of all, because each layer has failures of its own.
+        .layer(from_fn(present))
+        .with_state(app)
+}
+
+// The views.
+
+async fn home(session: Session) -> Result<Response, SessionError> {
+    let page = pages::Home {
+        name: session.owner(),
+        basket: session.get(BASKET)?.unwrap_or_default(),
+        flashes: session.take_flashes().await?,
+    };
+    Ok(page.into_response())
+}
+
+#[derive(Deserialize)]
+struct Item {
+    item: String,
+}
+
+async fn add_to_basket(session: Session, Form(Item { item }): Form<Item>) -> Result<Redirect, SessionError> {
+    session.update(BASKET, move |basket: Option<Vec<String>>| {
+        let mut basket = basket.unwrap_or_default();
+        basket.push(item.clone());
+        basket
+    })?;
+    Ok(Redirect::to("/"))
+}
+
+/// Where to go after the login.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Destination {
+    next: String,
+}
+
+async fn login_form(Query(Destination { next }): Query<Destination>) -> pages::Login {
+    pages::Login {
+        next,
+        ..pages::Login::default()
+    }
+}
+
+/// The forms' fields. A missing one counts as empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Credentials {
+    username: String,
+    password: String,
+    remember: Option<String>,
+    next: String,
+}
+
+async fn log_in(
+    State(app): State<App>,
+    session: LazySession,
+    Address(address): Address,
+    headers: HeaderMap,
+    Form(form): Form<Credentials>,
+) -> Result<Response> {
+    let name = users::name(&form.username);
+    let whom = name.as_deref().unwrap_or_default();
+    // Counted before the password is looked at, or many attempts at once would all be let through.
+    let counted = match app.devices.known(&headers, whom) {
+        Some(device) => vec![app.attempts.begin(&Limit::DEVICE, &device).await?],
+        None => vec![
+            app.attempts.begin(&Limit::ADDRESS, &address).await?,
+            app.attempts.begin(&Limit::ACCOUNT, whom).await?,
+        ],
+    };
+    let user = match &name {
+        Some(name) => app.users.find(name).await?,
+        None => None,
+    };
+    let is_right = password::is_right(user.as_deref(), form.password).await?;
+    let (Some(name), Some(hash), true) = (name, user, is_right) else {
+        let page = pages::Login {
+            username: form.username,
+            next: form.next,
+            mistake: Some(WRONG),
+        };
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    };
+    app.attempts.forgive(counted).await;
+    let session = enter(session, &name, form.remember.is_some()).await?;
+    session.save().await?;
+    // From here on a change of password finds this session and ends it. One that was faster has changed the hash.
+    match app.users.find(&name).await {
+        Ok(now) if now.as_ref() == Some(&hash) => {}
+        changed => {
+            session.end();
+            return Err(changed
+                .err()
+                .unwrap_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, WRONG))
+                .into());
+        }
+    }
+    Ok(welcome(&app, &name, &form.next))
+}
+
+/// Logs somebody in. What the visitor did before stays, unless it was another person who did it.
+async fn enter(session: LazySession, name: &str, remember: bool) -> Result<Session, SessionError> {
+    let session = session.load().await?;
+    if session.owner().is_some_and(|owner| owner != name) {
+        session.clear();
+    }
+    session.login(name)?;
+    if remember {
+        session.remember(MONTH);
+    }
+    Ok(session)
+}
+
+fn welcome(app: &App, name: &str, next: &str) -> Response {
+    let device = AppendHeaders([(header::SET_COOKIE, app.devices.cookie(name))]);
+    (device, Redirect::to(local_path(next).unwrap_or("/"))).into_response()
+}
+
+async fn sign_up_form() -> pages::SignUp {
+    pages::SignUp::default()
+}
+
+async fn sign_up(
+    State(app): State<App>,
+    session: LazySession,
+    Address(address): Address,
+    Form(form): Form<Credentials>,
+) -> Result<Response> {
+    let again = |status, mistake| {
+        let username = form.username.clone();
+        let mistake = Some(mistake);
+        (status, pages::SignUp { username, mistake }).into_response()
+    };
+    let Some(name) = users::name(&form.username) else {
+        return Ok(again(StatusCode::BAD_REQUEST, users::NAME_RULE));
+    };
+    if let Err(rule) = password::check(&form.password, &name) {
+        return Ok(again(StatusCode::BAD_REQUEST, rule));
+    }
+    app.attempts.begin(&Limit::SIGN_UPS, &address).await?;
+    let hash = password::hash(form.password).await?;
+    if !app.users.add(&name, &hash).await? {
+        return Ok(again(StatusCode::CONFLICT, "Somebody has that name already."));
+    }
+    enter(session, &name, false).await?;
+    Ok(welcome(&app, &name, ""))
+}
+
+async fn log_out(session: LazySession) -> Redirect {
+    session.end();
+    Redirect::to("/")
+}
+
+async fn account(session: Session) -> Result<pages::Account, SessionError> {
+    Ok(pages::Account {
+        name: session.owner().unwrap_or_default(),
+        flashes: session.take_flashes().await?,
+        mistake: None,
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Change {
+    current: String,
+    new: String,
+}
+
+async fn change_password(
+    State(app): State<App>,
+    session: Session,
+    sessions: Sessions,
+    Form(form): Form<Change>,
+) -> Result<Response> {
+    let name = session.owner().ok_or(BUG)?;
+    let again = |status, mistake| {
+        let page = pages::Account {
+            name: name.clone(),
+            flashes: Vec::new(),
+            mistake: Some(mistake),
+        };
+        (status, page).into_response()
+    };
+    if let Err(rule) = password::check(&form.new, &name) {
+        return Ok(again(StatusCode::BAD_REQUEST, rule));
+    }
+    // Who found a browser that is logged in does not know the password yet.
+    let counted = app.attempts.begin(&Limit::CHANGES, &name).await?;
+    let old = app.users.find(&name).await?;
+    let is_right = password::is_right(old.as_deref(), form.current).await?;
+    let (Some(old), true) = (old, is_right) else {
+        return Ok(again(StatusCode::FORBIDDEN, "The current password is wrong."));
+    };
+    let new = password::hash(form.new).await?;
+    if !app.users.change(&name, &old, &new).await? {
+        return Ok(again(
+            StatusCode::CONFLICT,
+            "It was changed meanwhile. This change was not made.",
+        ));
+    }
+    app.attempts.forgive(vec![counted]).await;
+    // Only now: a login with the old password that comes later finds the new hash.
+    if sessions.end_others(&session).await.is_err() {
+        return Err(NOT_ENDED.into());
+    }
+    session.renew();
+    session.flash("Your password is changed, and all other devices are logged out.")?;
+    Ok(Redirect::to("/account").into_response())
+}
+
+const BASKET: &str = "basket";
+const MONTH: Duration = Duration::from_hours(30 * 24);
+/// Enough for the longest password that anybody types, and for few that a program makes up.
+const MOST_FORM_BYTES: usize = 4096;
+const WRONG: &str = "The username or the password is wrong.";
+
+/// Where a request comes from, as attempts are counted.
+struct Address(String);
+
+impl<S: Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let told = parts.extensions.get().map(|SourceAddress(address)| *address);
+        let connected = || {
+            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+            peer.map(|ConnectInfo(peer)| peer.ip())
+        };
+        // Who cannot be told apart shares one allowance.
+        Ok(Self(told.or_else(connected).map_or_else(String::new, network)))
+    }
+}
+
+/// The address, or of IPv6 the network: providers give each customer 2⁶⁴ addresses and more.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Why a request was not carried out, as a page.
+
+use std::error::Error as _;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use lambda_session::{Refusal, SessionError, SessionErrorKind, ValueError, ValueErrorKind};
+
+use crate::pages;
+
+/// Why a request was not carried out, in a sentence for whoever sent it. `present` makes a page of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    text: &'static str,
+    /// In seconds.
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) const fn new(status: StatusCode, text: &'static str) -> Self {
+        Self {
+            status,
+            text,
+            retry_after: None,
+        }
+    }
+
+    pub(crate) const fn after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
+        }
+    }
+}
+
+pub(crate) const BUG: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "That is a fault of this site and not of yours.",
+);
+pub(crate) const UNAVAILABLE: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "That cannot be done at the moment, and what you just did may not have been saved. Trying again in a few seconds helps.",
+)
+.after(5);
+pub(crate) const NOT_ENDED: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "Your password is changed. Other devices may still be logged in: please change it once more, with the new one as the current.",
+)
+.after(5);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
+pub(crate) async fn present(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(text) = problem(&response) {
+        let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
+        *response.body_mut() = body;
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().extend(parts.headers);
+    }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 15.5.2 wants a challenge, and no browser opens a dialog for this one.
+        let challenge = HeaderValue::from_static("Cookie");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    pages::set_headers(response.headers_mut());
+    response
+}
+
+/// What is wrong, unless the answer says it already.
+fn problem(response: &Response) -> Option<&'static str> {
+    let extensions = response.extensions();
+    if let Some(problem) = extensions.get::<Problem>() {
+        return Some(problem.text);
+    }
+    if let Some(error) = extensions.get::<SessionError>() {
+        let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
+        return Some(match error.kind() {
+            SessionErrorKind::Conflict => {
+                "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
+            }
+            SessionErrorKind::Unavailable => UNAVAILABLE.text,
+            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
+            _ if value.is_some_and(|error| error.kind() == ValueErrorKind::TooLarge) => "The basket is full.",
+            _ => BUG.text,
+        });
+    }
+    match extensions.get::<Refusal>() {
+        Some(Refusal::NotLoggedIn) => return Some("Please log in first."),
+        Some(_) => return Some("Another site sent this. Nothing has changed."),
+        None => {}
+    }
+    match response.status() {
+        StatusCode::NOT_FOUND => Some("There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => Some("This address cannot be used that way."),
+        StatusCode::PAYLOAD_TOO_LARGE => Some("That is too much for one form."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some("Only plain forms are understood here."),
+        StatusCode::UNPROCESSABLE_ENTITY => Some("A field is missing or damaged."),
+        _ => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! The users: their names and the hashes of their passwords.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::problem::{Problem, UNAVAILABLE};
+
+pub(crate) const NAME_RULE: &str = "A name has 1 to 64 letters a to z, digits, dots, dashes and underscores.";
+
+/// What is typed as a name, in the one spelling that it is kept under. `None` if nobody can have it.
+pub(crate) fn name(typed: &str) -> Option<String> {
+    let name = typed.trim().to_ascii_lowercase();
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    ((1..=64).contains(&name.len()) && name.bytes().all(allowed)).then_some(name)
+}
+
+#[derive(Debug)]
+pub(crate) enum Users {
+    Table {
+        client: Client,
+        table: String,
+    },
+    /// For tries on one's own machine.
+    Memory(Mutex<HashMap<String, String>>),
+}
+
+impl Users {
+    pub(crate) fn table(client: &Client, table: &str) -> Self {
+        Self::Table {
+            client: client.clone(),
+            table: table.to_owned(),
+        }
+    }
+
+    pub(crate) fn in_memory() -> Self {
+        Self::Memory(Mutex::default())
+    }
+
+    /// The hash of the user's password.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<String>, Problem> {
+        let (client, table) = match self {
+            Self::Table { client, table } => (client, table),
+            Self::Memory(users) => return Ok(lock(users).get(name).cloned()),
+        };
+        let get = client.get_item().table_name(table).consistent_read(true);
+        let found = get.key("name", text(name)).send().await;
+        let item = found.map_err(|error| unavailable(&error))?.item;
+        Ok(item.and_then(|mut item| match item.remove("password")? {
+            AttributeValue::S(hash) => Some(hash),
+            _ => None,
+        }))
+    }
+
+    /// Adds a user. False if somebody has that name.
+    pub(crate) async fn add(&self, name: &str, hash: &str) -> Result<bool, Problem> {
+        let (client, table) = match self {
+            Self::Table { client, table } => (client, table),
+            Self::Memory(users) => {
+                return Ok(match lock(users).entry(name.to_owned()) {
+                    Entry::Occupied(_) => false,
+                    Entry::Vacant(free) => {
+                        free.insert(hash.to_owned());
+                        true
+                    }
+                });
+            }
+        };
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let put = client
+            .put_item()
+            .table_name(table)
+            .item("name", text(name))
+            .item("password", text(hash))
+            .item("created_at", AttributeValue::N(now.to_string()))
+            // The same hash again is an attempt of this very call whose reply was lost: no two salts are the same.
+            .condition_expression("attribute_not_exists(#name) OR #password = :password")
+            .expression_attribute_names("#name", "name")
+            .expression_attribute_names("#password", "password")
+            .expression_attribute_values(":password", text(hash));
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), PutItemError::ConditionalCheckFailedException(_)) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Replaces the hash `old`. False if it is another one by now.
+    pub(crate) async fn change(&self, name: &str, old: &str, new: &str) -> Result<bool, Problem> {
+        let (client, table) = match self {
+            Self::Table { client, table } => (client, table),
+            Self::Memory(users) => {
+                return Ok(match lock(users).get_mut(name).filter(|hash| *hash == old) {
+                    Some(hash) => {
+                        new.clone_into(hash);
+                        true
+                    }
+                    None => false,
+                });
+            }
+        };
+        let update = client
+            .update_item()
+            .table_name(table)
+            .key("name", text(name))
+            .update_expression("SET #password = :new")
+            // The new one is there if the reply to an attempt of this call was lost.
+            .condition_expression("#password IN (:old, :new)")
+            .expression_attribute_names("#password", "password")
+            .expression_attribute_values(":old", text(old))
+            .expression_attribute_values(":new", text(new));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), UpdateItemError::ConditionalCheckFailedException(_)) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Logs why, by DynamoDB's own word for it, which holds nothing that a visitor sent.
+pub(crate) fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
+    let code = error.code().unwrap_or("no answer");
+    tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");
+    UNAVAILABLE
+}

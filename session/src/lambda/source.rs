@@ -1,0 +1,100 @@
+//! Where a request comes from.
+
+use std::net::IpAddr;
+
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt as _};
+
+/// The address that the request came from, as Lambda's event tells it: for limits on how often somebody tries a password, and
+/// for logs. [`run`](super::run) puts it into the request's extensions, and axum's `Extension` extracts it.
+///
+/// It is who connected to the Function URL, the API or the load balancer: a content delivery network, if there is one before it, which
+/// tells the visitor's address in a header of its own, such as `CloudFront-Viewer-Address`. Other headers are written by whoever
+/// sends the request; of `X-Forwarded-For`, only what a load balancer added itself counts.
+///
+/// ```
+/// use http::Request;
+/// use lambda_session::lambda::SourceAddress;
+///
+/// fn who<B>(request: &Request<B>) -> String {
+///     let source = request.extensions().get::<SourceAddress>();
+///     source.map_or_else(|| "an unknown address".to_owned(), |source| source.0.to_string())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceAddress(pub IpAddr);
+
+impl SourceAddress {
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let told = match request.request_context_ref()? {
+            RequestContext::ApiGatewayV1(context) => context.identity.source_ip.as_deref(),
+            RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref(),
+            // A load balancer appends the address to what the client sent:
+            // <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html>
+            RequestContext::Alb(_) => request
+                .headers()
+                .get_all("x-forwarded-for")
+                .iter()
+                .next_back()
+                .and_then(|value| value.to_str().ok()?.rsplit(',').next()),
+            _ => None,
+        };
+        told?.trim().parse().ok().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::request::LambdaRequest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn source(event: Value) -> Option<String> {
+        let event: LambdaRequest = serde_json::from_value(event).unwrap();
+        SourceAddress::of(&Request::from(event)).map(|source| source.0.to_string())
+    }
+
+    fn http_api(source_ip: &str) -> Value {
+        json!({
+            "version": "2.0",
+            "rawPath": "/",
+            "headers": { "x-forwarded-for": "198.51.100.9" },
+            "requestContext": { "http": { "method": "GET", "path": "/", "sourceIp": source_ip } },
+        })
+    }
+
+    fn rest_api(source_ip: &str) -> Value {
+        json!({
+            "httpMethod": "GET",
+            "path": "/",
+            "headers": { "x-forwarded-for": "198.51.100.9" },
+            "requestContext": { "httpMethod": "GET", "identity": { "sourceIp": source_ip } },
+        })
+    }
+
+    fn load_balancer(forwarded_for: &[&str]) -> Value {
+        json!({
+            "httpMethod": "GET",
+            "path": "/",
+            "multiValueHeaders": { "x-forwarded-for": forwarded_for },
+            "requestContext": { "elb": { "targetGroupArn": "arn:aws:elasticloadbalancing:x" } },
+        })
+    }
+
+    #[test]
+    fn the_event_tells_the_address_and_no_header_that_the_client_wrote() {
+        let told = [
+            (http_api("203.0.113.7"), Some("203.0.113.7")),
+            (http_api("2001:db8::7"), Some("2001:db8::7")),
+            (http_api("nonsense"), None),
+            (rest_api("203.0.113.7"), Some("203.0.113.7")),
+            (load_balancer(&["198.51.100.9, 203.0.113.7"]), Some("203.0.113.7")),
+            (load_balancer(&["198.51.100.9", "203.0.113.7"]), Some("203.0.113.7")),
+            (load_balancer(&[]), None),
+        ];
+        for (event, expected) in told {
+            assert_eq!(source(event.clone()).as_deref(), expected, "{event}");
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! The OpenID Connect example: with a provider that lies, and in Chromium with a certified one.
+
+mod browser;
+mod fake;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dev::dynamodb::table;
+use dev::lambda::Answer;
+use dev::proxy::{Fault, Gate};
+use serde_json::{Value, json};
+use url::Url;
+
+use self::fake::{CLIENT, Fake, SECRET, forged, now, symmetric, unsigned};
+use crate::support::program::{Program, Table};
+use crate::support::visitor::{Visitor, assert_redirect, assert_refused};
+
+const BASE: &str = "https://shop.example";
+const UNTRUSTED: &str = "cannot be trusted";
+const NOT_BEGUN: &str = "was not begun here";
+
+/// The function, its table and its provider.
+struct Site {
+    table: Table,
+    provider: Fake,
+    function: Arc<Program>,
+}
+
+/// A login that a tab has begun, as the provider sees it.
+struct Begun {
+    state: String,
+    nonce: String,
+    challenge: String,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let (table, provider) = (Table::new().await, Fake::start().await);
+        let environment = [
+            ("OIDC_ISSUER", provider.issuer.as_str()),
+            ("OIDC_CLIENT_ID", CLIENT),
+            ("OIDC_CLIENT_SECRET", SECRET),
+            ("BASE_URL", BASE),
+        ];
+        let function = Arc::new(Program::function("oidc", &table, &environment).await);
+        Self {
+            table,
+            provider,
+            function,
+        }
+    }
+
+    fn visitor(&self) -> Visitor {
+        Visitor::of(&self.function)
+    }
+
+    /// Lets the provider answer with these claims: where the browser comes back to.
+    fn answer(&self, begun: &Begun, code: &str, id_token: Option<String>) -> String {
+        self.provider.code(code, &begun.challenge, id_token);
+        format!("/callback?code={code}&state={}", begun.state)
+    }
+
+    /// The same with a good token.
+    fn good(&self, begun: &Begun, code: &str, subject: &str) -> String {
+        let token = self.provider.sign(&self.provider.claims(subject, &begun.nonce));
+        self.answer(begun, code, Some(token))
+    }
+
+    /// Somebody who is logged in.
+    async fn user(&self, subject: &str) -> Visitor {
+        let mut visitor = self.visitor();
+        let begun = begin(&mut visitor, "/login").await;
+        let back = self.good(&begun, &format!("the code of {subject}").replace(' ', "-"), subject);
+        assert_redirect(&visitor.get(&back).await, "/");
+        visitor
+    }
+
+    /// What the provider's own call is answered with.
+    async fn back_channel(&self, token: &str) -> u16 {
+        let mut provider = self.visitor();
+        provider.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
+        let answer = provider.post("/backchannel-logout", &[("logout_token", token)]).await;
+        assert_eq!(answer.cookies.len(), 0, "{answer:?}");
+        answer.status
+    }
+}
+
+/// Begins a login in a tab.
+async fn begin(visitor: &mut Visitor, path: &str) -> Begun {
+    let answer = visitor.get(path).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let url: Url = answer.headers["location"].parse().expect("an address");
+    let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
+    assert_eq!(
+        ["response_type", "client_id", "code_challenge_method", "redirect_uri"].map(|name| query[name].as_str()),
+        ["code", CLIENT, "S256", "https://shop.example/callback"]
+    );
+    Begun {
+        state: query["state"].clone(),
+        nonce: query["nonce"].clone(),
+        challenge: query["code_challenge"].clone(),
+    }
+}
+
+#[tokio::test]
+async fn a_login_keeps_the_basket_and_leaves_no_secret_in_the_session() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    visitor.post("/basket", &[("item", "tea")]).await;
+    assert_redirect(&visitor.get("/profile").await, "/login?next=/profile");
+    let begun = begin(&mut visitor, "/login?next=/profile").await;
+    let before = visitor.clone();
+    assert_redirect(&visitor.get(&site.good(&begun, "a", "alice")).await, "/profile");
+    assert_ne!(visitor.session(), before.session(), "a new ID");
+    assert_eq!(before.clone().who().await, None, "the old ID opens nothing");
+    let page = visitor.get("/").await;
+    assert!(
+        page.body.contains("Logged in as alice") && page.body.contains("<li>tea</li>"),
+        "{page:?}"
+    );
+    let owner = format!("{} alice", site.provider.issuer);
+    assert!(visitor.get("/profile").await.body.contains(&owner));
+    // What was written last is the new session.
+    let calls = site.table.proxy.calls();
+    let created = calls
+        .iter()
+        .rfind(|call| call.operation == "PutItem")
+        .expect("a session");
+    assert_eq!(created.request["Item"]["data"]["M"]["logins"], json!({ "L": [] }));
+
+    // Another person finds nothing of the one before.
+    let begun = begin(&mut visitor, "/login").await;
+    assert_redirect(&visitor.get(&site.good(&begun, "b", "bob")).await, "/");
+    assert_eq!(visitor.who().await.as_deref(), Some("bob"));
+    assert!(!visitor.get("/").await.body.contains("tea"));
+}
+
+#[tokio::test]
+async fn several_tabs_log_in_at_once_and_only_so_many() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    let mut tabs = Vec::new();
+    for n in 0..9 {
+        tabs.push(begin(&mut visitor, &format!("/login?next=/profile?tab={n}")).await);
+    }
+    let back = site.good(&tabs[0], "tab-0", "alice");
+    assert_refused(&visitor.get(&back).await, 400, NOT_BEGUN);
+    for n in [8, 1, 4] {
+        let back = site.good(&tabs[n], &format!("tab-{n}"), "alice");
+        assert_redirect(&visitor.get(&back).await, &format!("/profile?tab={n}"));
+    }
+    assert_eq!(visitor.who().await.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn a_next_that_leads_away_leads_home() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    let begun = begin(&mut visitor, "/login?next=//evil.example").await;
+    assert_redirect(&visitor.get(&site.good(&begun, "a", "alice")).await, "/");
+}
+
+/// Claims with one of them changed, or taken out.
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    if value.is_null() {
+        claims.as_object_mut().expect("claims").remove(name);
+    } else {
+        claims[name] = value;
+    }
+    claims
+}
+
+/// Makes a token of good claims, or none.
+type Tamper<'a> = Box<dyn Fn(Value) -> Option<String> + 'a>;
+
+#[tokio::test]
+async fn an_id_token_that_is_not_for_this_login_is_refused() {
+    let site = Site::new().await;
+    let provider = &site.provider;
+    let mut visitor = site.visitor();
+    visitor.post("/basket", &[("item", "tea")]).await;
+    let changed = |name: &'static str, value: Value| -> Tamper<'_> {
+        Box::new(move |claims| Some(provider.sign(&with(claims, name, value.clone()))))
+    };
+    let header = |header: Value| -> Tamper<'_> { Box::new(move |claims| Some(provider.sign_as(&header, &claims))) };
+    let tampered: Vec<(&str, Tamper<'_>)> = vec![
+        ("another nonce", changed("nonce", json!("another"))),
+        ("no nonce", changed("nonce", Value::Null)),
+        ("another issuer", changed("iss", json!("https://evil.example"))),
+        ("another client", changed("aud", json!("another"))),
+        ("one more client", changed("aud", json!([CLIENT, "another"]))),
+        ("it has expired", changed("exp", json!(now() - 1))),
+        ("the provider's clock is ahead", changed("iat", json!(now() + 300))),
+        ("it is old", changed("iat", json!(now() - 3_600))),
+        ("nobody signed it", Box::new(|claims| Some(unsigned(&claims)))),
+        (
+            "the client's secret signed it",
+            Box::new(|claims| Some(symmetric(&claims))),
+        ),
+        ("another key signed it", Box::new(|claims| Some(forged(&claims)))),
+        ("an unknown key", header(json!({ "alg": "ES256", "kid": "second" }))),
+        ("another algorithm", header(json!({ "alg": "RS256", "kid": "first" }))),
+        (
+            "an access token",
+            header(json!({ "alg": "ES256", "kid": "first", "typ": "at+jwt" })),
+        ),
+        (
+            "a logout token",
+            header(json!({ "alg": "ES256", "kid": "first", "typ": "logout+jwt" })),
+        ),
+        ("no token", Box::new(|_| None)),
+    ];
+    for (n, (what, tamper)) in tampered.iter().enumerate() {
+        let begun = begin(&mut visitor, "/login").await;
+        let token = tamper(provider.claims("alice", &begun.nonce));
+        let answer = visitor.get(&site.answer(&begun, &format!("code-{n}"), token)).await;
+        assert_eq!((answer.status, answer.cookies.len()), (400, 0), "{what}: {answer:?}");
+        assert!(answer.body.contains(UNTRUSTED), "{what}: {answer:?}");
+        assert_eq!(visitor.who().await, None, "{what}");
+    }
+    // A clock that is a little ahead is not.
+    let begun = begin(&mut visitor, "/login").await;
+    let ahead = with(provider.claims("alice", &begun.nonce), "iat", json!(now() + 30));
+    let back = site.answer(&begun, "ahead", Some(provider.sign(&ahead)));
+    assert_redirect(&visitor.get(&back).await, "/");
+    assert!(visitor.get("/").await.body.contains("<li>tea</li>"), "nothing was lost");
+}
+
+#[tokio::test]
+async fn a_callback_that_this_browser_did_not_begin_or_that_came_before_is_refused() {
+    let site = Site::new().await;
+    let [mut visitor, mut stranger] = [site.visitor(), site.visitor()];
+    let strangers = begin(&mut stranger, "/login").await;
+    assert_refused(
+        &visitor.get(&site.good(&strangers, "s", "mallory")).await,
+        400,
+        NOT_BEGUN,
+    );
+    let begun = begin(&mut visitor, "/login").await;
+    assert_refused(
+        &visitor.get(&site.good(&strangers, "s", "mallory")).await,
+        400,
+        NOT_BEGUN,
+    );
+    assert_refused(&visitor.get("/callback").await, 400, NOT_BEGUN);
+    assert_eq!(visitor.who().await, None);
+
+    let back = site.good(&begun, "a", "alice");
+    assert_redirect(&visitor.get(&back).await, "/");
+    assert_refused(&visitor.get(&back).await, 400, NOT_BEGUN);
+    // A code that was used, with a state that was not.
+    let begun = begin(&mut visitor, "/login").await;
+    assert_refused(&visitor.get(&site.good(&begun, "a", "bob")).await, 400, UNTRUSTED);
+    // A code of another login, with this one's state: the verifier does not fit.
+    let begun = begin(&mut visitor, "/login").await;
+    site.good(&strangers, "t", "mallory");
+    let swapped = format!("/callback?code=t&state={}", begun.state);
+    assert_refused(&visitor.get(&swapped).await, 400, UNTRUSTED);
+    // The answer of another provider.
+    let begun = begin(&mut visitor, "/login").await;
+    let mixed_up = site.good(&begun, "b", "bob") + "&iss=https://evil.example";
+    assert_refused(&visitor.get(&mixed_up).await, 400, UNTRUSTED);
+    assert_eq!(visitor.who().await.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn the_providers_errors_are_pages_of_our_own_words() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    for (error, status, text) in [
+        ("access_denied", 403, "The login was cancelled."),
+        ("login_required", 403, "wants to ask you something"),
+        ("temporarily_unavailable", 503, "cannot be reached"),
+        ("invalid_scope", 502, "The provider refused this login"),
+    ] {
+        let begun = begin(&mut visitor, "/login").await;
+        let back = format!(
+            "/callback?error={error}&error_description=call+us&state={}",
+            begun.state
+        );
+        let answer = visitor.get(&back).await;
+        assert_refused(&answer, status, text);
+        assert!(
+            !answer.body.contains("call us") && !answer.body.contains(error),
+            "{answer:?}"
+        );
+        assert_refused(&visitor.get(&back).await, 400, NOT_BEGUN);
+    }
+    let unasked = visitor.get("/callback?error=access_denied&state=none").await;
+    assert_refused(&unasked, 400, NOT_BEGUN);
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_reached_is_503_and_what_needs_none_works() {
+    let table = Table::new().await;
+    let environment = [
+        ("OIDC_ISSUER", "http://127.0.0.1:1"),
+        ("OIDC_CLIENT_ID", CLIENT),
+        ("OIDC_CLIENT_SECRET", SECRET),
+        ("BASE_URL", BASE),
+    ];
+    let function = Arc::new(Program::function("oidc", &table, &environment).await);
+    let mut visitor = Visitor::of(&function);
+    let answer = visitor.get("/login").await;
+    assert_refused(&answer, 503, "The provider cannot be reached");
+    assert_eq!(answer.headers["retry-after"], "5");
+    assert_redirect(&visitor.post("/basket", &[("item", "tea")]).await, "/");
+}
+
+/// The hidden fields of the form that is to be posted again.
+fn fields(page: &Answer) -> Vec<(String, String)> {
+    let inputs = page.body.split("<input type=\"hidden\" name=\"").skip(1);
+    let pairs = inputs.filter_map(|input| {
+        let (name, rest) = input.split_once("\" value=\"")?;
+        Some((name.to_owned(), rest.split_once('"')?.0.to_owned()))
+    });
+    pairs.collect()
+}
+
+#[tokio::test]
+async fn a_form_from_the_provider_is_passed_on_and_touches_no_session() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    visitor.post("/basket", &[("item", "tea")]).await;
+    let begun = begin(&mut visitor, "/login").await;
+    site.good(&begun, "a", "alice");
+
+    // As a browser sends it from another site: without the cookie.
+    let mut from_provider = site.visitor();
+    from_provider.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
+    site.table.proxy.forget_calls();
+    let form = [("code", "a"), ("state", begun.state.as_str()), ("other", "x")];
+    let page = from_provider.post("/callback", &form).await;
+    assert_eq!(
+        (page.status, page.cookies.len(), site.table.proxy.calls().len()),
+        (200, 0, 0),
+        "{page:?}"
+    );
+    let passed_on = fields(&page);
+    let expected =
+        [("code", "a"), ("state", begun.state.as_str())].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(passed_on, expected);
+
+    let again: Vec<_> = passed_on
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let mut tricked = visitor.clone();
+    tricked.headers.clone_from(&from_provider.headers);
+    assert_refused(
+        &tricked.post("/callback/posted", &again).await,
+        403,
+        "Another site sent this.",
+    );
+    assert_redirect(&visitor.post("/callback/posted", &again).await, "/");
+    assert_eq!(visitor.who().await.as_deref(), Some("alice"));
+    assert!(visitor.get("/").await.body.contains("<li>tea</li>"));
+
+    let hostile = from_provider
+        .post("/callback", &[("code", "\"><script>alert(1)</script>")])
+        .await;
+    assert!(!hostile.body.contains("<script>alert"), "{hostile:?}");
+}
+
+#[tokio::test]
+async fn a_logout_is_the_providers_too_and_no_other_site_can_ask_for_it() {
+    let site = Site::new().await;
+    let mut user = site.user("alice").await;
+    let mut tricked = user.clone();
+    tricked.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
+    assert_refused(&tricked.get("/logout").await, 403, "Another site sent this.");
+    let answer = user.get("/logout").await;
+    let url: Url = answer.headers["location"].parse().expect("an address");
+    let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
+    assert!(
+        url.as_str().starts_with(&format!("{}/logout?", site.provider.issuer)),
+        "{url}"
+    );
+    assert_eq!(
+        (query["client_id"].as_str(), query["post_logout_redirect_uri"].as_str()),
+        (CLIENT, "https://shop.example/")
+    );
+    assert_eq!(query["id_token_hint"].split('.').count(), 3);
+    assert_eq!((user.who().await, user.session()), (None, None));
+    assert_redirect(&user.get("/logout").await, "/");
+}
+
+#[tokio::test]
+async fn a_logout_token_ends_the_session_that_it_names_or_all_of_its_subject() {
+    let site = Site::new().await;
+    let provider = &site.provider;
+    let [mut laptop, mut bob] = [site.user("alice").await, site.user("bob").await];
+    // Another session at the provider.
+    let mut phone = site.visitor();
+    let begun = begin(&mut phone, "/login").await;
+    let claims = with(provider.claims("alice", &begun.nonce), "sid", json!("another session"));
+    let back = site.answer(&begun, "phone", Some(provider.sign(&claims)));
+    assert_redirect(&phone.get(&back).await, "/");
+
+    let named = with(provider.logout_claims("alice"), "sid", json!("session of alice"));
+    let named = provider.sign_as(&json!({ "alg": "ES256", "kid": "first", "typ": "logout+jwt" }), &named);
+    assert_eq!(site.back_channel(&named).await, 200);
+    assert_eq!(laptop.who().await, None);
+    let begun = begin(&mut laptop, "/login").await;
+    let claims = with(provider.claims("alice", &begun.nonce), "sid", json!("a third session"));
+    let back = site.answer(&begun, "again", Some(provider.sign(&claims)));
+    assert_redirect(&laptop.get(&back).await, "/");
+    assert_eq!(phone.who().await.as_deref(), Some("alice"));
+    assert_eq!(site.back_channel(&named).await, 400, "once");
+
+    assert_eq!(
+        site.back_channel(&provider.sign(&provider.logout_claims("alice")))
+            .await,
+        200
+    );
+    assert_eq!(phone.who().await, None);
+    assert_eq!(bob.who().await.as_deref(), Some("bob"));
+}
+
+#[tokio::test]
+async fn a_logout_token_that_is_none_ends_nothing() {
+    let site = Site::new().await;
+    let provider = &site.provider;
+    let mut user = site.user("alice").await;
+    let good = || provider.logout_claims("alice");
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let changed = |name, value| provider.sign(&with(good(), name, value));
+    for (what, token) in [
+        ("another issuer", changed("iss", json!("https://evil.example"))),
+        ("another client", changed("aud", json!("another"))),
+        ("it has expired", changed("exp", json!(now() - 1))),
+        ("it is old", changed("iat", json!(now() - 3_600))),
+        ("it is of tomorrow", changed("iat", json!(now() + 300))),
+        ("no subject", changed("sub", Value::Null)),
+        ("no name of its own", changed("jti", Value::Null)),
+        ("no event", changed("events", Value::Null)),
+        (
+            "another event",
+            changed("events", json!({ "https://other.example": {} })),
+        ),
+        ("an event that is none", changed("events", json!({ event: true }))),
+        ("a nonce", changed("nonce", json!("a nonce"))),
+        ("an ID token", provider.sign(&provider.claims("alice", "a nonce"))),
+        ("another key signed it", forged(&good())),
+        ("nobody signed it", unsigned(&good())),
+        ("the client's secret signed it", symmetric(&good())),
+        (
+            "an access token",
+            provider.sign_as(&json!({ "alg": "ES256", "kid": "first", "typ": "at+jwt" }), &good()),
+        ),
+        ("no token", "nonsense".to_owned()),
+    ] {
+        assert_eq!(site.back_channel(&token).await, 400, "{what}");
+    }
+    assert_eq!(user.who().await.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn a_logout_token_that_could_not_be_carried_out_can_be_sent_again() {
+    let site = Site::new().await;
+    let mut user = site.user("alice").await;
+    let token = site.provider.sign(&site.provider.logout_claims("alice"));
+    site.table.proxy.rule(|call| match call.operation.as_str() {
+        "UpdateItem" => Fault::Error(500, "InternalServerError"),
+        _ => Fault::Pass,
+    });
+    assert_eq!(site.back_channel(&token).await, 503);
+    site.table.proxy.pass_everything();
+    assert_eq!(site.back_channel(&token).await, 200);
+    assert_eq!(user.who().await, None);
+}
+
+#[tokio::test]
+async fn a_login_that_a_logout_at_the_provider_overtakes_fails() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    let begun = begin(&mut visitor, "/login").await;
+    let back = site.good(&begun, "a", "alice");
+    // The code is exchanged, and then the write that puts the login into the owner's list takes its time.
+    let gate = Gate::new();
+    let held = gate.clone();
+    site.table.proxy.rule(move |call| {
+        assert_eq!(call.request["TableName"], table::NAME);
+        if call.operation == "UpdateItem" {
+            Fault::Hold(held.clone())
+        } else {
+            Fault::Pass
+        }
+    });
+    let mut slow = visitor.clone();
+    let login = tokio::spawn(async move {
+        let answer = slow.get(&back).await;
+        (answer, slow)
+    });
+    gate.arrived().await;
+    site.table.proxy.pass_everything();
+    let order = with(site.provider.logout_claims("alice"), "sid", json!("session of alice"));
+    assert_eq!(site.back_channel(&site.provider.sign(&order)).await, 200);
+    gate.release();
+    let (answer, mut slow) = login.await.expect("an answer");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(slow.who().await, None);
+}

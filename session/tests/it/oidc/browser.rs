@@ -1,0 +1,160 @@
+//! The example with a certified provider, as a person with Chromium sees both.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use dev::PATIENCE;
+use dev::browser::{in_browser, skip};
+use fantoccini::{Client, Locator};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::support::pages::{assert_shown, fill, press};
+use crate::support::program::{Program, Table};
+
+/// npm's `oidc-provider`. It ends with the value.
+struct Provider {
+    issuer: String,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    _process: Child,
+}
+
+impl Provider {
+    /// Where `.ci/install` put it, or `npm install --prefix target/ci oidc-provider`: it is JavaScript and no crate. `None` where it
+    /// is not installed.
+    async fn start() -> Option<Self> {
+        let session = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let installed = session.join("../target/ci/node_modules/oidc-provider");
+        let package = std::env::var_os("OIDC_PROVIDER").map_or(installed, PathBuf::from);
+        if !package.exists() {
+            return None;
+        }
+        let script = session.join("tests/it/oidc/provider.mjs");
+        let mut process = Command::new("node")
+            .arg(script)
+            .env("OIDC_PROVIDER", package)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node");
+        let mut output = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Some(Self {
+            issuer: line(&mut output).await,
+            input: process.stdin.take().expect("a pipe"),
+            output,
+            _process: process,
+        })
+    }
+
+    /// Tells it which site logs in there.
+    async fn serve(&mut self, site: &str) {
+        let told = self.input.write_all(format!("{site}\n").as_bytes()).await;
+        told.expect("a running provider");
+        assert_eq!(line(&mut self.output).await, "ready");
+    }
+}
+
+async fn line(output: &mut Lines<BufReader<ChildStdout>>) -> String {
+    let line = timeout(PATIENCE, output.next_line()).await.expect("a line in time");
+    line.expect("a readable pipe").expect("a running provider")
+}
+
+/// Walks through the example with this response mode.
+async fn walk_with(test: &str, response_mode: &'static str) {
+    let Some(mut provider) = Provider::start().await else {
+        return skip(test, "oidc-provider is not installed in target/ci");
+    };
+    let table = Table::new().await;
+    let environment = [
+        ("OIDC_ISSUER", provider.issuer.as_str()),
+        ("OIDC_CLIENT_ID", "shop"),
+        ("OIDC_CLIENT_SECRET", "a secret of the shop and the provider"),
+        ("OIDC_RESPONSE_MODE", response_mode),
+    ];
+    let site = Program::server("oidc", Some(&table), &environment).await;
+    provider.serve(site.address()).await;
+    let [site, issuer] = [site.address(), provider.issuer.as_str()].map(str::to_owned);
+    in_browser(test, &[], |client| async move { walk(&client, &site, &issuer).await }).await;
+}
+
+#[tokio::test]
+async fn a_person_logs_in_at_a_certified_provider_and_out_again() {
+    walk_with("a_person_logs_in_at_a_certified_provider_and_out_again", "").await;
+}
+
+#[tokio::test]
+async fn a_person_logs_in_by_a_form_that_the_provider_posts() {
+    walk_with("a_person_logs_in_by_a_form_that_the_provider_posts", "form_post").await;
+}
+
+/// Types a name at the provider, which takes any.
+async fn log_in_at_provider(client: &Client, name: &str) {
+    for (field, text) in [("login", name), ("password", "any")] {
+        let field = format!("input[name={field}]");
+        let field = client.wait().at_most(PATIENCE).for_element(Locator::Css(&field)).await;
+        field.expect("a field").send_keys(text).await.expect("a field");
+    }
+    press(client, "Sign-in").await;
+}
+
+async fn log_in(client: &Client, name: &str) {
+    log_in_at_provider(client, name).await;
+    press(client, "Continue").await;
+    assert_shown(client, "h1", &format!("Logged in as {name}")).await;
+}
+
+async fn walk(client: &Client, site: &str, issuer: &str) {
+    client.goto(site).await.expect("the start page");
+    fill(client, "item", "tea").await;
+    press(client, "Add").await;
+    assert_shown(client, "li", "tea").await;
+
+    // Whoever does not agree comes back to a page that says so, still with the basket.
+    press(client, "Log in").await;
+    log_in_at_provider(client, "alice").await;
+    press(client, "[ Cancel ]").await;
+    assert_shown(client, "p", "The login was cancelled. You can log in again.").await;
+    press(client, "Go to the start page").await;
+    assert_shown(client, "li", "tea").await;
+
+    // The provider knows who it is by now, and asks for the consent only.
+    press(client, "Log in").await;
+    press(client, "Continue").await;
+    assert_shown(client, "h1", "Logged in as alice").await;
+    assert_shown(client, "li", "tea").await;
+    assert_eq!(client.current_url().await.expect("an address").query(), None);
+    press(client, "Who you are").await;
+    assert_shown(client, "p", &format!("{issuer} alice")).await;
+    press(client, "Back to the start page").await;
+
+    press(client, "Log out").await;
+    press(client, "Yes, sign me out").await;
+    assert_shown(client, "h1", "You are not logged in").await;
+    assert!(
+        client
+            .current_url()
+            .await
+            .expect("an address")
+            .as_str()
+            .starts_with(site)
+    );
+
+    // The provider asks anew, because the logout was its logout, too. The login goes on to the page that was asked for.
+    client.goto(&format!("{site}/profile")).await.expect("a page");
+    log_in_at_provider(client, "bob").await;
+    press(client, "Continue").await;
+    assert_shown(client, "p", &format!("{issuer} bob")).await;
+
+    // A logout at the provider alone ends the session here.
+    client.goto(&format!("{issuer}/session/end")).await.expect("a page");
+    press(client, "Yes, sign me out").await;
+    assert_shown(client, "h1", "Sign-out Success").await;
+    client.goto(site).await.expect("the start page");
+    assert_shown(client, "h1", "You are not logged in").await;
+    press(client, "Log in").await;
+    log_in(client, "carol").await;
+}

@@ -1,0 +1,92 @@
+//! The passwords example where it runs, with its two tables.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use dev::dynamodb::table;
+
+use crate::support::own_table::{Item, number};
+use crate::support::program::{Program, Table};
+use crate::support::sdk_at;
+use crate::support::visitor::{Visitor, assert_redirect};
+
+pub(super) const PASSWORD: &str = "correct horse battery staple";
+pub(super) const ANOTHER: &str = "another correct horse battery";
+pub(super) const WRONG: &str = "incorrect horse battery staple";
+
+const USERS: &str = "Users";
+
+/// Both tables, and a function over them that serves many requests at once.
+pub(super) struct Site {
+    pub(super) tables: Table,
+    pub(super) function: Arc<Program>,
+    /// Past the proxy.
+    client: Client,
+}
+
+impl Site {
+    pub(super) async fn new() -> Self {
+        let tables = Table::new().await;
+        let client = Client::from_conf(sdk_at(tables.dynamodb.endpoint()).build());
+        let name = AttributeDefinition::builder()
+            .attribute_name("name")
+            .attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder()
+            .attribute_name("name")
+            .key_type(KeyType::Hash);
+        let create = client
+            .create_table()
+            .table_name(USERS)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(name.build().expect("a definition"))
+            .key_schema(key.build().expect("a key"));
+        create.send().await.expect("the users' table");
+        let function = Program::function("passwords", &tables, &[("USERS_TABLE_NAME", USERS)]).await;
+        Self {
+            tables,
+            function: Arc::new(function),
+            client,
+        }
+    }
+
+    /// Somebody who has never been here.
+    pub(super) fn visitor(&self) -> Visitor {
+        Visitor::of(&self.function)
+    }
+
+    /// Somebody who has signed up.
+    pub(super) async fn user(&self, name: &str) -> Visitor {
+        let mut user = self.visitor();
+        let signed_up = user
+            .post("/signup", &[("username", name), ("password", PASSWORD)])
+            .await;
+        assert_redirect(&signed_up, "/");
+        user
+    }
+
+    pub(super) async fn users(&self) -> Vec<Item> {
+        self.scan(USERS).await
+    }
+
+    /// The counters of attempts in the sessions' table.
+    pub(super) async fn counters(&self) -> Vec<Item> {
+        let mut items = self.scan(table::NAME).await;
+        items.retain(|item| item["id"].as_s().is_ok_and(|id| id.starts_with("attempts:")));
+        items
+    }
+
+    /// Lets every window end now.
+    pub(super) async fn end_windows(&self) {
+        for mut item in self.counters().await {
+            item.insert("expires_at".to_owned(), number(800_000_000));
+            let put = self.client.put_item().table_name(table::NAME).set_item(Some(item));
+            put.send().await.expect("a put");
+        }
+    }
+
+    async fn scan(&self, table: &str) -> Vec<Item> {
+        let scan = self.client.scan().table_name(table).consistent_read(true);
+        scan.send().await.expect("an answer").items.unwrap_or_default()
+    }
+}

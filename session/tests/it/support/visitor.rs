@@ -1,0 +1,97 @@
+//! Visitors of the examples, with browsers that keep cookies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dev::lambda::Answer;
+
+use super::program::{Asked, Program};
+
+/// A visitor with a browser, who keeps cookies. A clone is another tab that has the cookies of now.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    program: Arc<Program>,
+    pub(crate) jar: BTreeMap<String, String>,
+    /// Where the visitor is.
+    pub(crate) address: String,
+    /// What else the visitor sends with every request.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Visitor {
+    pub(crate) fn of(program: &Arc<Program>) -> Self {
+        Self {
+            program: Arc::clone(program),
+            jar: BTreeMap::new(),
+            address: "203.0.113.7".to_owned(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same visitor somewhere else.
+    pub(crate) fn at(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
+        self
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.ask(path, None).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.ask(path, Some(fields)).await
+    }
+
+    async fn ask(&mut self, path: &str, form: Option<&[(&str, &str)]>) -> Answer {
+        let cookies: Vec<_> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let mut headers = vec![("accept", "text/html".to_owned())];
+        headers.extend(self.headers.iter().cloned());
+        let asked = Asked {
+            path,
+            form,
+            headers,
+            cookie: Some(cookies.as_str()).filter(|cookies| !cookies.is_empty()),
+            address: Some(&self.address),
+        };
+        let answer = self.program.answer(asked).await;
+        for cookie in &answer.cookies {
+            let pair = cookie.split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').expect("a cookie");
+            self.jar.insert(name.to_owned(), value.to_owned());
+        }
+        self.jar.retain(|_, value| !value.is_empty());
+        answer
+    }
+
+    /// What the session's cookie is.
+    pub(crate) fn session(&self) -> Option<&String> {
+        self.jar.get("__Host-session").or_else(|| self.jar.get("session"))
+    }
+
+    /// Tries a password.
+    pub(crate) async fn log_in(&mut self, name: &str, password: &str) -> Answer {
+        self.post("/login", &[("username", name), ("password", password)]).await
+    }
+
+    /// Whose pages the visitor sees.
+    pub(crate) async fn who(&mut self) -> Option<String> {
+        let page = self.get("/").await;
+        assert_eq!((page.status, page.cookies.len()), (200, 0), "{page:?}");
+        let (_, after) = page.body.split_once("<h1>Logged in as ")?;
+        after.split('<').next().map(str::to_owned)
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_redirect(answer: &Answer, to: &str) {
+    let location = answer.headers.get("location").map(String::as_str);
+    assert_eq!((answer.status, location), (303, Some(to)), "{answer:?}");
+}
+
+/// A page that says what is wrong, and sets no cookie.
+#[track_caller]
+pub(crate) fn assert_refused(answer: &Answer, status: u16, text: &str) {
+    assert_eq!((answer.status, answer.cookies.len()), (status, 0), "{answer:?}");
+    assert!(answer.body.contains(text), "{answer:?}");
+}

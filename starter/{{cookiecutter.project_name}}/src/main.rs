@@ -1,0 +1,28 @@
+//! The Lambda function: its sessions around its site.
+
+mod pages;
+mod site;
+#[cfg(test)]
+mod tests;
+
+use lambda_session::{DynamoDbStore, MemoryStore, SessionLayer, lambda};
+
+#[tokio::main]
+async fn main() -> Result<(), lambda::Error> {
+    lambda_http::tracing::init_default_subscriber();
+    lambda::run(site::site(sessions().await?)).await
+}
+
+/// The sessions are in the table that `TABLE_NAME` names; without it in memory, for a run on your own machine.
+async fn sessions() -> Result<SessionLayer, lambda::Error> {
+    let layer = if std::env::var_os("TABLE_NAME").is_some_and(|name| !name.is_empty()) {
+        let store = DynamoDbStore::from_env()?;
+        // Before the first visitor, while Lambda gives a whole processor.
+        store.warm_up().await;
+        SessionLayer::from_env(store)?
+    } else {
+        eprintln!("TABLE_NAME is not set, so the sessions are in memory and end with this program");
+        SessionLayer::from_env(MemoryStore::default())?
+    };
+    Ok(layer.build()?)
+}

@@ -1,0 +1,109 @@
+//! A test of each view, with a session in the request, and one of the whole site.
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
+use lambda_session::{Keys, MemoryStore, Session, SessionLayer, testing};
+use tower::ServiceExt as _;
+
+use crate::site::{routes, site};
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).expect("a request")
+}
+
+fn post(path: &str, form: &'static str) -> Request<Body> {
+    let request =
+        Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    request.body(Body::from(form)).expect("a request")
+}
+
+/// What a view answers to `request` when `session` is the visitor's.
+async fn answer(session: &Session, request: Request<Body>) -> Response {
+    let request = testing::in_request(session, request);
+    routes().oneshot(request).await.expect("an answer")
+}
+
+async fn text(response: Response) -> String {
+    let body = to_bytes(response.into_body(), 100_000)
+        .await
+        .expect("a body");
+    String::from_utf8(body.to_vec()).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn a_visitor_is_asked_to_log_in() {
+    let page = text(answer(&Session::default(), get("/")).await).await;
+    assert!(page.contains("You are not logged in"), "{page}");
+}
+
+#[tokio::test]
+async fn a_login_begins_a_session_of_its_own() {
+    let session = Session::default();
+    session
+        .insert("basket", "of the one before")
+        .expect("a variable");
+
+    let answered = answer(&session, post("/login", "username=+alice+")).await;
+
+    assert_eq!(answered.status(), StatusCode::SEE_OTHER);
+    assert_eq!(session.owner().as_deref(), Some("alice"));
+    assert!(
+        testing::is_renewed(&session),
+        "a login needs a new session ID"
+    );
+    assert!(session.is_empty(), "what another person left");
+    let page = text(answer(&session, get("/")).await).await;
+    assert!(
+        page.contains("<b>alice</b>") && page.contains("Visit number 1"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_logs_nobody_in() {
+    let session = Session::default();
+    let answered = answer(&session, post("/login", "username=++")).await;
+    assert_eq!(answered.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(session.owner(), None);
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session() {
+    let session = Session::default();
+    session.login("alice").expect("a login");
+    let answered = answer(&session, post("/logout", "")).await;
+    assert_eq!(answered.status(), StatusCode::SEE_OTHER);
+    assert!(testing::is_ended(&session));
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_login_opens_the_site_until_the_logout_and_another_site_gets_none() {
+    let keys = Keys::new(b"a long and random secret of at least 32 bytes").expect("keys");
+    let sessions = SessionLayer::builder(MemoryStore::default(), keys)
+        .build()
+        .expect("a layer");
+    let site = site(sessions);
+    let send = async |mut request: Request<Body>, from: &'static str, cookie: &str| {
+        let headers = request.headers_mut();
+        headers.insert("sec-fetch-site", from.parse().expect("a value"));
+        headers.insert(header::COOKIE, cookie.parse().expect("a value"));
+        site.clone().oneshot(request).await.expect("an answer")
+    };
+
+    let refused = send(post("/login", "username=alice"), "cross-site", "").await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(!refused.headers().contains_key(header::SET_COOKIE));
+
+    let logged_in = send(post("/login", "username=alice"), "same-origin", "").await;
+    let cookie = logged_in.headers()[header::SET_COOKIE]
+        .to_str()
+        .expect("text");
+    let cookie = cookie.split(';').next().expect("a pair");
+    let page = text(send(get("/"), "same-origin", cookie).await).await;
+    assert!(page.contains("<b>alice</b>"), "{page}");
+
+    send(post("/logout", ""), "same-origin", cookie).await;
+    let page = text(send(get("/"), "same-origin", cookie).await).await;
+    assert!(page.contains("You are not logged in"), "{page}");
+}
