@@ -44,7 +44,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -208,7 +208,10 @@ where
             if let Some(source) = SourceAddress::of(&request) {
                 request.extensions_mut().insert(source);
             }
-            Box::pin(async move { Ok(service.oneshot(request).await?.into_response().await) })
+            Box::pin(async move {
+                others_first().await;
+                Ok(service.oneshot(request).await?.into_response().await)
+            })
         });
         let convert = |payload, service| Converter::from(service).call(LambdaEvent::new(payload, context.clone()));
         let mut like: fn() -> LambdaRequest = empty;
@@ -248,6 +251,20 @@ fn unless_it_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(read));
     READING.set(false);
     result.ok()
+}
+
+/// Lets the tasks go first that can go on. One of them puts the connection back that the event came by: an answer that is ready before that
+/// needs another one.
+async fn others_first() {
+    let mut is_first = true;
+    poll_fn(move |context| {
+        if !std::mem::take(&mut is_first) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// An event, unless it is none that holds a request.
