@@ -59,7 +59,7 @@ pub struct Slide {
     pub from: u64,
     /// The expiry to set.
     pub to: u64,
-    /// The `seen_at` to set, if the [`Record`] has one.
+    /// The `seen_at` to set; only where the [`Record`] that was read has one.
     pub seen_at: Option<u64>,
 }
 

@@ -279,7 +279,8 @@ impl Sequence<'_> {
                 let record = self.read(place, *read);
                 let to = at.expiry(record.created_at).saturating_add_signed(*by);
                 let mut slide: Slide = steps::slide_of(record.expires_at + off, to);
-                slide.seen_at = seen.then_some(at.now());
+                // A session of nobody has none.
+                slide.seen_at = record.seen_at.filter(|_| *seen).map(|before| before.max(at.now()));
                 store.slide(key, slide, at).await.map(Reply::Written)
             }
             Step::Replace { read, off, successor } => {
