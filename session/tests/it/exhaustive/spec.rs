@@ -284,11 +284,16 @@ impl History<'_> {
         }
     }
 
+    /// Whether a fault left the request in doubt about its write, and what could tell was made malformed by somebody else.
+    fn is_in_the_dark(&self, place: usize) -> bool {
+        self.outcomes[place].spoiled && matches!(self.scenario.outside, Outside::SpoilsData | Outside::SpoilsRevision)
+    }
+
     /// Those outcomes that fit the answer.
     fn said(&self, place: usize, now: Progress, outcomes: Vec<(State, Said)>, stage: u8) -> Vec<(State, Progress)> {
         let fits = |said: Said| match self.answer(place).filter(|_| self.is_answered(place)) {
             None => true,
-            Some(answer) if answer.status == 409 => said == Said::Conflict,
+            Some(answer) if answer.status == 409 => said == Said::Conflict || self.is_in_the_dark(place),
             Some(answer) => match &answer.cookie {
                 SetCookie::Nothing => said == Said::Keep,
                 SetCookie::Cleared => said == Said::Cleared,
