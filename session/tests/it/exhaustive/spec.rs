@@ -340,7 +340,7 @@ impl History<'_> {
                 next.extend(self.said(place, now, self.slid(place, state, subject, at), SLID));
             }
             next
-        } else if told == Some(taken) {
+        } else if told == Some(taken) || told == Some(0) && self.is_in_the_dark(place) {
             self.said(place, now, outcomes, DONE)
         } else {
             Vec::new()
