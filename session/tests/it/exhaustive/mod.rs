@@ -150,7 +150,7 @@ fn two_requests_whose_sessions_are_sealed() {
     hold("the other seals", &sealed(&scenarios, [false, true]));
 }
 
-/// `EXHAUSTIVE=all` asks for it, which takes about a quarter of an hour.
+/// `EXHAUSTIVE=all` asks for it, which takes about twelve minutes of processor time.
 #[test]
 fn everything() {
     if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
