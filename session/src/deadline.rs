@@ -115,7 +115,7 @@ impl Budget {
     }
 
     /// Lets others go first, after so many conflicts of one write. A write that could not be answered any more is not begun
-    /// again, so nothing is under way after the error.
+    /// again.
     pub(crate) async fn back_off(&self, conflicts: u32) -> Result<(), StoreError> {
         let pause = self.store.pause(conflicts).min(self.left());
         if !pause.is_zero() {
@@ -124,7 +124,7 @@ impl Budget {
             drop(spent);
         }
         if self.left() < WORTH_A_WRITE {
-            let many = "other requests changed the session each time this one tried";
+            let many = "the session was changed each time this request tried to";
             return Err(StoreError::new(StoreErrorKind::Unavailable, many));
         }
         Ok(())

@@ -24,7 +24,8 @@ pub struct SessionError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionErrorKind {
-    /// The session ended while the request was being handled, by a logout or a login in another tab. Nothing was saved. 409.
+    /// The session ended while the request was being handled: by a logout or a login in another tab, or by its timeout. Nothing was
+    /// saved since the last [`save`](crate::Session::save). 409.
     Conflict,
     /// The store could not be reached, or did not answer in time. Whether a change was saved is not known: after a login, the
     /// old session may have ended. 503 with `Retry-After`.

@@ -60,6 +60,7 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::task::JoinSet;
 use tower::util::BoxService;
 use tower::{Service, ServiceExt as _};
 
@@ -75,6 +76,8 @@ pub use source::SourceAddress;
 ///
 /// What is no such event, or holds a request that cannot be read, is answered with 400. Each request carries a [`Deadline`]: the
 /// invocation's own, and a [`SourceAddress`]. Where Lambda asks for it by `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once.
+/// It serves in a task of its own, which ends when the future is dropped: what the caller's task has, such as a span around it, the
+/// service does not.
 ///
 /// # Errors
 ///
@@ -102,11 +105,14 @@ where
         + 'static,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
-    let serving = lambda_runtime::run_concurrent(Events { service, unreadable });
-    // In a task of its own: to wake what `main` waits for takes a system call, and each view would take two.
-    match tokio::spawn(serving).await {
-        Ok(served) => served,
-        Err(error) => Err(error.into()),
+    // In a task of its own: to wake what `main` waits for takes a system call, and each view would take two. It ends when it is
+    // waited for no longer.
+    let mut serving = JoinSet::new();
+    serving.spawn(lambda_runtime::run_concurrent(Events { service, unreadable }));
+    match serving.join_next().await {
+        Some(Ok(served)) => served,
+        Some(Err(error)) => Err(error.into()),
+        None => Ok(()),
     }
 }
 

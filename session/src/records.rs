@@ -89,6 +89,21 @@ impl Records {
             .await?)
     }
 
+    /// What stands there after a write to the record `read` whose condition failed.
+    ///
+    /// If that has expired, an earlier attempt of the write may be on its way, and a view whose clock is behind may give the session more
+    /// time before it arrives. So it is ended, unless somebody has changed it since.
+    pub(crate) async fn load_after(&self, id: &SessionId, read: &Record, at: &Moment) -> Result<Load, SessionError> {
+        let found = self.load(id, at).await?;
+        if found != Load::Expired || !read.can_be_extended(at) {
+            return Ok(found);
+        }
+        match self.end(id, Some(read.revision), at).await? {
+            WriteOutcome::Applied => Ok(Load::Expired),
+            WriteOutcome::ConditionFailed => self.load(id, at).await,
+        }
+    }
+
     /// What has become of an update with this token, made to the record `read`, whose condition failed.
     pub(crate) async fn after_conflict(
         &self,
@@ -98,14 +113,7 @@ impl Records {
         at: &Moment,
     ) -> Result<Failed, SessionError> {
         let revision = read.revision;
-        let mut found = self.load(id, at).await?;
-        if found == Load::Expired && read.can_be_extended(at) {
-            // An earlier attempt may be on its way, and a view whose clock is behind may give the session more time before it arrives.
-            found = match self.end(id, Some(revision), at).await? {
-                WriteOutcome::Applied => return Ok(Failed::Over(Load::Expired)),
-                WriteOutcome::ConditionFailed => self.load(id, at).await?,
-            };
-        }
+        let found = self.load_after(id, read, at).await?;
         let done = match &found {
             Load::Live(record) => record.has(token, revision),
             Load::Replaced(tombstone) | Load::Ended(tombstone) => tombstone.has(token, revision),

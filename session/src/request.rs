@@ -110,6 +110,7 @@ impl RequestSession {
         self.not_failed()?;
         let taken = self.state().take();
         if let Some((found, done)) = taken {
+            self.withhold_if_ended(&done);
             let (renewed, remember) = (done.renewed, done.remember);
             self.save(request, found, done).await?;
             self.state().give_back(renewed, remember);
@@ -122,6 +123,9 @@ impl RequestSession {
         if let Some(request) = &self.request {
             let turn = self.turn(request).await;
             let closed = self.state().close();
+            if let Some((_, done)) = &closed {
+                self.withhold_if_ended(done);
+            }
             let failed = self.outcome().failed.is_some();
             match (turn, closed) {
                 (Ok(_one_at_a_time), Some((found, done))) if !failed => {
@@ -176,6 +180,14 @@ impl RequestSession {
                 Ok(())
             }
             Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Whoever was refused after a save gets no cookie of the session that it made, whether or not it can be ended.
+    fn withhold_if_ended(&self, done: &Done) {
+        let mut outcome = self.outcome();
+        if done.ended && matches!(outcome.cookie, CookieAction::Issue(..)) {
+            outcome.cookie = CookieAction::Keep;
         }
     }
 

@@ -4,6 +4,7 @@
 //! the old one dies, and the cookie leaves last. No transaction is needed, because nobody knows the new ID until the cookie has
 //! left.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::core::changes::{Changes, Edits};
@@ -187,7 +188,9 @@ impl Save<'_> {
             record = match self.records.after_conflict(id, &token, &record, self.at).await? {
                 Failed::Done(newer) => return Ok(kept(id, Arc::new(newer.unwrap_or(next)))),
                 Failed::Overtaken(newer) => Arc::new(newer),
-                Failed::Over(Load::Ended(_) | Load::Expired | Load::Absent | Load::Malformed(_)) if emptied => {
+                // An earlier attempt to end it may have done that.
+                Failed::Over(Load::Ended(_) | Load::Expired | Load::Absent) if emptied => return Ok(cleared()),
+                Failed::Over(Load::Malformed(_)) if emptied => {
                     self.end(id).await?;
                     return Ok(cleared());
                 }
@@ -236,12 +239,13 @@ impl Save<'_> {
         // Whoever only renews an owner's session has it from that session, and loses it with that session.
         let inherited = new.owner.is_some() && !new_owner;
         let edits = all.of_consequence(&record.data);
-        let mut revision = record.revision;
+        let mut read = Cow::Borrowed(record);
         loop {
+            let revision = read.revision;
             if self.records.replace(old, revision, id, self.at).await? == WriteOutcome::Applied {
                 return Ok(Taken::Over(new));
             }
-            match self.records.load(old, self.at).await? {
+            match self.records.load_after(old, &read, self.at).await? {
                 Load::Live(newer) if newer.sealed && !new.sealed => return Ok(Taken::Sealed(newer)),
                 // Somebody changed it: the new session must have what they wrote, under what this request wrote.
                 Load::Live(newer) => {
@@ -252,12 +256,7 @@ impl Save<'_> {
                         return Ok(Taken::Changed(saved));
                     }
                     self.rewrite(id, &mut new, &data).await?;
-                    revision = newer.revision;
-                }
-                Load::Expired if inherited => {
-                    // An earlier attempt to replace it may be on its way, to a session that a view has given more time.
-                    self.end(old).await?;
-                    return Err(SessionError::conflict());
+                    read = Cow::Owned(newer);
                 }
                 _ if inherited => return Err(SessionError::conflict()),
                 // Another login was faster, from the same state, as after a double click: both are good.

@@ -41,14 +41,13 @@ impl WriteToken {
 }
 
 /// Whether the write with this token, made to a record of the revision `read`, is among the `writes` of one that is at `revision`.
-/// `None` if so many came after it that it has been forgotten.
+/// `None` if so many came after it that it has been forgotten, or if not all that came after it have left their tokens.
 fn has(writes: &[WriteToken], revision: u64, token: &WriteToken, read: u64) -> Option<bool> {
     if writes.contains(token) {
-        Some(true)
-    } else {
-        let since = revision.saturating_sub(read);
-        (since <= REMEMBERED_WRITES as u64).then_some(false)
+        return Some(true);
     }
+    let since = usize::try_from(revision.saturating_sub(read)).unwrap_or(usize::MAX);
+    (since <= writes.len().min(REMEMBERED_WRITES)).then_some(false)
 }
 
 /// A change of a session's expiry, in seconds since 1970.
@@ -423,5 +422,23 @@ mod tests {
         assert_eq!(record.has(&token(1), 1), Some(true));
         // A write that never landed, to the oldest revision of which the record can tell.
         assert_eq!(record.has(&token(99), 1), Some(false));
+    }
+
+    #[test]
+    fn a_write_was_not_made_only_if_all_that_came_since_have_left_their_tokens() {
+        let [mine, other] = [1, 2].map(|n| WriteToken::new([n; 6]));
+        let told = |revision, writes: &[&WriteToken]| {
+            let writes = writes.iter().map(|token| (*token).clone()).collect();
+            Tombstone::new(revision, writes).has(&mine, 3)
+        };
+        assert_eq!(told(3, &[]), Some(false));
+        assert_eq!(told(4, &[&mine]), Some(true));
+        assert_eq!(told(4, &[&other]), Some(false));
+        assert_eq!(told(5, &[&mine, &other]), Some(true));
+        assert_eq!(told(4, &[]), None, "a version that leaves no tokens ended it");
+        assert_eq!(told(0, &[]), Some(false), "somebody made it malformed");
+        let many = vec![&other; REMEMBERED_WRITES];
+        assert_eq!(told(3 + 16, &many), Some(false));
+        assert_eq!(told(3 + 17, &many), None);
     }
 }

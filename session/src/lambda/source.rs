@@ -1,16 +1,20 @@
 //! Where a request comes from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt as _};
 
 /// The address that the request came from, as Lambda's event tells it: for limits on how often somebody tries a password, and
-/// for logs. [`run`](super::run) puts it into the request's extensions, and axum's `Extension` extracts it.
+/// for logs. [`run`](super::run) puts it into the request's extensions, where axum's `Option<Extension<SourceAddress>>` finds it. There
+/// is none outside Lambda, and none where the event has no address.
 ///
-/// It is who connected to the Function URL, the API or the load balancer: a content delivery network, if there is one before it, which
-/// tells the visitor's address in a header of its own, such as `CloudFront-Viewer-Address`. Other headers are written by whoever
-/// sends the request; of `X-Forwarded-For`, only what a load balancer added itself counts.
+/// It is who connected to the Function URL, the API or the load balancer: a content delivery network, if there is one before it. The
+/// network tells the visitor's address in a header of its own, such as `CloudFront-Viewer-Address`; believe it only where nobody
+/// reaches the function past the network, because otherwise anybody can write it. Behind a load balancer the address is what the load
+/// balancer appends to `X-Forwarded-For`; one that is told to
+/// [preserve that header](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html) appends nothing,
+/// and then anybody writes this address, too.
 ///
 /// ```
 /// use http::Request;
@@ -39,7 +43,10 @@ impl SourceAddress {
                 .and_then(|value| value.to_str().ok()?.rsplit(',').next()),
             _ => None,
         };
-        told?.trim().parse().ok().map(Self)
+        let told = told?.trim();
+        // A load balancer can be told to add the client's port.
+        let with_port = || told.parse().ok().map(|address: SocketAddr| address.ip());
+        told.parse().ok().or_else(with_port).map(Self)
     }
 }
 
@@ -91,6 +98,8 @@ mod tests {
             (rest_api("203.0.113.7"), Some("203.0.113.7")),
             (load_balancer(&["198.51.100.9, 203.0.113.7"]), Some("203.0.113.7")),
             (load_balancer(&["198.51.100.9", "203.0.113.7"]), Some("203.0.113.7")),
+            (load_balancer(&["198.51.100.9, 203.0.113.7:43210"]), Some("203.0.113.7")),
+            (load_balancer(&["[2001:db8::7]:43210"]), Some("2001:db8::7")),
             (load_balancer(&[]), None),
         ];
         for (event, expected) in told {

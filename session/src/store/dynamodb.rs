@@ -135,8 +135,11 @@ impl DynamoDbStore {
     }
 
     /// The store's own client, for what else the program keeps in DynamoDB: users, or attempts to log in. It has the timeouts,
-    /// retries and connections that suit a visitor who waits; a second client would have a TLS stack of its own. It tries a call
-    /// up to four times, so a write whose reply was lost is done twice unless a condition prevents it.
+    /// retries and connections that suit a visitor who waits; a second client would have a TLS stack of its own.
+    ///
+    /// It tries a call up to four times, for a second each, which the request's [`Deadline`](crate::Deadline) does not count. A write
+    /// whose reply was lost is done twice, unless a condition prevents it; then the second attempt tells of a condition that failed,
+    /// though the write was done.
     ///
     /// ```no_run
     /// # async fn find() -> Result<(), Box<dyn std::error::Error>> {
@@ -157,7 +160,8 @@ impl DynamoDbStore {
     /// The name of the sessions' table.
     ///
     /// An item of another kind may be in it, too, where it dies as sessions do: under an `id` that has a character which base64url
-    /// lacks, such as `:`, so that it is never taken for a session, and with an `expires_at`, by which DynamoDB deletes it.
+    /// lacks, such as `:`, so that it is never taken for a session, and with an `expires_at`, by which DynamoDB deletes it within days: whoever
+    /// reads it compares the time.
     ///
     /// ```
     /// # use aws_config::SdkConfig;

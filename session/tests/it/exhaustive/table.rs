@@ -382,8 +382,12 @@ impl Table {
         if self.has(write, Clause::SetUntil) {
             item.record.expires_at = at.tombstone_expiry();
         }
+        let left = item.record.writes.len();
         if !self.has(write, Clause::KeepsWrites) {
             item.record.writes.clear();
+        }
+        if item.record.writes.len() < left {
+            self.broken("P2: a tombstone does not tell the last writes");
         }
         if !item.record.data.is_empty() {
             self.broken("P1: an ended session keeps its variables");

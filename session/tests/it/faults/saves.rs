@@ -96,6 +96,16 @@ async fn a_logout_after_a_save_ends_what_was_saved() {
     assert!(items.iter().all(|item| item.contains_key("ended")), "{items:?}");
 }
 
+/// A login that is refused after its save, because the password has changed meanwhile for example, may not be ended: the store is away.
+#[tokio::test]
+async fn a_session_that_began_and_could_not_be_ended_has_no_cookie() {
+    let world = World::new().await;
+    world.spoil("UpdateItem", || Fault::DropCall);
+    let answer = world.site().visit("/save-and-end?theme=dark", None).await;
+    answer.assert_refused(503);
+    assert_eq!(world.table.items().await.len(), 1, "it is there, and nobody has its ID");
+}
+
 #[tokio::test]
 async fn a_failed_save_fails_the_request_even_if_the_view_goes_on() {
     let (world, site, cookie) = World::logged_in().await;

@@ -1,6 +1,6 @@
 //! What a request's save does: the decisions of `plan`, and what `save` makes of each over what others did.
 
-use super::super::scenario::{IDLE, Op, Vars, message, value};
+use super::super::scenario::{IDLE, LIFETIME, Op, Vars, message, value};
 use super::{Found, History, Life, Progress, Said, Session, State};
 
 /// The save of one request, as `plan` and `save` have it, at one point.
@@ -136,13 +136,17 @@ impl Save<'_> {
     /// Over a session that was found expired, and is ended now: that nothing which is still on its way brings it back. What changes it
     /// is refused.
     pub(super) fn over_expired(&self, state: &State) -> Vec<(State, Said)> {
-        if self.renews() {
-            return self.alone(state);
-        }
         let (Found::Live(loaded, revision), Some(subject)) = (self.now.found, self.now.subject) else {
             return Vec::new();
         };
         let session = state[subject].expect("what was found");
+        if self.renews() {
+            return if session.revision == revision {
+                self.alone(state)
+            } else {
+                Vec::new()
+            };
+        }
         let mut after = *state;
         self.kill(&mut after);
         let mut outcomes = Vec::new();
@@ -168,7 +172,12 @@ impl Save<'_> {
         let own = self.applied_to_nothing(loaded);
         self.kill(&mut after);
         if owned && !new_owner {
-            return vec![(*state, Said::Conflict), (after, Said::Conflict)];
+            let mut outcomes = vec![(*state, Said::Conflict)];
+            // What nobody can give more time is not ended, so that the next change begins a new session.
+            if !session.remembered && session.created_at > self.at - LIFETIME {
+                outcomes.push((after, Said::Conflict));
+            }
+            return outcomes;
         }
         if own == Vars::default() && !new_owner {
             return vec![(after, Said::Conflict)];
