@@ -133,7 +133,7 @@ impl Budget {
     fn spend(&self) -> Spent<'_> {
         Spent {
             budget: self,
-            since: Instant::now(),
+            since: tokio::time::Instant::now(),
         }
     }
 
@@ -161,7 +161,7 @@ impl fmt::Debug for Budget {
 /// Takes a call's time from the budget when the call ends, be it because the handler dropped it.
 struct Spent<'a> {
     budget: &'a Budget,
-    since: Instant,
+    since: tokio::time::Instant,
 }
 
 impl Drop for Spent<'_> {
