@@ -23,8 +23,10 @@ pub(crate) struct Artifacts {
     pub(crate) counter: PathBuf,
     /// The library's example with owners, which also runs without a table.
     pub(crate) account: PathBuf,
-    /// axum and tower-sessions.
+    /// A site on axum and tower-sessions.
     pub(crate) rival: PathBuf,
+    /// The same site on axum and this library.
+    pub(crate) ours: PathBuf,
 }
 
 impl Artifacts {
@@ -76,6 +78,7 @@ impl Artifacts {
             counter: release.join("examples").join("counter"),
             account: release.join("examples").join("account"),
             rival: program("rival"),
+            ours: program("ours"),
         })
     }
 }
