@@ -6,8 +6,8 @@
 //!     cargo run -p lambda-session --example account --all-features -- --port 3000
 //! ```
 //!
-//! `TABLE_NAME` names the table; without it the sessions are in memory. Where Lambda runs the program, which it tells by
-//! `AWS_LAMBDA_RUNTIME_API`, it is a function.
+//! `TABLE_NAME` names the table; without it the sessions are in memory, which is refused on Lambda. Where Lambda runs the program,
+//! told by `AWS_LAMBDA_RUNTIME_API`, it is a function. Nothing here limits guesses: the login to copy is that of `passwords`.
 //!
 //! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the password, and last
 //! what makes a page or JSON of a failure. The pages are in `pages`.
@@ -85,6 +85,9 @@ async fn sessions() -> Result<SessionLayer, Error> {
         // Before Lambda counts the time, and while it gives a whole processor.
         store.warm_up().await;
         SessionLayer::from_env(store)?
+    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
         SessionLayer::from_env(MemoryStore::default())?

@@ -16,7 +16,7 @@
 //! | `OIDC_CLIENT_ID`, `OIDC_CLIENT_SECRET` | this client, as the provider knows it |
 //! | `OIDC_RESPONSE_MODE` | `form_post`, where the provider is to send its answer as a form; otherwise as a query |
 //! | `BASE_URL` | where browsers find the site, such as `https://shop.example`. Needed on Lambda |
-//! | `TABLE_NAME` | the sessions' table; without it everything is in memory |
+//! | `TABLE_NAME` | the sessions' table; without it everything is in memory. Needed on Lambda |
 //! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
 //!
 //! # What to configure at the provider
@@ -169,6 +169,9 @@ async fn site(base_url: &str) -> Result<Router, Error> {
         let marks = Marks::table(store.client(), store.table());
         (SessionLayer::from_env(store)?.build()?, marks)
     } else {
+    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
         eprintln!("oidc: TABLE_NAME is not set, so everything is in memory and ends with this program");
         (
             SessionLayer::from_env(MemoryStore::default())?.build()?,

@@ -9,7 +9,7 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in |
+//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in. Needed on Lambda |
 //! | `USERS_TABLE_NAME` | the users' table |
 //! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
 //!
@@ -140,6 +140,9 @@ async fn settings() -> Result<(SessionLayer, App), Error> {
     } else {
         eprintln!("passwords: TABLE_NAME is not set, so everything is in memory and ends with this program");
         let sessions = SessionLayer::from_env(MemoryStore::default())?;
+    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
         (sessions, Users::in_memory(), Attempts::in_memory())
     };
     let sessions = sessions.build()?;
