@@ -21,9 +21,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier as _};
-use axum::extract::{Form, FromRequestParts, Query, Request};
+use axum::extract::{Form, FromRequestParts, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -96,7 +96,8 @@ async fn sessions() -> Result<SessionLayer, Error> {
 }
 
 fn site(sessions: SessionLayer) -> Router {
-    let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
+    let secure = sessions.is_secure();
+    let same_origin = SameOriginLayer::new().secure(secure);
     Router::new()
         .route("/", get(home))
         .route("/login", get(async || Redirect::to("/")).post(log_in))
@@ -114,7 +115,7 @@ fn site(sessions: SessionLayer) -> Router {
         // Outside the sessions, so that what another site's page sends costs no store call.
         .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
-        .layer(from_fn(present))
+        .layer(from_fn_with_state(secure, present))
 }
 
 // The views.
@@ -445,7 +446,7 @@ fn refused(error: impl Into<SessionError>) -> ErrorResponse {
 }
 
 /// Makes a page or JSON of every failure, wherever it comes from, and sets the headers that every answer carries.
-async fn present(reader: Reader, request: Request, next: Next) -> Response {
+async fn present(State(secure): State<bool>, reader: Reader, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = problem(&response) {
         let body = match reader {
@@ -462,7 +463,7 @@ async fn present(reader: Reader, request: Request, next: Next) -> Response {
         let challenge = HeaderValue::from_static("Cookie");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
-    pages::set_headers(response.headers_mut());
+    pages::set_headers(response.headers_mut(), secure);
     response
 }
 

@@ -83,7 +83,7 @@ use std::time::UNIX_EPOCH;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Form, Query, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::{Redirect, Result};
 use axum::routing::{get, post};
 use lambda_session::{
@@ -187,7 +187,8 @@ async fn site(base_url: &str) -> Result<Router, Error> {
 
 fn routes(sessions: SessionLayer, app: App) -> Router {
     let same_origin = SameOriginLayer::new()
-        .secure(sessions.is_secure())
+    let secure = sessions.is_secure();
+        .secure(secure)
         .also("/logout")
         // Each tells by itself who asks: by the `state` that the next step looks for, and by a signature.
         .except("/callback")
@@ -209,7 +210,7 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
         // Outside the sessions, so that what another site's page sends costs no store call.
         .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
-        .layer(from_fn(present))
+        .layer(from_fn_with_state(secure, present))
         .with_state(app)
 }
 

@@ -60,7 +60,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Form, FromRequestParts, Query, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use lambda_session::lambda::{self, SourceAddress};
@@ -156,7 +156,8 @@ async fn settings() -> Result<(SessionLayer, App), Error> {
 }
 
 fn site(sessions: SessionLayer, app: App) -> Router {
-    let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
+    let secure = sessions.is_secure();
+    let same_origin = SameOriginLayer::new().secure(secure);
     let members = Router::new()
         .route("/account", get(account))
         .route("/password", post(change_password))
@@ -173,7 +174,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         // Outside the sessions, so that what another site's page sends costs no store call.
         .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
-        .layer(from_fn(present))
+        .layer(from_fn_with_state(secure, present))
         .with_state(app)
 }
 

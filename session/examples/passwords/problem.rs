@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -63,7 +63,7 @@ impl IntoResponse for Problem {
 }
 
 /// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
-pub(crate) async fn present(request: Request, next: Next) -> Response {
+pub(crate) async fn present(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(text) = problem(&response) {
         let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
@@ -76,7 +76,7 @@ pub(crate) async fn present(request: Request, next: Next) -> Response {
         let challenge = HeaderValue::from_static("Cookie");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
-    pages::set_headers(response.headers_mut());
+    pages::set_headers(response.headers_mut(), secure);
     response
 }
 
