@@ -475,9 +475,7 @@ fn problem(response: &Response) -> Option<Problem> {
     }
     if let Some(error) = extensions.get::<SessionError>() {
         let text = match error.kind() {
-            SessionErrorKind::Conflict => {
-                "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
-            }
+            SessionErrorKind::Conflict => "Your session ended meanwhile. What you just did may or may not be done.",
             SessionErrorKind::Unavailable => {
                 "Your session cannot be reached at the moment, and what you just did may not have been saved. Trying \
                  again in a few seconds helps."
