@@ -6,8 +6,8 @@
 //!     cargo run -p lambda-session --example account --all-features -- --port 3000
 //! ```
 //!
-//! `TABLE_NAME` names the table; without it the sessions are in memory. Where Lambda runs the program, which it tells by
-//! `AWS_LAMBDA_RUNTIME_API`, it is a function.
+//! `TABLE_NAME` names the table; without it the sessions are in memory, which is refused on Lambda. Where Lambda runs the program,
+//! told by `AWS_LAMBDA_RUNTIME_API`, it is a function. Nothing here limits guesses: the login to copy is that of `passwords`.
 //!
 //! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the password, and last
 //! what makes a page or JSON of a failure. The pages are in `pages`.
@@ -21,9 +21,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier as _};
-use axum::extract::{Form, FromRequestParts, Query, Request};
+use axum::extract::{Form, FromRequestParts, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -85,6 +85,9 @@ async fn sessions() -> Result<SessionLayer, Error> {
         // Before Lambda counts the time, and while it gives a whole processor.
         store.warm_up().await;
         SessionLayer::from_env(store)?
+    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
         SessionLayer::from_env(MemoryStore::default())?
@@ -93,7 +96,8 @@ async fn sessions() -> Result<SessionLayer, Error> {
 }
 
 fn site(sessions: SessionLayer) -> Router {
-    let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
+    let secure = sessions.is_secure();
+    let same_origin = SameOriginLayer::new().secure(secure);
     Router::new()
         .route("/", get(home))
         .route("/login", get(async || Redirect::to("/")).post(log_in))
@@ -111,7 +115,7 @@ fn site(sessions: SessionLayer) -> Router {
         // Outside the sessions, so that what another site's page sends costs no store call.
         .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
-        .layer(from_fn(present))
+        .layer(from_fn_with_state(secure, present))
 }
 
 // The views.
@@ -442,7 +446,7 @@ fn refused(error: impl Into<SessionError>) -> ErrorResponse {
 }
 
 /// Makes a page or JSON of every failure, wherever it comes from, and sets the headers that every answer carries.
-async fn present(reader: Reader, request: Request, next: Next) -> Response {
+async fn present(State(secure): State<bool>, reader: Reader, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = problem(&response) {
         let body = match reader {
@@ -459,7 +463,7 @@ async fn present(reader: Reader, request: Request, next: Next) -> Response {
         let challenge = HeaderValue::from_static("Cookie");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
-    pages::set_headers(response.headers_mut());
+    pages::set_headers(response.headers_mut(), secure);
     response
 }
 
@@ -471,9 +475,7 @@ fn problem(response: &Response) -> Option<Problem> {
     }
     if let Some(error) = extensions.get::<SessionError>() {
         let text = match error.kind() {
-            SessionErrorKind::Conflict => {
-                "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
-            }
+            SessionErrorKind::Conflict => "Your session ended meanwhile. What you just did may or may not be done.",
             SessionErrorKind::Unavailable => {
                 "Your session cannot be reached at the moment, and what you just did may not have been saved. Trying \
                  again in a few seconds helps."

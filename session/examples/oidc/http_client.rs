@@ -1,7 +1,7 @@
-//! The HTTP client that asks the provider: TLS by rustls, the machine's certificate authorities, no redirects.
+//! The HTTP client that asks the provider: TLS by rustls, the machine's certificate authorities, no redirects. How long it may take is
+//! `provider::in_time`'s to say.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{Request, Response, Uri};
@@ -10,12 +10,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use openidconnect::AsyncHttpClient;
-use tokio::time::timeout;
 
 use crate::Error;
 
-/// For one answer. A login asks twice at the most, and Lambda's own limit is not far.
-const PATIENCE: Duration = Duration::from_secs(4);
 const MOST_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone, Debug)]
@@ -42,13 +39,10 @@ impl HttpClient {
     }
 
     async fn ask(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, NoAnswer> {
-        let answer = timeout(PATIENCE, async {
-            let response = self.0.request(request.map(Full::from)).await?;
-            let (parts, body) = response.into_parts();
-            let body = Limited::new(body, MOST_BYTES).collect().await?.to_bytes();
-            Ok::<_, Error>(Response::from_parts(parts, body.to_vec()))
-        });
-        answer.await.map_err(|late| NoAnswer(late.into()))?.map_err(NoAnswer)
+        let response = self.0.request(request.map(Full::from)).await;
+        let (parts, body) = response.map_err(|error| NoAnswer(error.into()))?.into_parts();
+        let body = Limited::new(body, MOST_BYTES).collect().await.map_err(NoAnswer)?;
+        Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `OIDC_CLIENT_ID`, `OIDC_CLIENT_SECRET` | this client, as the provider knows it |
 //! | `OIDC_RESPONSE_MODE` | `form_post`, where the provider is to send its answer as a form; otherwise as a query |
 //! | `BASE_URL` | where browsers find the site, such as `https://shop.example`. Needed on Lambda |
-//! | `TABLE_NAME` | the sessions' table; without it everything is in memory |
+//! | `TABLE_NAME` | the sessions' table; without it everything is in memory. Needed on Lambda |
 //! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
 //!
 //! # What to configure at the provider
@@ -65,9 +65,10 @@
 //! a form is sent on to; `SameOriginLayer` keeps other sites from using it.
 //!
 //! `POST /backchannel-logout` is for the provider. A token that names a provider's session (`sid`) ends those of ours that began with
-//! it, and one that does not ends all of the subject's. A login that is under way meanwhile fails: the `sid` is kept as ended before
-//! the sessions are looked for, and a login looks for its `sid` after its session stands. A token that names no subject is refused,
-//! which the three above and all others that we know of never send.
+//! it, and one that does not ends all of the subject's. A login that is under way meanwhile fails: the `sid`, or else the subject, is
+//! marked as ended before the sessions are looked for, and a login looks for both marks after its session stands. The subject's mark
+//! has a time, and is for the logins that were begun until then. A token that names no subject is refused, which the three above and
+//! all others that we know of never send.
 
 mod http_client;
 mod marks;
@@ -83,7 +84,7 @@ use std::time::UNIX_EPOCH;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Form, Query, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::{Redirect, Result};
 use axum::routing::{get, post};
 use lambda_session::{
@@ -95,8 +96,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use self::marks::Marks;
-use self::problem::present;
-use self::provider::{Identity, Provider, Secrets, Settings};
+use self::problem::{Problem, present};
+use self::provider::{Identity, Provider, Secrets, Settings, in_time};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -168,6 +169,9 @@ async fn site(base_url: &str) -> Result<Router, Error> {
         store.warm_up().await;
         let marks = Marks::table(store.client(), store.table());
         (SessionLayer::from_env(store)?.build()?, marks)
+    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("oidc: TABLE_NAME is not set, so everything is in memory and ends with this program");
         (
@@ -183,8 +187,9 @@ async fn site(base_url: &str) -> Result<Router, Error> {
 }
 
 fn routes(sessions: SessionLayer, app: App) -> Router {
+    let secure = sessions.is_secure();
     let same_origin = SameOriginLayer::new()
-        .secure(sessions.is_secure())
+        .secure(secure)
         .also("/logout")
         // Each tells by itself who asks: by the `state` that the next step looks for, and by a signature.
         .except("/callback")
@@ -206,7 +211,7 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
         // Outside the sessions, so that what another site's page sends costs no store call.
         .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
-        .layer(from_fn(present))
+        .layer(from_fn_with_state(secure, present))
         .with_state(app)
 }
 
@@ -265,7 +270,7 @@ async fn begin_login(
     session: Session,
     Query(Destination { next }): Query<Destination>,
 ) -> Result<Redirect> {
-    let (url, secrets) = app.provider.begin().await?;
+    let (url, secrets) = in_time(app.provider.begin()).await?;
     if session.handle().is_none() {
         // The browser may keep the cookie of a session that a logout at the provider has ended. A change with that one is a 409.
         session.renew();
@@ -317,7 +322,12 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
     let begun = pending
         .into_iter()
         .find(|pending| pending.secrets.is_for(&answer.state) && pending.is_young(now));
-    let Some(Pending { secrets, next, .. }) = begun else {
+    let Some(Pending {
+        secrets,
+        next,
+        begun_at,
+    }) = begun
+    else {
         return Err(problem::NOT_BEGUN.into());
     };
     // Whatever becomes of it, this state counts no more.
@@ -333,12 +343,12 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
         return Err(problem::of_provider(&error).into());
     }
     let code = answer.code.ok_or(problem::REFUSED)?;
-    let identity = app.provider.finish(code, secrets).await?;
-    log_in(app, &session, identity).await?;
+    let identity = in_time(app.provider.finish(code, secrets)).await?;
+    log_in(app, &session, identity, begun_at).await?;
     Ok(Redirect::to(&next))
 }
 
-async fn log_in(app: &App, session: &Session, identity: Identity) -> Result<()> {
+async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64) -> Result<()> {
     if session.owner().is_some_and(|owner| owner != identity.owner) {
         session.clear();
     }
@@ -346,27 +356,41 @@ async fn log_in(app: &App, session: &Session, identity: Identity) -> Result<()> 
     session.login_from(&identity.owner, identity.session.as_deref().unwrap_or_default())?;
     session.insert(NAME, identity.name)?;
     session.insert(ID_TOKEN, identity.id_token)?;
-    if let Some(ended) = identity.session {
-        session.save().await?;
-        // From here on a logout at the provider finds this session.
-        let is_ended = app.marks.has(&ended).await;
-        if !matches!(is_ended, Ok(false)) {
-            session.end();
-            return Err(is_ended.err().unwrap_or(problem::NOT_BEGUN).into());
-        }
+    session.save().await?;
+    // From here on a logout at the provider finds this session. One that was faster has left its mark.
+    let is_overtaken = is_overtaken(&app.marks, identity.session.as_deref(), &identity.subject, begun_at).await;
+    if !matches!(is_overtaken, Ok(false)) {
+        session.end();
+        return Err(is_overtaken.err().unwrap_or(problem::NOT_BEGUN).into());
     }
     Ok(())
 }
 
-async fn log_out(State(app): State<App>, session: Session) -> Redirect {
+/// Whether the provider has logged the visitor out since the login was begun. Both times are ours, so the provider's clock does not
+/// matter, nor when it gave its code away.
+async fn is_overtaken(marks: &Marks, session: Option<&str>, subject: &str, begun_at: u64) -> Result<bool, Problem> {
+    if let Some(session) = session
+        && marks.has(session).await?
+    {
+        return Ok(true);
+    }
+    Ok(marks
+        .set_at(subject)
+        .await?
+        .is_some_and(|ended_at| begun_at <= ended_at))
+}
+
+async fn log_out(State(app): State<App>, session: Session) -> Result<Redirect, SessionError> {
     let id_token: Option<String> = session.get(ID_TOKEN).ok().flatten();
     session.end();
+    // Before the provider is waited for, because Lambda may end the function meanwhile.
+    session.save().await?;
     // If the provider cannot be asked, the visitor is logged out here all the same.
     let url = match id_token {
-        Some(id_token) => app.provider.logout_url(&id_token).await.ok().flatten(),
+        Some(id_token) => in_time(app.provider.logout_url(&id_token)).await.ok().flatten(),
         None => None,
     };
-    Redirect::to(url.as_ref().map_or("/", Url::as_str))
+    Ok(Redirect::to(url.as_ref().map_or("/", Url::as_str)))
 }
 
 #[derive(Deserialize)]
@@ -380,24 +404,24 @@ async fn end_by_token(
     sessions: Sessions,
     Form(Token { logout_token }): Form<Token>,
 ) -> Result<StatusCode> {
-    let order = app.provider.logout_order(&logout_token).await?;
+    let order = in_time(app.provider.logout_order(&logout_token)).await?;
     if app.marks.has(&order.token).await? {
         // Whoever sends it again could log out whoever logs in meanwhile.
         return Err(problem::BAD_TOKEN.into());
     }
-    match order.session {
-        Some(session) => {
-            app.marks.set(&session, now() + A_DAY).await?;
-            for listed in sessions.list(&order.owner).await? {
-                if listed.label.as_ref() == Some(&session) {
-                    sessions.end(&order.owner, &listed.handle).await?;
-                }
+    if let Some(session) = order.session {
+        app.marks.set(&session).await?;
+        for listed in sessions.list(&order.owner).await? {
+            if listed.label.as_ref() == Some(&session) {
+                sessions.end(&order.owner, &listed.handle).await?;
             }
         }
-        None => sessions.end_all(&order.owner).await?,
+    } else {
+        app.marks.set(&order.subject).await?;
+        sessions.end_all(&order.owner).await?;
     }
     // Last: an order that failed half-way is not carried out, and the provider may send it again.
-    app.marks.set(&order.token, now() + A_DAY).await?;
+    app.marks.set(&order.token).await?;
     Ok(StatusCode::OK)
 }
 
@@ -406,9 +430,8 @@ const NAME: &str = "name";
 const ID_TOKEN: &str = "id_token";
 const PENDING: &str = "logins";
 const MOST_PENDING: usize = 8;
-/// In seconds, as `A_DAY`.
+/// In seconds.
 const LONGEST_LOGIN: u64 = 10 * 60;
-const A_DAY: u64 = 24 * 60 * 60;
 /// Codes and tokens are long.
 const MOST_FORM_BYTES: usize = 16 * 1024;
 

@@ -1,4 +1,5 @@
-//! What must not be forgotten for a while: which logout tokens were used, and which of the provider's sessions have ended.
+//! What must not be forgotten for a day: which logout tokens were used, which of the provider's sessions have ended, and when all of a
+//! subject's were.
 //!
 //! A mark is an item of the sessions' table, where it dies on time as sessions do. Its name has a `:` in it, so it is no session's.
 
@@ -12,13 +13,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::now;
 use crate::problem::{Problem, UNAVAILABLE};
 
+/// In seconds: how long a mark counts.
+const A_DAY: u64 = 24 * 60 * 60;
+
 #[derive(Debug)]
 pub(crate) enum Marks {
     Table {
         client: Client,
         table: String,
     },
-    /// For tries on one's own machine. Until when each counts.
+    /// For tries on one's own machine. When each was set.
     Memory(Mutex<HashMap<String, u64>>),
 }
 
@@ -34,14 +38,14 @@ impl Marks {
         Self::Memory(Mutex::default())
     }
 
-    /// Sets a mark, which counts until that second since 1970.
-    pub(crate) async fn set(&self, name: &str, until: u64) -> Result<(), Problem> {
+    /// Sets a mark, with the time of now.
+    pub(crate) async fn set(&self, name: &str) -> Result<(), Problem> {
         let (client, table) = match self {
             Self::Table { client, table } => (client, table),
             Self::Memory(marks) => {
                 let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
-                marks.retain(|_, until| *until > now());
-                marks.insert(name.to_owned(), until);
+                marks.retain(|_, set_at| *set_at + A_DAY > now());
+                marks.insert(name.to_owned(), now());
                 return Ok(());
             }
         };
@@ -49,23 +53,29 @@ impl Marks {
             .put_item()
             .table_name(table)
             .item("id", AttributeValue::S(name.to_owned()))
-            .item("expires_at", AttributeValue::N(until.to_string()));
+            .item("expires_at", AttributeValue::N((now() + A_DAY).to_string()));
         put.send().await.map_err(|error| unavailable(&error))?;
         Ok(())
     }
 
     /// Whether it is set.
     pub(crate) async fn has(&self, name: &str) -> Result<bool, Problem> {
-        let until = match self {
+        Ok(self.set_at(name).await?.is_some())
+    }
+
+    /// When it was set last, in seconds since 1970.
+    pub(crate) async fn set_at(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let set_at = match self {
             Self::Table { client, table } => {
                 let get = client.get_item().table_name(table).consistent_read(true);
                 let found = get.key("id", AttributeValue::S(name.to_owned())).send().await;
                 let item = found.map_err(|error| unavailable(&error))?.item;
-                item.and_then(|item| item.get("expires_at")?.as_n().ok()?.parse().ok())
+                let expires_at: Option<u64> = item.and_then(|item| item.get("expires_at")?.as_n().ok()?.parse().ok());
+                expires_at.map(|expires_at| expires_at.saturating_sub(A_DAY))
             }
             Self::Memory(marks) => marks.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied(),
         };
-        Ok(until.is_some_and(|until| until > now()))
+        Ok(set_at.filter(|set_at| set_at + A_DAY > now()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a request was not carried out, as a page.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -68,7 +68,7 @@ impl IntoResponse for Problem {
 }
 
 /// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
-pub(crate) async fn present(request: Request, next: Next) -> Response {
+pub(crate) async fn present(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(text) = text(&response) {
         let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
@@ -76,7 +76,7 @@ pub(crate) async fn present(request: Request, next: Next) -> Response {
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response.headers_mut().extend(parts.headers);
     }
-    pages::set_headers(response.headers_mut());
+    pages::set_headers(response.headers_mut(), secure);
     response
 }
 

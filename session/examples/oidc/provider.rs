@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,6 +23,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::http_client::HttpClient;
 use crate::problem::{self, Problem};
@@ -34,6 +36,10 @@ const SOON: u64 = 60;
 /// In seconds: how much later than ours the provider's clock may be, and how old a token may be that was made for us just now.
 const AHEAD: i64 = 60;
 const OLDEST: i64 = 10 * 60;
+/// For all answers of the provider that one request waits for: three for a login where nothing is known of the provider yet, and two
+/// more after a change of its keys. Lambda ends a request of the template's function after 10 s, and the sessions' table may
+/// take 4.5 s of them.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// With a key that only the provider has. HS256 would be the client secret's, and `none` nobody's.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
@@ -76,6 +82,8 @@ impl Secrets {
 pub(crate) struct Identity {
     /// Issuer and subject.
     pub(crate) owner: String,
+    /// The subject's mark.
+    pub(crate) subject: String,
     /// What a page calls the person.
     pub(crate) name: String,
     /// The provider's session, if it names one.
@@ -86,6 +94,8 @@ pub(crate) struct Identity {
 /// What a logout token orders.
 pub(crate) struct LogoutOrder {
     pub(crate) owner: String,
+    /// The subject's mark.
+    pub(crate) subject: String,
     /// The provider's session; all of the owner's if it names none.
     pub(crate) session: Option<String>,
     /// The token, of which there is one.
@@ -236,6 +246,7 @@ impl Provider {
         let names = claims.name().and_then(|names| names.get(None));
         Ok(Identity {
             owner: self.owner(subject),
+            subject: self.mark("sub", subject),
             name: names.map(|name| name.as_str()).or(name).unwrap_or(subject).to_owned(),
             session: claims
                 .additional_claims()
@@ -279,6 +290,7 @@ impl Provider {
         }
         Ok(LogoutOrder {
             owner: self.owner(claims.subject()),
+            subject: self.mark("sub", claims.subject()),
             session: more.sid.as_deref().map(|sid| self.mark("sid", sid)),
             token: self.mark("jti", &more.jti),
         })
@@ -370,6 +382,11 @@ fn verifier<'k>(client: &'k Client, types: &[&str]) -> IdTokenVerifier<'k, CoreJ
                 Err("issued at another time".to_owned())
             }
         })
+}
+
+/// What is asked of the provider for a request, or the provider's failure if that takes too long.
+pub(crate) async fn in_time<T>(asked: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    timeout(PATIENCE, asked).await.unwrap_or_else(|late| Err(failed(&late)))
 }
 
 fn failed(error: &dyn std::error::Error) -> Problem {

@@ -6,8 +6,8 @@
 //!
 //! The limits hold against guessing: an account can be guessed at 50 times in a quarter of an hour. Whoever uses that up, with at
 //! least three addresses, keeps strangers out of the account for the rest of the quarter, and again in the next. Browsers that
-//! somebody has logged in to that account from are not among the strangers, so the user is not kept out (OWASP, "Slow Down Online
-//! Guessing Attacks with Device Cookies").
+//! somebody has logged in to that account from since its last change of password are not among the strangers, so the user is not kept
+//! out there (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -40,9 +40,9 @@ pub(crate) struct Limit {
 impl Limit {
     /// Logins from one address, to whatever accounts. Below `ACCOUNT`, so that one address cannot use that up.
     pub(crate) const ADDRESS: Self = Self::new("address", 20);
-    /// Logins to one account from browsers that nobody has logged in to it from.
+    /// Logins to one account from browsers that nobody has logged in to it from with its present password.
     pub(crate) const ACCOUNT: Self = Self::new("account", 50);
-    /// Logins to one account from one browser that somebody has logged in to it from.
+    /// Logins to one account from one browser that somebody has logged in to it from with its present password.
     pub(crate) const DEVICE: Self = Self::new("device", 10);
     /// Changes of one user's password.
     pub(crate) const CHANGES: Self = Self::new("changes", 10);

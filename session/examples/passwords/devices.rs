@@ -1,5 +1,8 @@
-//! A cookie that says that somebody has logged in to this account from this browser before. It opens nothing: it only gives the
-//! browser an allowance of attempts of its own.
+//! A cookie that says that somebody has logged in to this account from this browser before, with the password that it has now. It
+//! opens nothing: it only gives the browser an allowance of attempts of its own.
+//!
+//! Whoever knows the password can have any number of such cookies. After a change of password all of them are worth nothing, or each
+//! would be an allowance to guess the new one.
 //!
 //! <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>
 
@@ -28,8 +31,8 @@ impl Devices {
         Self { mac, secure }
     }
 
-    /// The browser's own name, if somebody has logged in to the account from it.
-    pub(crate) fn known(&self, headers: &HeaderMap, account: &str) -> Option<String> {
+    /// The browser's own name, if somebody has logged in to the account from it while the password had this hash.
+    pub(crate) fn known(&self, headers: &HeaderMap, account: &str, hash: &str) -> Option<String> {
         let cookies = headers
             .get_all(header::COOKIE)
             .iter()
@@ -37,16 +40,16 @@ impl Devices {
         cookies.flat_map(|all| all.split("; ")).find_map(|pair| {
             let (device, mac) = pair.strip_prefix(self.name())?.strip_prefix('=')?.split_once('.')?;
             let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
-            self.over(device, account).verify_slice(&mac).ok()?;
+            self.over(device, account, hash).verify_slice(&mac).ok()?;
             Some(device.to_owned())
         })
     }
 
-    /// A cookie for a browser that somebody has logged in to the account from.
-    pub(crate) fn cookie(&self, account: &str) -> HeaderValue {
+    /// A cookie for a browser that somebody has logged in to the account from. The hash is the present password's.
+    pub(crate) fn cookie(&self, account: &str, hash: &str) -> HeaderValue {
         let device = getrandom::u64().map(u64::to_be_bytes).unwrap_or_default();
         let device = URL_SAFE_NO_PAD.encode(device);
-        let mac = URL_SAFE_NO_PAD.encode(self.over(&device, account).finalize().into_bytes());
+        let mac = URL_SAFE_NO_PAD.encode(self.over(&device, account, hash).finalize().into_bytes());
         let secure = if self.secure { "; Secure" } else { "" };
         let cookie = format!(
             "{}={device}.{mac}; HttpOnly; SameSite=Lax; Path=/; Max-Age={MAX_AGE}{secure}",
@@ -55,12 +58,14 @@ impl Devices {
         HeaderValue::try_from(cookie).expect("base64 and the fixed text are visible ASCII")
     }
 
-    fn over(&self, device: &str, account: &str) -> Hmac<Sha256> {
+    fn over(&self, device: &str, account: &str, hash: &str) -> Hmac<Sha256> {
         self.mac
             .clone()
             .chain_update(device)
             .chain_update([0])
             .chain_update(account)
+            .chain_update([0])
+            .chain_update(hash)
     }
 
     fn name(&self) -> &'static str {

@@ -9,7 +9,7 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in |
+//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in. Needed on Lambda |
 //! | `USERS_TABLE_NAME` | the users' table |
 //! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
 //!
@@ -29,8 +29,11 @@
 //!   [Password Storage Cheat Sheet](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).
 //! - A login costs one hash, whoever is named: an unknown name, and one that nobody can have, takes as long as a wrong password.
 //! - Of one address and one account only so many attempts are let through, whichever instances they reach (`attempts`). A browser that
-//!   somebody has logged in from has an allowance of its own (`devices`), so nobody can keep a user out by trying that user's name.
-//! - After a change of password no session lives on that was begun with the old one, not even by a login that was under way.
+//!   somebody has logged in from has an allowance of its own (`devices`), so nobody can keep a user out by trying that user's name. A
+//!   change of password takes it away, except from the browser that the password is changed in.
+//! - After a change of password no session lives on that was begun with the old one, not even by a login or a sign-up that was under
+//!   way. Where no answer of the table tells whether it was changed, the other sessions end, too, and the user is asked to change it
+//!   again.
 //!
 //! # What a site needs besides
 //!
@@ -60,7 +63,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Form, FromRequestParts, Query, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use lambda_session::lambda::{self, SourceAddress};
@@ -73,7 +76,7 @@ use tokio::net::TcpListener;
 
 use self::attempts::{Attempts, Limit};
 use self::devices::Devices;
-use self::problem::{BUG, NOT_ENDED, Problem, present};
+use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Problem, present};
 use self::users::Users;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -137,6 +140,9 @@ async fn settings() -> Result<(SessionLayer, App), Error> {
         let users = Users::table(store.client(), &users);
         let attempts = Attempts::table(store.client(), store.table());
         (SessionLayer::from_env(store)?, users, attempts)
+    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("passwords: TABLE_NAME is not set, so everything is in memory and ends with this program");
         let sessions = SessionLayer::from_env(MemoryStore::default())?;
@@ -153,7 +159,8 @@ async fn settings() -> Result<(SessionLayer, App), Error> {
 }
 
 fn site(sessions: SessionLayer, app: App) -> Router {
-    let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
+    let secure = sessions.is_secure();
+    let same_origin = SameOriginLayer::new().secure(secure);
     let members = Router::new()
         .route("/account", get(account))
         .route("/password", post(change_password))
@@ -170,7 +177,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         // Outside the sessions, so that what another site's page sends costs no store call.
         .layer(same_origin)
         // Outside of all, because each layer has failures of its own.
-        .layer(from_fn(present))
+        .layer(from_fn_with_state(secure, present))
         .with_state(app)
 }
 
@@ -232,17 +239,19 @@ async fn log_in(
 ) -> Result<Response> {
     let name = users::name(&form.username);
     let whom = name.as_deref().unwrap_or_default();
+    let user = match &name {
+        Some(name) => app.users.find(name).await?,
+        None => None,
+    };
+    // Without a user, too, which takes the same time. No cookie is made for an empty hash.
+    let device = app.devices.known(&headers, whom, user.as_deref().unwrap_or_default());
     // Counted before the password is looked at, or many attempts at once would all be let through.
-    let counted = match app.devices.known(&headers, whom) {
+    let counted = match device {
         Some(device) => vec![app.attempts.begin(&Limit::DEVICE, &device).await?],
         None => vec![
             app.attempts.begin(&Limit::ADDRESS, &address).await?,
             app.attempts.begin(&Limit::ACCOUNT, whom).await?,
         ],
-    };
-    let user = match &name {
-        Some(name) => app.users.find(name).await?,
-        None => None,
     };
     let is_right = password::is_right(user.as_deref(), form.password).await?;
     let (Some(name), Some(hash), true) = (name, user, is_right) else {
@@ -254,24 +263,13 @@ async fn log_in(
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
     app.attempts.forgive(counted).await;
-    let session = enter(session, &name, form.remember.is_some()).await?;
-    session.save().await?;
-    // From here on a change of password finds this session and ends it. One that was faster has changed the hash.
-    match app.users.find(&name).await {
-        Ok(now) if now.as_ref() == Some(&hash) => {}
-        changed => {
-            session.end();
-            return Err(changed
-                .err()
-                .unwrap_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, WRONG))
-                .into());
-        }
-    }
-    Ok(welcome(&app, &name, &form.next))
+    enter(&app, session, &name, &hash, form.remember.is_some()).await?;
+    Ok(welcome(&app, &name, &hash, &form.next))
 }
 
-/// Logs somebody in. What the visitor did before stays, unless it was another person who did it.
-async fn enter(session: LazySession, name: &str, remember: bool) -> Result<Session, SessionError> {
+/// Logs somebody in whose password has this hash, unless it has another one by now. What the visitor did before stays, unless it was
+/// another person who did it.
+async fn enter(app: &App, session: LazySession, name: &str, hash: &str, remember: bool) -> Result<()> {
     let session = session.load().await?;
     if session.owner().is_some_and(|owner| owner != name) {
         session.clear();
@@ -280,11 +278,22 @@ async fn enter(session: LazySession, name: &str, remember: bool) -> Result<Sessi
     if remember {
         session.remember(MONTH);
     }
-    Ok(session)
+    session.save().await?;
+    // From here on a change of password finds this session and ends it. One that was faster has changed the hash.
+    match app.users.find(name).await {
+        Ok(now) if now.as_deref() == Some(hash) => Ok(()),
+        changed => {
+            session.end();
+            let problem = changed.err();
+            Err(problem
+                .unwrap_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, WRONG))
+                .into())
+        }
+    }
 }
 
-fn welcome(app: &App, name: &str, next: &str) -> Response {
-    let device = AppendHeaders([(header::SET_COOKIE, app.devices.cookie(name))]);
+fn welcome(app: &App, name: &str, hash: &str, next: &str) -> Response {
+    let device = AppendHeaders([(header::SET_COOKIE, app.devices.cookie(name, hash))]);
     (device, Redirect::to(local_path(next).unwrap_or("/"))).into_response()
 }
 
@@ -314,8 +323,8 @@ async fn sign_up(
     if !app.users.add(&name, &hash).await? {
         return Ok(again(StatusCode::CONFLICT, "Somebody has that name already."));
     }
-    enter(session, &name, false).await?;
-    Ok(welcome(&app, &name, ""))
+    enter(&app, session, &name, &hash, false).await?;
+    Ok(welcome(&app, &name, &hash, ""))
 }
 
 async fn log_out(session: LazySession) -> Redirect {
@@ -364,20 +373,26 @@ async fn change_password(
         return Ok(again(StatusCode::FORBIDDEN, "The current password is wrong."));
     };
     let new = password::hash(form.new).await?;
-    if !app.users.change(&name, &old, &new).await? {
+    let changed = app.users.change(&name, &old, &new).await;
+    if let Ok(false) = changed {
         return Ok(again(
             StatusCode::CONFLICT,
             "It was changed meanwhile. This change was not made.",
         ));
     }
+    // Only now: a login with the old password that comes later finds the new hash. It may be there even if no answer came.
+    let ended = sessions.end_others(&session).await;
+    if changed.is_err() {
+        return Err(MAYBE_CHANGED.into());
+    }
     app.attempts.forgive(vec![counted]).await;
-    // Only now: a login with the old password that comes later finds the new hash.
-    if sessions.end_others(&session).await.is_err() {
+    if ended.is_err() {
         return Err(NOT_ENDED.into());
     }
     session.renew();
     session.flash("Your password is changed, and all other devices are logged out.")?;
-    Ok(Redirect::to("/account").into_response())
+    let device = AppendHeaders([(header::SET_COOKIE, app.devices.cookie(&name, &new))]);
+    Ok((device, Redirect::to("/account")).into_response())
 }
 
 const BASKET: &str = "basket";

@@ -178,7 +178,7 @@ fn page(title: &str, content: &Markup) -> Response {
 }
 
 /// The headers of every answer.
-pub(crate) fn set_headers(headers: &mut HeaderMap) {
+pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     let fixed = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -189,6 +189,10 @@ pub(crate) fn set_headers(headers: &mut HeaderMap) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    if secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
 }
 
 /// Our one style sheet by its hash, forms to ourselves, and nothing else.

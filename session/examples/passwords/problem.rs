@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -50,6 +50,12 @@ pub(crate) const NOT_ENDED: Problem = Problem::new(
     "Your password is changed. Other devices may still be logged in: please change it once more, with the new one as the current.",
 )
 .after(5);
+pub(crate) const MAYBE_CHANGED: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "Your password may or may not have been changed, and other devices may still be logged in. Please change it once more: the \
+     current one is the new one or, if that is wrong, the old one.",
+)
+.after(5);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -63,7 +69,7 @@ impl IntoResponse for Problem {
 }
 
 /// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
-pub(crate) async fn present(request: Request, next: Next) -> Response {
+pub(crate) async fn present(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(text) = problem(&response) {
         let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
@@ -76,7 +82,7 @@ pub(crate) async fn present(request: Request, next: Next) -> Response {
         let challenge = HeaderValue::from_static("Cookie");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
-    pages::set_headers(response.headers_mut());
+    pages::set_headers(response.headers_mut(), secure);
     response
 }
 
@@ -90,7 +96,7 @@ fn problem(response: &Response) -> Option<&'static str> {
         let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
         return Some(match error.kind() {
             SessionErrorKind::Conflict => {
-                "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
+                "Your session ended meanwhile, perhaps in another tab. What you just did may or may not have been saved."
             }
             SessionErrorKind::Unavailable => UNAVAILABLE.text,
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",

@@ -1,9 +1,13 @@
 //! The examples that are Lambda functions, run as such.
 
+use std::sync::Arc;
+
 use dev::dynamodb::{Embedded, table};
 use dev::event::Event;
 use dev::lambda::{Answer, Lambda};
 
+use crate::support::program::{Program, Table};
+use crate::support::visitor::Visitor;
 use crate::support::{SECRET_KEY, example};
 
 async fn start(name: &str, dynamodb: &Embedded) -> Lambda {
@@ -87,6 +91,43 @@ async fn note_keeps_a_note_and_forgets_it() {
         "a page without a session is everybody's"
     );
     assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, 404);
+}
+
+/// The examples that a browser logs in to, and what is in the environment of one or another.
+const SITES: [&str; 3] = ["account", "oidc", "passwords"];
+const ENVIRONMENT: [(&str, &str); 5] = [
+    ("USERS_TABLE_NAME", "Users"),
+    ("OIDC_ISSUER", "http://127.0.0.1:1"),
+    ("OIDC_CLIENT_ID", "shop"),
+    ("OIDC_CLIENT_SECRET", "a secret"),
+    ("BASE_URL", "https://shop.example"),
+];
+
+#[tokio::test]
+async fn on_https_every_answer_of_a_site_asks_for_https_for_a_year() {
+    let table = Table::new().await;
+    for name in SITES {
+        let https = Program::function(name, &table, &ENVIRONMENT).await;
+        let http = Program::server(name, None, &ENVIRONMENT).await;
+        for (program, expected) in [(https, Some("max-age=31536000")), (http, None)] {
+            let mut visitor = Visitor::of(&Arc::new(program));
+            for path in ["/", "/elsewhere"] {
+                let answer = visitor.get(path).await;
+                let asked = answer.headers.get("strict-transport-security");
+                assert_eq!(asked.map(String::as_str), expected, "{name}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_lambda_no_site_keeps_its_sessions_in_memory() {
+    for name in SITES {
+        let environment = ENVIRONMENT.into_iter().chain([("SECRET_KEY", SECRET_KEY)]);
+        let exit = Lambda::start(example(name), environment).await.exit().await;
+        assert!(!exit.status.success(), "{name}");
+        assert!(exit.stderr.contains("TABLE_NAME is not set"), "{exit:?}");
+    }
 }
 
 /// What a user writes besides the view: nothing that the environment already says.

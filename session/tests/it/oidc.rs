@@ -2,17 +2,22 @@
 
 mod browser;
 mod fake;
+mod logout;
 
 use std::collections::HashMap;
+use std::future::pending;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use dev::dynamodb::table;
+use axum::routing::get;
+use axum::{Json, Router};
 use dev::lambda::Answer;
-use dev::proxy::{Fault, Gate};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use url::Url;
 
-use self::fake::{CLIENT, Fake, SECRET, forged, now, symmetric, unsigned};
+use self::fake::{CLIENT, Fake, SECRET, configuration_of, forged, now, symmetric, unsigned};
 use crate::support::program::{Program, Table};
 use crate::support::visitor::{Visitor, assert_redirect, assert_refused};
 
@@ -27,6 +32,16 @@ struct Site {
     function: Arc<Program>,
 }
 
+async fn function(table: &Table, issuer: &str) -> Program {
+    let environment = [
+        ("OIDC_ISSUER", issuer),
+        ("OIDC_CLIENT_ID", CLIENT),
+        ("OIDC_CLIENT_SECRET", SECRET),
+        ("BASE_URL", BASE),
+    ];
+    Program::function("oidc", table, &environment).await
+}
+
 /// A login that a tab has begun, as the provider sees it.
 struct Begun {
     state: String,
@@ -37,13 +52,7 @@ struct Begun {
 impl Site {
     async fn new() -> Self {
         let (table, provider) = (Table::new().await, Fake::start().await);
-        let environment = [
-            ("OIDC_ISSUER", provider.issuer.as_str()),
-            ("OIDC_CLIENT_ID", CLIENT),
-            ("OIDC_CLIENT_SECRET", SECRET),
-            ("BASE_URL", BASE),
-        ];
-        let function = Arc::new(Program::function("oidc", &table, &environment).await);
+        let function = Arc::new(function(&table, &provider.issuer).await);
         Self {
             table,
             provider,
@@ -294,18 +303,38 @@ async fn the_providers_errors_are_pages_of_our_own_words() {
 #[tokio::test]
 async fn a_provider_that_cannot_be_reached_is_503_and_what_needs_none_works() {
     let table = Table::new().await;
-    let environment = [
-        ("OIDC_ISSUER", "http://127.0.0.1:1"),
-        ("OIDC_CLIENT_ID", CLIENT),
-        ("OIDC_CLIENT_SECRET", SECRET),
-        ("BASE_URL", BASE),
-    ];
-    let function = Arc::new(Program::function("oidc", &table, &environment).await);
+    let function = Arc::new(function(&table, "http://127.0.0.1:1").await);
     let mut visitor = Visitor::of(&function);
     let answer = visitor.get("/login").await;
     assert_refused(&answer, 503, "The provider cannot be reached");
     assert_eq!(answer.headers["retry-after"], "5");
     assert_redirect(&visitor.post("/basket", &[("item", "tea")]).await, "/");
+}
+
+#[tokio::test]
+async fn however_often_a_request_asks_the_provider_it_waits_no_longer() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let issuer = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    let metadata = Json(configuration_of(&issuer));
+    let late = async move || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        metadata
+    };
+    let routes = Router::new()
+        .route("/.well-known/openid-configuration", get(late))
+        .route("/jwks", get(pending::<()>));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let table = Table::new().await;
+    let mut visitor = Visitor::of(&Arc::new(function(&table, &issuer).await));
+    let asked_at = Instant::now();
+    let answer = visitor.get("/login").await;
+    assert_refused(&answer, 503, "The provider cannot be reached");
+    // Four seconds, and not four for each.
+    let waited = asked_at.elapsed();
+    assert!(
+        (Duration::from_secs(3)..Duration::from_secs(6)).contains(&waited),
+        "{waited:?}"
+    );
 }
 
 /// The hidden fields of the form that is to be posted again.
@@ -361,144 +390,4 @@ async fn a_form_from_the_provider_is_passed_on_and_touches_no_session() {
         .post("/callback", &[("code", "\"><script>alert(1)</script>")])
         .await;
     assert!(!hostile.body.contains("<script>alert"), "{hostile:?}");
-}
-
-#[tokio::test]
-async fn a_logout_is_the_providers_too_and_no_other_site_can_ask_for_it() {
-    let site = Site::new().await;
-    let mut user = site.user("alice").await;
-    let mut tricked = user.clone();
-    tricked.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
-    assert_refused(&tricked.get("/logout").await, 403, "Another site sent this.");
-    let answer = user.get("/logout").await;
-    let url: Url = answer.headers["location"].parse().expect("an address");
-    let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
-    assert!(
-        url.as_str().starts_with(&format!("{}/logout?", site.provider.issuer)),
-        "{url}"
-    );
-    assert_eq!(
-        (query["client_id"].as_str(), query["post_logout_redirect_uri"].as_str()),
-        (CLIENT, "https://shop.example/")
-    );
-    assert_eq!(query["id_token_hint"].split('.').count(), 3);
-    assert_eq!((user.who().await, user.session()), (None, None));
-    assert_redirect(&user.get("/logout").await, "/");
-}
-
-#[tokio::test]
-async fn a_logout_token_ends_the_session_that_it_names_or_all_of_its_subject() {
-    let site = Site::new().await;
-    let provider = &site.provider;
-    let [mut laptop, mut bob] = [site.user("alice").await, site.user("bob").await];
-    // Another session at the provider.
-    let mut phone = site.visitor();
-    let begun = begin(&mut phone, "/login").await;
-    let claims = with(provider.claims("alice", &begun.nonce), "sid", json!("another session"));
-    let back = site.answer(&begun, "phone", Some(provider.sign(&claims)));
-    assert_redirect(&phone.get(&back).await, "/");
-
-    let named = with(provider.logout_claims("alice"), "sid", json!("session of alice"));
-    let named = provider.sign_as(&json!({ "alg": "ES256", "kid": "first", "typ": "logout+jwt" }), &named);
-    assert_eq!(site.back_channel(&named).await, 200);
-    assert_eq!(laptop.who().await, None);
-    let begun = begin(&mut laptop, "/login").await;
-    let claims = with(provider.claims("alice", &begun.nonce), "sid", json!("a third session"));
-    let back = site.answer(&begun, "again", Some(provider.sign(&claims)));
-    assert_redirect(&laptop.get(&back).await, "/");
-    assert_eq!(phone.who().await.as_deref(), Some("alice"));
-    assert_eq!(site.back_channel(&named).await, 400, "once");
-
-    assert_eq!(
-        site.back_channel(&provider.sign(&provider.logout_claims("alice")))
-            .await,
-        200
-    );
-    assert_eq!(phone.who().await, None);
-    assert_eq!(bob.who().await.as_deref(), Some("bob"));
-}
-
-#[tokio::test]
-async fn a_logout_token_that_is_none_ends_nothing() {
-    let site = Site::new().await;
-    let provider = &site.provider;
-    let mut user = site.user("alice").await;
-    let good = || provider.logout_claims("alice");
-    let event = "http://schemas.openid.net/event/backchannel-logout";
-    let changed = |name, value| provider.sign(&with(good(), name, value));
-    for (what, token) in [
-        ("another issuer", changed("iss", json!("https://evil.example"))),
-        ("another client", changed("aud", json!("another"))),
-        ("it has expired", changed("exp", json!(now() - 1))),
-        ("it is old", changed("iat", json!(now() - 3_600))),
-        ("it is of tomorrow", changed("iat", json!(now() + 300))),
-        ("no subject", changed("sub", Value::Null)),
-        ("no name of its own", changed("jti", Value::Null)),
-        ("no event", changed("events", Value::Null)),
-        (
-            "another event",
-            changed("events", json!({ "https://other.example": {} })),
-        ),
-        ("an event that is none", changed("events", json!({ event: true }))),
-        ("a nonce", changed("nonce", json!("a nonce"))),
-        ("an ID token", provider.sign(&provider.claims("alice", "a nonce"))),
-        ("another key signed it", forged(&good())),
-        ("nobody signed it", unsigned(&good())),
-        ("the client's secret signed it", symmetric(&good())),
-        (
-            "an access token",
-            provider.sign_as(&json!({ "alg": "ES256", "kid": "first", "typ": "at+jwt" }), &good()),
-        ),
-        ("no token", "nonsense".to_owned()),
-    ] {
-        assert_eq!(site.back_channel(&token).await, 400, "{what}");
-    }
-    assert_eq!(user.who().await.as_deref(), Some("alice"));
-}
-
-#[tokio::test]
-async fn a_logout_token_that_could_not_be_carried_out_can_be_sent_again() {
-    let site = Site::new().await;
-    let mut user = site.user("alice").await;
-    let token = site.provider.sign(&site.provider.logout_claims("alice"));
-    site.table.proxy.rule(|call| match call.operation.as_str() {
-        "UpdateItem" => Fault::Error(500, "InternalServerError"),
-        _ => Fault::Pass,
-    });
-    assert_eq!(site.back_channel(&token).await, 503);
-    site.table.proxy.pass_everything();
-    assert_eq!(site.back_channel(&token).await, 200);
-    assert_eq!(user.who().await, None);
-}
-
-#[tokio::test]
-async fn a_login_that_a_logout_at_the_provider_overtakes_fails() {
-    let site = Site::new().await;
-    let mut visitor = site.visitor();
-    let begun = begin(&mut visitor, "/login").await;
-    let back = site.good(&begun, "a", "alice");
-    // The code is exchanged, and then the write that puts the login into the owner's list takes its time.
-    let gate = Gate::new();
-    let held = gate.clone();
-    site.table.proxy.rule(move |call| {
-        assert_eq!(call.request["TableName"], table::NAME);
-        if call.operation == "UpdateItem" {
-            Fault::Hold(held.clone())
-        } else {
-            Fault::Pass
-        }
-    });
-    let mut slow = visitor.clone();
-    let login = tokio::spawn(async move {
-        let answer = slow.get(&back).await;
-        (answer, slow)
-    });
-    gate.arrived().await;
-    site.table.proxy.pass_everything();
-    let order = with(site.provider.logout_claims("alice"), "sid", json!("session of alice"));
-    assert_eq!(site.back_channel(&site.provider.sign(&order)).await, 200);
-    gate.release();
-    let (answer, mut slow) = login.await.expect("an answer");
-    assert_eq!(answer.status, 400, "{answer:?}");
-    assert_eq!(slow.who().await, None);
 }

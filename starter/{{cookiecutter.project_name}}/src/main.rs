@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda::Error> {
     lambda::run(site::site(sessions().await?)).await
 }
 
-/// The sessions are in the table that `TABLE_NAME` names; without it in memory, for a run on your own machine.
+/// The sessions are in the table that `TABLE_NAME` names; without it in memory, for a run on your own machine only.
 async fn sessions() -> Result<SessionLayer, lambda::Error> {
     let layer = if std::env::var_os("TABLE_NAME").is_some_and(|name| !name.is_empty()) {
         let store = DynamoDbStore::from_env()?;
@@ -21,6 +21,12 @@ async fn sessions() -> Result<SessionLayer, lambda::Error> {
         store.warm_up().await;
         SessionLayer::from_env(store)?
     } else {
+        // Lambda sets it, and `cargo lambda watch` does not.
+        if std::env::var_os("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
+            return Err(
+                "TABLE_NAME is not set, and each instance on Lambda has a memory of its own".into(),
+            );
+        }
         eprintln!("TABLE_NAME is not set, so the sessions are in memory and end with this program");
         SessionLayer::from_env(MemoryStore::default())?
     };

@@ -1,5 +1,6 @@
 //! A test of each view, with a session in the request, and one of the whole site.
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
@@ -22,6 +23,15 @@ fn post(path: &str, form: &'static str) -> Request<Body> {
 async fn answer(session: &Session, request: Request<Body>) -> Response {
     let request = testing::in_request(session, request);
     routes().oneshot(request).await.expect("an answer")
+}
+
+/// The site with its layers, over sessions in memory.
+fn whole_site() -> Router {
+    let keys = Keys::new(b"a long and random secret of at least 32 bytes").expect("keys");
+    let sessions = SessionLayer::builder(MemoryStore::default(), keys)
+        .build()
+        .expect("a layer");
+    site(sessions)
 }
 
 async fn text(response: Response) -> String {
@@ -78,12 +88,40 @@ async fn a_logout_ends_the_session() {
 }
 
 #[tokio::test]
+async fn every_answer_has_the_headers_that_protect_a_page() {
+    let site = whole_site();
+    for (path, from, status) in [
+        ("/", "same-origin", StatusCode::OK),
+        ("/elsewhere", "same-origin", StatusCode::NOT_FOUND),
+        ("/login", "cross-site", StatusCode::FORBIDDEN),
+    ] {
+        let mut request = if status == StatusCode::FORBIDDEN {
+            post(path, "username=alice")
+        } else {
+            get(path)
+        };
+        let from = from.parse().expect("a value");
+        request.headers_mut().insert("sec-fetch-site", from);
+        let answered = site.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answered.status(), status, "{path}");
+        for (name, value) in [
+            (
+                header::CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
+                 base-uri 'none'; frame-ancestors 'none'",
+            ),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "same-origin"),
+            (header::CACHE_CONTROL, "no-store"),
+        ] {
+            assert_eq!(answered.headers()[&name], value, "{path}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_cookie_of_a_login_opens_the_site_until_the_logout_and_another_site_gets_none() {
-    let keys = Keys::new(b"a long and random secret of at least 32 bytes").expect("keys");
-    let sessions = SessionLayer::builder(MemoryStore::default(), keys)
-        .build()
-        .expect("a layer");
-    let site = site(sessions);
+    let site = whole_site();
     let send = async |mut request: Request<Body>, from: &'static str, cookie: &str| {
         let headers = request.headers_mut();
         headers.insert("sec-fetch-site", from.parse().expect("a value"));

@@ -144,8 +144,12 @@ pub(super) fn symmetric(claims: &Value) -> String {
 }
 
 async fn configuration(State(fake): State<Fake>) -> Json<Value> {
-    let issuer = &fake.issuer;
-    Json(json!({
+    Json(configuration_of(&fake.issuer))
+}
+
+/// What a provider says of itself.
+pub(super) fn configuration_of(issuer: &str) -> Value {
+    json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
@@ -154,7 +158,7 @@ async fn configuration(State(fake): State<Fake>) -> Json<Value> {
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
-    }))
+    })
 }
 
 async fn keys(State(fake): State<Fake>) -> Json<Value> {
