@@ -28,7 +28,7 @@ impl Daemon {
 
     /// The documents that have arrived. It waits for none, because all are sent before the answer.
     fn documents(&self) -> Vec<Value> {
-        let mut datagram = [0; 65_536];
+        let mut datagram = [0; 8_192];
         let received = std::iter::from_fn(|| self.0.recv(&mut datagram).ok().map(|bytes| datagram[..bytes].to_vec()));
         let read = |datagram: Vec<u8>| {
             let text = String::from_utf8(datagram).expect("text");
