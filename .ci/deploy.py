@@ -154,6 +154,7 @@ class Deployment:
             "Alarms": "yes",
             "AlarmEmail": "someone@example.com",
             "Dashboard": "yes",
+            "Tracing": "yes",
         }
         certificate = self.cloud.client("acm").request_certificate(DomainName="app.example.com")["CertificateArn"]
         (command,) = readme("CertificateArn=").splitlines()

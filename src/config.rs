@@ -1,6 +1,7 @@
 //! The environment: what only the app needs to know of it, checked once at the start. The session's settings are the library's.
 
 use std::ffi::OsString;
+use std::net::SocketAddrV4;
 
 use thiserror::Error;
 
@@ -10,6 +11,8 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// Whether `AWS_LAMBDA_LOG_FORMAT` is JSON.
     pub(crate) log_json: bool,
+    /// Where the X-Ray daemon is, `AWS_XRAY_DAEMON_ADDRESS`, if `XRAY_TRACING` wants traces.
+    pub(crate) daemon: Option<SocketAddrV4>,
 }
 
 /// A variable that is missing or wrong, and what would be right. Never shows the value.
@@ -45,6 +48,12 @@ impl Config {
         Ok(Self {
             log_level: log_level(read("AWS_LAMBDA_LOG_LEVEL")?)?,
             log_json: log_json(read("AWS_LAMBDA_LOG_FORMAT")?)?,
+            // Lambda tells the address to functions that it does not trace, too.
+            daemon: if xray_tracing(read("XRAY_TRACING")?)? {
+                read("AWS_XRAY_DAEMON_ADDRESS")?.and_then(|address| address.parse().ok())
+            } else {
+                None
+            },
         })
     }
 }
@@ -72,6 +81,14 @@ fn log_json(value: Option<String>) -> Result<bool, ConfigError> {
             "AWS_LAMBDA_LOG_FORMAT",
             "is neither `JSON` nor `Text`",
         )),
+    }
+}
+
+fn xray_tracing(value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(ConfigError::new("XRAY_TRACING", "is neither `true` nor `false`")),
     }
 }
 

@@ -4,15 +4,17 @@ use std::convert::Infallible;
 use std::env;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::pin::pin;
 use std::time::Duration;
 
-use lambda_http::{Body, Context, LambdaEvent, Request, Response};
+use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _, Response};
+use opentelemetry::context::FutureExt as _;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use tower::{Service, ServiceExt as _, service_fn};
 
 use crate::app::App;
-use crate::{Error, log};
+use crate::{Error, log, xray};
 
 /// Where the Runtime API listens: host and port.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
@@ -36,13 +38,13 @@ pub(crate) fn require() -> Result<(), Error> {
     }
 }
 
-/// Answers Lambda's events until Lambda ends the process.
-pub(crate) async fn run(app: App) -> Result<(), Error> {
+/// Answers Lambda's events until Lambda ends the process, each in its trace if they are `traced`.
+pub(crate) async fn run(app: App, traced: bool) -> Result<(), Error> {
     let unreadable = {
         let app = app.clone();
         move |invocation: Option<&str>| app.unreadable(invocation)
     };
-    lambda_session::lambda::run_with(service(app, true), unreadable).await
+    lambda_session::lambda::run_with(service(app, true, traced), unreadable).await
 }
 
 /// Answers an event that nobody sent, `GET /` without a cookie, so that the code and data which the first visitor's
@@ -58,22 +60,29 @@ pub(crate) async fn warm_up(app: &App) {
     });
     let Ok(event) = to_raw_value(&event) else { return };
     let unreadable = |_: Option<&str>| Response::new(Body::Empty);
-    let function = lambda_session::lambda::service(service(app.clone(), false), unreadable);
+    let function = lambda_session::lambda::service(service(app.clone(), false, false), unreadable);
     let answer = function.oneshot(LambdaEvent::new(event, Context::default())).await;
     // Lambda's runtime would write it out.
     let _ = answer.map(|answer| serde_json::to_vec(&answer));
 }
 
-/// The app as a service. With `logged`, each request gets its line in the log.
+/// The app as a service. With `logged`, each request gets its line in the log; with `traced`, its spans are in its invocation's trace.
 fn service(
     app: App,
     logged: bool,
+    traced: bool,
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
     service_fn(move |request: Request| {
         let app = app.clone();
         async move {
-            let (response, line) = app.answer(request).await;
+            let context = request.lambda_context_ref().filter(|_| traced);
+            let trace = context.and_then(|context| xray::parent(context.xray_trace_id.as_deref()?));
+            let answer = pin!(app.answer(request));
+            let (response, line) = match trace {
+                Some(trace) => answer.with_context(trace).await,
+                None => answer.await,
+            };
             if logged {
                 app.log(&line);
             }

@@ -24,12 +24,13 @@ use lambda_http::tracing::subscriber::fmt::format::Writer;
 use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
-use lambda_http::tracing::subscriber::{fmt, registry};
+use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
 use serde_json::json;
 
 use crate::config::Config;
+use crate::xray;
 
-/// Starts logging to standard output, where Lambda collects it.
+/// Starts logging to standard output, where Lambda collects it, and sending spans where the configuration wants traces.
 ///
 /// The library's and our own events at the configured level; those of other crates only from warnings up, because below
 /// they show requests, and with them cookies and credentials.
@@ -40,12 +41,21 @@ pub(crate) fn start(config: &Config) {
         .with_target("lambda_session", ours)
         .with_target(env!("CARGO_CRATE_NAME"), ours);
     let lines = fmt::layer().with_target(false).with_ansi(false);
-    let registry = registry().with(filter);
+    let spans = config.daemon.and_then(|daemon| xray::layer(daemon).ok());
+    // For all at once: a filter of one layer alone leaves other crates' `enabled!` true.
+    let all = match spans {
+        Some(_) => filter
+            .clone()
+            .with_target("lambda_session", ours.max(LevelFilter::DEBUG)),
+        None => filter.clone(),
+    };
+    let registry = registry().with(all).with(spans);
     // It fails only where a subscriber has been set before, and nothing before this line does.
     let _ = if config.log_json {
-        registry.with(lines.json().flatten_event(true)).try_init()
-    } else {
+        let lines = lines.json().flatten_event(true).with_filter(filter);
         registry.with(lines).try_init()
+    } else {
+        registry.with(lines.with_filter(filter)).try_init()
     };
 }
 

@@ -1,13 +1,14 @@
 //! The Lambda function: one handler for `/`, `/login` and `/logout`, over `lambda-session`.
 //!
 //! In reading order: `app` has the route table and the three views, `web` what they need of HTTP and HTML. `config`
-//! reads the environment, `log` writes the log, `lambda` has what only Lambda needs.
+//! reads the environment, `log` writes the log, `xray` sends traces, `lambda` has what only Lambda needs.
 
 mod app;
 mod config;
 mod lambda;
 mod log;
 mod web;
+mod xray;
 
 use std::process::ExitCode;
 
@@ -45,5 +46,5 @@ async fn run() -> Result<(), Error> {
     // Init has a whole processor; the first visitor has the share that the function's memory buys.
     store.warm_up().await;
     lambda::warm_up(&app).await;
-    lambda::run(app).await
+    lambda::run(app, config.daemon.is_some()).await
 }

@@ -25,6 +25,9 @@ use crate::http1;
 /// What a function is given for an invocation unless told otherwise: the template's timeout.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The header of an invocation that X-Ray does not see.
+const UNTRACED: &str = "Root=1-68f0a1b2-0123456789abcdef01234567;Sampled=0";
+
 /// A running Runtime API. It ends with the value.
 pub struct RuntimeApi {
     address: SocketAddr,
@@ -49,6 +52,7 @@ impl RuntimeApi {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State {
                 timeout: TIMEOUT,
+                trace: UNTRACED.to_owned(),
                 connections: 0,
                 polls: 0,
                 init_error: None,
@@ -107,6 +111,13 @@ impl RuntimeApi {
         self.shared.state.send_modify(|state| state.timeout = timeout);
     }
 
+    /// Sets X-Ray's header of each invocation from now on. Without, X-Ray sees none.
+    pub fn set_trace(&self, header: &str) {
+        self.shared
+            .state
+            .send_modify(|state| header.clone_into(&mut state.trace));
+    }
+
     /// Queues an event. The outcome arrives in the channel, which closes without one if the function cannot answer.
     pub fn invoke(&self, event: Vec<u8>) -> oneshot::Receiver<Outcome> {
         let (reply, outcome) = oneshot::channel();
@@ -143,6 +154,7 @@ struct Shared {
 
 struct State {
     timeout: Duration,
+    trace: String,
     connections: usize,
     polls: usize,
     init_error: Option<Value>,
@@ -186,7 +198,11 @@ impl Shared {
         };
         let id = format!("00000000-0000-4000-8000-{number:012}");
         self.running().insert(id.clone(), invocation.reply);
-        let deadline = UNIX_EPOCH.elapsed().unwrap_or_default() + self.state.borrow().timeout;
+        let (timeout, trace) = {
+            let state = self.state.borrow();
+            (state.timeout, state.trace.clone())
+        };
+        let deadline = UNIX_EPOCH.elapsed().unwrap_or_default() + timeout;
         let response = Response::builder()
             .header("lambda-runtime-aws-request-id", id)
             .header("lambda-runtime-deadline-ms", deadline.as_millis().to_string())
@@ -194,10 +210,7 @@ impl Shared {
                 "lambda-runtime-invoked-function-arn",
                 "arn:aws:lambda:eu-central-1:123456789012:function:lambda-session",
             )
-            .header(
-                "lambda-runtime-trace-id",
-                "Root=1-68f0a1b2-0123456789abcdef01234567;Sampled=0",
-            )
+            .header("lambda-runtime-trace-id", trace)
             .header("content-type", "application/json")
             .body(Pieces::of(&invocation.event));
         response.unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))

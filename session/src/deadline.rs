@@ -1,4 +1,4 @@
-//! One request's store calls: how long they may take together, and how many there were.
+//! One request's store calls: how long they may take together, how many there were, and a span for each.
 
 #![expect(clippy::disallowed_methods, reason = "it measures how long store calls take")]
 
@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
+use crate::spans::{self, Outcome};
 use crate::store::{Store, StoreError, StoreErrorKind, StoreFuture};
 
 /// For all store calls of one request together, so that a visitor gets an answer, and a 503 rather than Lambda's
@@ -69,29 +71,55 @@ impl Budget {
         }
     }
 
-    /// Makes one store call within what is left.
-    pub(crate) async fn call<'a, T>(
+    /// Makes the store call of this name within what is left.
+    pub(crate) async fn call<'a, T: Outcome>(
         &'a self,
+        name: &'static str,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        self.call_within(ALL_CALLS, operation).await
+        self.calls_within(ALL_CALLS, name, 1, operation).await
     }
 
     /// Makes one store call within `limit` and what is left.
-    pub(crate) async fn call_within<'a, T>(
+    pub(crate) async fn call_within<'a, T: Outcome>(
         &'a self,
         limit: Duration,
+        name: &'static str,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.calls_within(limit, name, 1, operation).await
+    }
+
+    /// Makes so many store calls at once within what is left.
+    pub(crate) async fn call_many<'a, T>(
+        &'a self,
+        name: &'static str,
+        calls: usize,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, Vec<T>>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.calls_within(ALL_CALLS, name, calls, operation).await
+    }
+
+    async fn calls_within<'a, T: Outcome>(
+        &'a self,
+        limit: Duration,
+        name: &'static str,
+        calls: usize,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
         let limit = limit.min(self.left());
+        let count = u32::try_from(calls).unwrap_or(u32::MAX);
         if limit.is_zero() {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "no time is left for it"));
         }
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(count, Ordering::Relaxed);
+        let span = spans::call(&*self.store, name, calls);
         let spent = self.spend();
-        let result = timeout(limit, operation(&*self.store)).await;
+        let result = timeout(limit, operation(&*self.store)).instrument(span.clone()).await;
         drop(spent);
-        result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)))
+        let result = result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)));
+        spans::answered(&span, &result);
+        result
     }
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
@@ -100,12 +128,6 @@ impl Budget {
 
     pub(crate) fn keeps_owners(&self) -> bool {
         self.store.owners().is_some()
-    }
-
-    /// Counts store calls that were made within one [`call`](Self::call).
-    pub(crate) fn count(&self, more: usize) {
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        self.calls.fetch_add(more, Ordering::Relaxed);
     }
 
     /// Waits for `future` within what is left, which stays so: it is for another call of this request, which takes its own time

@@ -32,7 +32,7 @@
 //! on `expires_at`; the function may `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on it.
 //!
 //! Go on with the [`guide`]: plain `lambda_http`, logins and protected pages, Flask's and tower-sessions' names, tests, and running it
-//! on your own machine. [`Session`] has the dictionary, [`SessionLayer::builder`] the settings, [`Sessions`] "log out
+//! on your own machine, seeing where the time goes. [`Session`] has the dictionary, [`SessionLayer::builder`] the settings, [`Sessions`] "log out
 //! everywhere". The folder `examples` has programs to copy. [`MemoryStore`] needs no AWS, and is for tests.
 //!
 //! # What holds
@@ -109,6 +109,7 @@ mod request;
 mod save;
 mod session;
 mod sessions;
+mod spans;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

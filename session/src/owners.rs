@@ -62,9 +62,9 @@ impl Owners<'_> {
         ending: &[RecordKey],
         most: Option<usize>,
     ) -> Result<(), SessionError> {
-        let enlist = self
-            .budget
-            .call(|store| capable(store, |owners| owners.enlist(owner, key, self.at)));
+        let enlist = self.budget.call("owners.enlist", |store| {
+            capable(store, |owners| owners.enlist(owner, key, self.at))
+        });
         let mut others = enlist.await?;
         let listed = others.len();
         others.retain(|other, _| other != key && !ending.contains(other));
@@ -109,7 +109,7 @@ impl Owners<'_> {
     pub(crate) async fn list(&self, owner: &OwnerKey) -> Result<OwnerList, SessionError> {
         Ok(self
             .budget
-            .call(|store| capable(store, |owners| owners.list(owner)))
+            .call("owners.list", |store| capable(store, |owners| owners.list(owner)))
             .await?)
     }
 
@@ -119,7 +119,9 @@ impl Owners<'_> {
         }
         Ok(self
             .budget
-            .call(|store| capable(store, |owners| owners.strike(owner, keys)))
+            .call("owners.strike", |store| {
+                capable(store, |owners| owners.strike(owner, keys))
+            })
             .await?)
     }
 
@@ -130,7 +132,7 @@ impl Owners<'_> {
     }
 
     pub(crate) async fn check_not_replaced(&self, key: &RecordKey) -> Result<(), SessionError> {
-        match self.budget.call(|store| store.load(key, self.at)).await? {
+        match self.budget.call("store.load", |store| store.load(key, self.at)).await? {
             Load::Replaced(_) => Err(SessionError::conflict()),
             _ => Ok(()),
         }
@@ -148,7 +150,7 @@ impl Owners<'_> {
                 ..self.at.timeouts
             },
         };
-        let reads = self.many(list, move |store, (key, enlisted)| {
+        let reads = self.many("store.load", list, move |store, (key, enlisted)| {
             Box::pin(async move {
                 let found = store.load(&key, &earlier).await?;
                 Ok((key, enlisted, found))
@@ -194,7 +196,7 @@ impl Owners<'_> {
         while !next.is_empty() {
             ended.extend(next.iter().cloned());
             let at = *self.at;
-            let revoked = self.many(next, move |store, key| {
+            let revoked = self.many("owners.revoke", next, move |store, key| {
                 Box::pin(async move { capable(store, |owners| owners.revoke(&key, &at)).await })
             });
             let successors: BTreeSet<_> = revoked.await?.into_iter().flatten().collect();
@@ -215,6 +217,7 @@ impl Owners<'_> {
     /// Makes a store call for each of these, some at once.
     async fn many<K: Send, T: Send>(
         &self,
+        name: &'static str,
         of: impl IntoIterator<Item = K, IntoIter: ExactSizeIterator + Send>,
         call: impl for<'a> Fn(&'a dyn Store, K) -> StoreFuture<'a, T> + Send,
     ) -> Result<Vec<T>, SessionError> {
@@ -222,8 +225,7 @@ impl Owners<'_> {
         if of.len() == 0 {
             return Ok(Vec::new());
         }
-        self.budget.count(of.len() - 1);
-        let all = self.budget.call(|store| {
+        let all = self.budget.call_many(name, of.len(), |store| {
             let calls = iter(of).map(move |one| call(store, one));
             Box::pin(calls.buffer_unordered(AT_ONCE).try_collect())
         });

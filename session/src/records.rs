@@ -54,7 +54,7 @@ impl Records {
 
     pub(crate) async fn load(&self, id: &SessionId, at: &Moment) -> Result<Load, SessionError> {
         let key = id.record_key();
-        let loaded = self.budget.call(|store| store.load(&key, at)).await?;
+        let loaded = self.budget.call("store.load", |store| store.load(&key, at)).await?;
         Ok(match loaded {
             Load::Live(record) if record.sealed => self.sealing.open(id, record)?,
             loaded => loaded,
@@ -65,7 +65,10 @@ impl Records {
         let key = id.record_key();
         let sealed = self.sealing.record(id, record)?;
         let stored = sealed.as_ref().unwrap_or(record);
-        let created = self.budget.call(|store| store.create(&key, stored)).await?;
+        let created = self
+            .budget
+            .call("store.create", |store| store.create(&key, stored))
+            .await?;
         record.sealed = sealed.is_some();
         Ok(created)
     }
@@ -85,7 +88,7 @@ impl Records {
             .map_or((next, changes), |(stored, written)| (stored, written));
         Ok(self
             .budget
-            .call(|store| store.update(&key, stored, written, at))
+            .call("store.update", |store| store.update(&key, stored, written, at))
             .await?)
     }
 
@@ -133,7 +136,7 @@ impl Records {
         let key = id.record_key();
         let slid = self
             .budget
-            .call_within(SLIDE_LIMIT, |store| store.slide(&key, slide, at));
+            .call_within(SLIDE_LIMIT, "store.slide", |store| store.slide(&key, slide, at));
         match slid.await {
             Ok(outcome) => outcome == WriteOutcome::Applied,
             Err(error) => {
@@ -151,7 +154,9 @@ impl Records {
         at: &Moment,
     ) -> Result<WriteOutcome, SessionError> {
         let (key, successor) = (old.record_key(), new.record_key());
-        let replaced = self.budget.call(|store| store.replace(&key, revision, &successor, at));
+        let replaced = self
+            .budget
+            .call("store.replace", |store| store.replace(&key, revision, &successor, at));
         Ok(replaced.await?)
     }
 
@@ -163,6 +168,9 @@ impl Records {
         at: &Moment,
     ) -> Result<WriteOutcome, SessionError> {
         let key = id.record_key();
-        Ok(self.budget.call(|store| store.end(&key, revision, at)).await?)
+        Ok(self
+            .budget
+            .call("store.end", |store| store.end(&key, revision, at))
+            .await?)
     }
 }

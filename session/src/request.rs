@@ -3,17 +3,20 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tracing::Span;
+
 use crate::core::changes::Changes;
 use crate::core::cookie::SessionCookie;
 use crate::core::id::SessionId;
 use crate::core::moment::{Moment, Timeouts};
-use crate::core::plan::{Done, Found, Opened, plan};
+use crate::core::plan::{Done, Found, Opened, Plan, plan};
 use crate::core::record::Record;
 use crate::core::state::{State, without_flashes};
 use crate::error::SessionError;
 use crate::random;
 use crate::records::{Failed, Records};
 use crate::save::{CookieAction, Save, Saved};
+use crate::spans;
 use crate::store::{Load, WriteOutcome};
 
 /// Tells the time in seconds since 1970-01-01 UTC.
@@ -232,6 +235,15 @@ impl Request {
 
     /// What the request's cookies open. Nearly always there is one, or none.
     async fn find(&self) -> Result<Found, SessionError> {
+        let span = if self.presented.is_empty() {
+            Span::none()
+        } else {
+            spans::load()
+        };
+        spans::within(span, self.read()).await
+    }
+
+    async fn read(&self) -> Result<Found, SessionError> {
         let at = self.moment();
         let mut opened = Opened::Absent;
         for id in &self.presented {
@@ -277,7 +289,12 @@ impl Request {
             at,
             per_owner: *per_owner,
         };
-        save.carry_out(plan).await
+        let span = if matches!(plan, Plan::Keep) {
+            Span::none()
+        } else {
+            spans::save()
+        };
+        spans::within(span, save.carry_out(plan)).await
     }
 
     /// Takes the messages out of the record. `None` if the session has ended before.

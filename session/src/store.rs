@@ -49,6 +49,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// What the store is, by OpenTelemetry's `db.system.name`, if a call of it leaves the process: then the calls' spans are a
+    /// client's.
+    fn system(&self) -> Option<&'static str> {
+        None
+    }
+
     /// How long a write waits before it is tried again, after so many conflicts with other requests' writes, of which there is at
     /// least one. A store across a network gives a random time that grows, so that many at once get through one after the other.
     fn pause(&self, conflicts: u32) -> Duration {

@@ -37,6 +37,27 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
     );
     assert_refused("AWS_LAMBDA_LOG_FORMAT", "xml", "is neither `JSON` nor `Text`");
+    assert_refused("XRAY_TRACING", "yes", "is neither `true` nor `false`");
+}
+
+#[test]
+fn traces_go_to_the_daemon_only_where_they_are_wanted_and_there_is_one() {
+    let address = ("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000");
+    for (variables, daemon) in [
+        (&[][..], None),
+        (&[address], None),
+        (&[address, ("XRAY_TRACING", "")], None),
+        (&[address, ("XRAY_TRACING", "false")], None),
+        (&[("XRAY_TRACING", "true")], None),
+        (
+            &[("AWS_XRAY_DAEMON_ADDRESS", "nowhere"), ("XRAY_TRACING", "true")],
+            None,
+        ),
+        (&[address, ("XRAY_TRACING", "true")], Some(address.1)),
+    ] {
+        let found = config(variables).unwrap().daemon;
+        assert_eq!(found.map(|found| found.to_string()).as_deref(), daemon, "{variables:?}");
+    }
 }
 
 #[cfg(unix)]

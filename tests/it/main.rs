@@ -15,3 +15,4 @@ mod requests;
 mod routing;
 mod store;
 mod template;
+mod traces;

@@ -70,6 +70,29 @@ fn the_policy_allows_what_the_tests_allow() {
     assert_eq!(allowed, ALLOWED_OPERATIONS.map(str::to_owned).into());
 }
 
+/// X-Ray is paid for by its traces.
+#[test]
+fn traces_are_made_and_allowed_only_with_the_parameter() {
+    let text = |value: &Value| serde_yaml_ng::to_string(value).expect("YAML");
+    let function = resource("SessionFunction");
+    assert_eq!(
+        text(&function["Tracing"]),
+        "!If\n- HasTracing\n- Active\n- PassThrough\n"
+    );
+    let variable = &function["Environment"]["Variables"]["XRAY_TRACING"];
+    assert_eq!(text(variable), "!If\n- HasTracing\n- 'true'\n- 'false'\n");
+    let policy = &resources()["TracingPolicy"];
+    assert_eq!(policy["Condition"], "HasTracing");
+    let statements = policy["Properties"]["PolicyDocument"]["Statement"].as_sequence();
+    let [statement] = &statements.expect("statements")[..] else {
+        panic!("{statements:?}")
+    };
+    assert_eq!(
+        text(&statement["Action"]),
+        "- xray:PutTraceSegments\n- xray:PutTelemetryRecords\n"
+    );
+}
+
 #[test]
 fn the_starter_deploys_the_table_and_the_permissions_that_the_app_has() {
     let starter = resources_of("starter/template/template.yaml");

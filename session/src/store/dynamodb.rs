@@ -229,6 +229,10 @@ impl Store for DynamoDbStore {
         Some(self)
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("aws.dynamodb")
+    }
+
     /// None after the first conflict, then full jitter:
     /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
     fn pause(&self, conflicts: u32) -> Duration {

@@ -18,3 +18,4 @@ mod passwords;
 mod promises;
 mod properties;
 mod refinement;
+mod spans;

@@ -1,0 +1,149 @@
+//! What the compiled function sends to X-Ray's daemon, which is a socket of the test here.
+
+use std::net::UdpSocket;
+
+use dev::event::Event;
+use dev::proxy::Fault;
+use serde_json::{Value, json};
+
+use crate::support::SECRET_KEY;
+use crate::support::app::{App, COOKIE};
+use crate::support::forge;
+
+const TRACE: &str = "1-68f0a1b2-0123456789abcdef01234567";
+const FUNCTION: &str = "53995c3f42cd8ad8";
+
+struct Daemon(UdpSocket);
+
+impl Daemon {
+    fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_nonblocking(true).expect("a socket that does not wait");
+        Self(socket)
+    }
+
+    fn address(&self) -> String {
+        self.0.local_addr().expect("an address").to_string()
+    }
+
+    /// The documents that have arrived. It waits for none, because all are sent before the answer.
+    fn documents(&self) -> Vec<Value> {
+        let mut datagram = [0; 8_192];
+        let received = std::iter::from_fn(|| self.0.recv(&mut datagram).ok().map(|bytes| datagram[..bytes].to_vec()));
+        let read = |datagram: Vec<u8>| {
+            let text = String::from_utf8(datagram).expect("text");
+            let (header, document) = text.split_once('\n').expect("two lines");
+            let header: Value = serde_json::from_str(header).expect("a header");
+            assert_eq!(header, json!({ "format": "json", "version": 1 }));
+            serde_json::from_str(document).expect("a document")
+        };
+        received.map(read).collect()
+    }
+}
+
+/// A function whose invocations X-Ray samples.
+async fn sampled(variables: &[(&str, &str)]) -> App {
+    let app = App::with(variables).await;
+    let header = format!("Root={TRACE};Parent={FUNCTION};Sampled=1;Lineage=1:a87bd80c:0");
+    app.lambda.api().set_trace(&header);
+    app
+}
+
+fn names(documents: &[Value]) -> Vec<&str> {
+    documents
+        .iter()
+        .filter_map(|document| document["name"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_secret() {
+    const MARK: &str = "zqxmark";
+    let daemon = Daemon::start();
+    let address = daemon.address();
+    let variables = [
+        ("XRAY_TRACING", "true"),
+        ("AWS_XRAY_DAEMON_ADDRESS", address.as_str()),
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+    ];
+    let mut app = sampled(&variables).await;
+    let first = app.login(MARK).await;
+    let mut documents = daemon.documents();
+    // A part is sent when it ends, so what it is a part of comes after it.
+    assert_eq!(names(&documents), ["store.create", "session.save"]);
+
+    let page = app.send(Event::get("/").cookie(&first)).await;
+    assert_eq!(page.status, 200);
+    let view = daemon.documents();
+    assert_eq!(names(&view), ["store.load", "session.load"]);
+    let [call, load] = [&view[0], &view[1]];
+    assert_eq!(load["parent_id"], FUNCTION);
+    assert_eq!(call["parent_id"], load["id"]);
+    for part in [call, load] {
+        assert_eq!(
+            (&part["trace_id"], &part["type"]),
+            (&json!(TRACE), &json!("subsegment"))
+        );
+        assert_eq!(part["fault"], false);
+    }
+    assert!(load["start_time"].as_f64() <= call["start_time"].as_f64(), "{view:?}");
+    assert!(call["end_time"].as_f64() <= load["end_time"].as_f64(), "{view:?}");
+    let annotations = &call["annotations"];
+    assert_eq!(annotations["outcome"], "live");
+    assert_eq!(annotations["db_system_name"], "aws.dynamodb");
+    documents.extend(view);
+
+    let form = Event::post_form("/login", &[("username", &format!("other {MARK}"))]);
+    let second = app.send(form.cookie(&first)).await.cookie();
+    app.proxy.once("GetItem", Fault::Error(400, "AccessDeniedException"));
+    assert_eq!(app.send(Event::get("/").cookie(&second)).await.status, 500);
+    let failed = daemon.documents();
+    let faults: Vec<_> = failed.iter().map(|document| &document["fault"]).collect();
+    assert_eq!(faults[faults.len() - 2..], [true, true], "{failed:?}");
+    documents.extend(failed);
+
+    // Lambda decides which requests are seen.
+    app.lambda
+        .api()
+        .set_trace(&format!("Root={TRACE};Parent={FUNCTION};Sampled=0"));
+    app.send(Event::get("/").cookie(&second)).await;
+    assert_eq!(names(&daemon.documents()), [""; 0]);
+
+    let sent = format!("{documents:?}").to_lowercase();
+    let mut secrets = vec![MARK, "username", SECRET_KEY];
+    let keys = [&first, &second].map(|cookie| forge::record_key(cookie[COOKIE.len()..].split('.').next().unwrap()));
+    secrets.extend(keys.iter().map(String::as_str));
+    for cookie in [&first, &second] {
+        secrets.extend(cookie[COOKIE.len()..].split('.'));
+    }
+    for secret in secrets {
+        assert!(!sent.contains(&secret.to_lowercase()), "{secret} in {sent}");
+    }
+    let printed = app.lambda.kill().await;
+    assert!(printed.stdout.contains("\"store_calls\":1"), "{printed:?}");
+    assert!(!printed.stdout.contains("\"span"), "the log has grown: {printed:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_unless_it_is_wanted() {
+    let daemon = Daemon::start();
+    let address = daemon.address();
+    for wanted in [None, Some("false"), Some("")] {
+        let mut variables = vec![("AWS_XRAY_DAEMON_ADDRESS", address.as_str())];
+        variables.extend(wanted.map(|wanted| ("XRAY_TRACING", wanted)));
+        let app = sampled(&variables).await;
+        let cookie = app.login("admin").await;
+        assert!(app.is_admin(&cookie).await);
+        assert_eq!(names(&daemon.documents()), [""; 0], "{wanted:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_away_fails_no_request() {
+    let away = Daemon::start().address();
+    let app = sampled(&[("XRAY_TRACING", "true"), ("AWS_XRAY_DAEMON_ADDRESS", &away)]).await;
+    let cookie = app.login("admin").await;
+    for _ in 0..3 {
+        assert!(app.is_admin(&cookie).await);
+    }
+}
