@@ -116,6 +116,8 @@ async fn walk(client: &Client, site: &str, issuer: &str) {
     // Whoever does not agree comes back to a page that says so, still with the basket.
     press(client, "Log in").await;
     log_in_at_provider(client, "alice").await;
+    // The page before it has one, too.
+    assert_shown(client, "button", "Continue").await;
     press(client, "[ Cancel ]").await;
     assert_shown(client, "p", "The login was cancelled. You can log in again.").await;
     press(client, "Go to the start page").await;

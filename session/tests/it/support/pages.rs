@@ -16,8 +16,14 @@ pub(crate) async fn assert_shown(client: &Client, element: &str, text: &str) {
 
 pub(crate) async fn press(client: &Client, name: &str) {
     let path = format!("//*[self::button or self::a][normalize-space()='{name}' or @aria-label='{name}']");
-    let found = client.wait().for_element(Locator::XPath(&path)).await;
-    found.expect(name).click().await.expect(name);
+    loop {
+        let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        match found.expect(name).click().await {
+            // The page was replaced by the next one meanwhile, which may have one of that name, too.
+            Err(error) if error.is_stale_element_reference() => {}
+            pressed => return pressed.expect(name),
+        }
+    }
 }
 
 pub(crate) async fn fill(client: &Client, id: &str, text: &str) {
