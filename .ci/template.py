@@ -1,4 +1,4 @@
-"""What neither cfn-lint, nor the SAM transform, nor the tests see of template.yaml and the starter's: `python .ci/template.py`."""
+"""What neither cfn-lint, nor the SAM transform, nor the tests see of template.yaml: `python .ci/template.py`."""
 
 import itertools
 import json
@@ -19,7 +19,6 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 ROOT = Path(__file__).resolve().parent.parent
-STARTER = ROOT / "starter" / "template" / "template.yaml"
 ALWAYS = {"Fn::And": []}
 
 
@@ -100,22 +99,6 @@ def the_policy_allows_what_the_code_calls():
     calls = re.findall(rf"\.({item}|query|scan|execute_\w+|describe_\w+)\(\)", code)
     called = {"dynamodb:" + "".join(map(str.capitalize, call.split("_"))) for call in calls}
     assert allowed == called, f"the policy allows {sorted(allowed)}, the code calls {sorted(called)}"
-
-
-def the_starter_allows_the_same():
-    """On its own table and log. The function without a role of the template's own would get a managed policy."""
-    template = json.loads(json.dumps(cfn_yaml.loads(STARTER.read_text())))["Resources"]
-    assert template["Site"]["Properties"].get("Role") == {"Fn::GetAtt": ["SiteRole", "Arn"]}, "not the template's role"
-    own = {"SessionsTable": "SessionsTable", "SessionLogs": "SiteLogs"}
-
-    def allowed(role, names):
-        assert not role.get("ManagedPolicyArns"), "a managed policy, and with it its wildcards"
-        statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
-        return {(names[s["Resource"]["Fn::GetAtt"][0]], action) for s in statements for action in s["Action"]}
-
-    ours = allowed(source()["Resources"]["SessionRole"]["Properties"], own)
-    starters = allowed(template["SiteRole"]["Properties"], {name: name for name in own.values()})
-    assert starters == ours, f"the starter allows {sorted(starters)}, template.yaml {sorted(ours)}"
 
 
 def nothing_has_a_name_of_its_own():
@@ -200,7 +183,6 @@ def main():
     for check in (
         the_function_url_is_public,
         the_policy_allows_what_the_code_calls,
-        the_starter_allows_the_same,
         nothing_has_a_name_of_its_own,
         the_rules_refuse_what_would_be_ignored,
         what_is_counted_is_shown_and_no_more,

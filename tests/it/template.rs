@@ -22,6 +22,10 @@ fn resource(name: &str) -> Value {
     resources()[name]["Properties"].clone()
 }
 
+fn text(value: &Value) -> String {
+    serde_yaml_ng::to_string(value).expect("YAML")
+}
+
 #[test]
 fn the_local_table_is_the_deployed_one() {
     let deployed = resource(table::NAME);
@@ -73,7 +77,6 @@ fn the_policy_allows_what_the_tests_allow() {
 /// X-Ray is paid for by its traces.
 #[test]
 fn traces_are_made_and_allowed_only_with_the_parameter() {
-    let text = |value: &Value| serde_yaml_ng::to_string(value).expect("YAML");
     let function = resource("SessionFunction");
     assert_eq!(
         text(&function["Tracing"]),
@@ -100,12 +103,13 @@ fn the_starter_deploys_the_table_and_the_permissions_that_the_app_has() {
     for property in table::properties().as_object().expect("properties").keys() {
         assert_eq!(table[property], resource(table::NAME)[property], "{property}");
     }
-    let statement = |policy: &Value| policy["Statement"][0].clone();
-    let role = resource("SessionRole");
-    assert_eq!(
-        statement(&starter["Site"]["Properties"]["Policies"][0]),
-        statement(&role["Policies"][0]["PolicyDocument"]),
-    );
+    // Without a role of the template's own, SAM would add a managed policy that allows every log group.
+    assert_eq!(text(&starter["Site"]["Properties"]["Role"]), "!GetAtt SiteRole.Arn\n");
+    let [ours, starters] = [&resource("SessionRole"), &starter["SiteRole"]["Properties"]].map(|role| {
+        assert_eq!(role["ManagedPolicyArns"], Value::Null);
+        text(&role["Policies"])
+    });
+    assert_eq!(starters, ours.replace("SessionLogs", "SiteLogs"));
 }
 
 /// The metrics that the template reads from the log, each with its pattern.
