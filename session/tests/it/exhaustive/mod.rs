@@ -20,7 +20,7 @@ mod world;
 use explore::{Counts, explore};
 use mutants::{Clause, Mutant, Write};
 use scenario::{Op, Scenario, Start};
-use scopes::{HARD, KINDS, OPS, STARTS, TIMES, in_time, pairs, rotated, sealed, spoiled, triples};
+use scopes::{HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, pairs, rotated, sealed, spoiled, triples, upgraded};
 use world::World;
 
 /// How the scenarios are explored.
@@ -111,6 +111,10 @@ fn two_requests_without_a_fault() {
         "mixed keys",
         &rotated(&of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0))),
     );
+    hold(
+        "mixed versions",
+        &upgraded(&of_all(&UPGRADED, |start| pairs(start, &KINDS, 0))),
+    );
 }
 
 #[test]
@@ -153,7 +157,7 @@ fn two_requests_whose_sessions_are_sealed() {
     hold("the other seals", &sealed(&scenarios, [false, true]));
 }
 
-/// `EXHAUSTIVE=all` asks for it, which takes about twelve minutes of processor time.
+/// `EXHAUSTIVE=all` asks for it, which takes about twelve minutes of processor time if the library is optimised.
 #[test]
 fn everything() {
     if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
@@ -173,16 +177,25 @@ fn everything() {
             &sealed(&pairs(Start::Live, &KINDS, 1), instances),
         );
     }
-    all += hold("two faults", &pairs(Start::Live, &HARD, 2));
-    all += hold("two faults, owners", &pairs(Start::Owned, &[Op::Renew, Op::EndAll], 2));
+    all += hold(
+        "one fault, mixed versions",
+        &upgraded(&of_all(&UPGRADED, |start| pairs(start, &KINDS, 1))),
+    );
+    all += hold(
+        "two faults, any start",
+        &of_all(&STARTS, |start| pairs(start, &KINDS, 2)),
+    );
+    all += hold("two faults, all kinds", &pairs(Start::Live, &OPS, 2));
+    all += hold(
+        "two faults, clocks",
+        &in_time(&of_all(&[Start::Idle, Start::Past], |start| pairs(start, &HARD, 2))),
+    );
     all += hold(
         "three requests",
         &of_all(&[Start::Live, Start::Owned], |start| triples(start, &KINDS, 0)),
     );
-    all += hold(
-        "three requests, one fault",
-        &triples(Start::Live, &[Op::Add, Op::Ann, Op::Logout], 1),
-    );
+    all += hold("three requests, one fault", &triples(Start::Live, &KINDS, 1));
+    all += hold("three requests, one fault, an owner", &triples(Start::Owned, &HARD, 1));
     say(&format!("all: {} schedules", all.schedules));
 }
 

@@ -113,6 +113,8 @@ pub(crate) struct Asked {
     pub(crate) rotated: bool,
     /// Whether its instance seals.
     pub(crate) sealed: bool,
+    /// Whether its instance is of 0.2, which knows no owners.
+    pub(crate) older: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -55,6 +55,9 @@ pub(crate) const STARTS: [Start; 14] = [
     Start::Gone,
 ];
 
+/// What instances of 0.2 and of this version may both find: a session without an owner, with one, and one of before both.
+pub(crate) const UPGRADED: [Start; 4] = [Start::Live, Start::Owned, Start::Small, Start::Old];
+
 /// The starts at which clocks matter.
 pub(crate) const TIMES: [Start; 6] = [
     Start::Old,
@@ -74,6 +77,7 @@ pub(crate) fn asked(op: Op) -> Asked {
         slow: false,
         rotated: false,
         sealed: false,
+        older: false,
     }
 }
 
@@ -197,6 +201,19 @@ pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
     let each = [0, 1].into_iter().flat_map(|place| {
         scenarios.iter().cloned().map(move |mut scenario| {
             scenario.requests[place].rotated = true;
+            scenario
+        })
+    });
+    each.collect()
+}
+
+/// The scenarios in the middle of an upgrade from 0.2: one of the instances is of before, for all that those can do.
+pub(crate) fn upgraded(scenarios: &[Scenario]) -> Vec<Scenario> {
+    let each = [0, 1].into_iter().flat_map(|place| {
+        let can =
+            move |scenario: &&Scenario| !matches!(scenario.requests[place].op, Op::Owner | Op::EndAll | Op::Remember);
+        scenarios.iter().filter(can).cloned().map(move |mut scenario| {
+            scenario.requests[place].older = true;
             scenario
         })
     });

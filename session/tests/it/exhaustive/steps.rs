@@ -76,6 +76,8 @@ pub(crate) struct Control {
     pub(crate) request: usize,
     /// Calls are made at once.
     pub(crate) open: bool,
+    /// Whose instance is of 0.2: it reads and writes the same attributes, but for the owner and when he was seen.
+    pub(crate) older: [bool; 4],
     waiting: Vec<Waiting>,
     copies: Vec<Stray>,
     /// How many calls each request has made.
@@ -212,7 +214,10 @@ impl Control {
                 Ok(call.promise())
             }
             _ => {
-                let reply = self.table.make(call);
+                let mut reply = self.table.make(call);
+                if let (true, Ok(Reply::Load(Load::Live(record)))) = (self.older[choice.request], &mut reply) {
+                    (record.owner, record.seen_at) = (None, None);
+                }
                 self.release(choice.request, write);
                 reply
             }

@@ -143,6 +143,9 @@ impl World {
         let mut control = self.steps.control();
         control.reset(self.table.clone());
         control.place(self.key.as_str());
+        for (older, asked) in control.older.iter_mut().zip(&self.scenario.requests) {
+            *older = asked.older;
+        }
         drop(control);
         CLOCKS.with(|clocks| {
             for (clock, asked) in clocks.iter().zip(&self.scenario.requests) {
