@@ -19,8 +19,10 @@ mod world;
 
 use explore::{Counts, explore};
 use mutants::{Clause, Mutant, Write};
-use scenario::{Op, Scenario, Start};
-use scopes::{HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, pairs, rotated, sealed, spoiled, triples, upgraded};
+use scenario::{Instance, Op, Scenario, Start};
+use scopes::{
+    HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, pairs, rotated, served_by, spoiled, triples, upgraded,
+};
 use world::World;
 
 /// How the scenarios are explored.
@@ -149,12 +151,15 @@ fn two_requests_whose_sessions_are_sealed() {
     });
     scenarios.extend(pairs(Start::Live, &HARD[..2], 1));
     let (as_others, _) = run(&scenarios, USUAL, 1);
-    let counts = hold("sealed", &sealed(&scenarios, [true, true]));
+    let counts = hold("sealed", &served_by(&scenarios, [Instance::Seals; 2]));
     assert_eq!(counts, as_others);
     let mut scenarios = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
     scenarios.extend(pairs(Start::Live, &[Op::Add, Op::Ann], 1));
-    hold("one seals", &sealed(&scenarios, [true, false]));
-    hold("the other seals", &sealed(&scenarios, [false, true]));
+    hold("one seals", &served_by(&scenarios, [Instance::Seals, Instance::Usual]));
+    hold(
+        "the other seals",
+        &served_by(&scenarios, [Instance::Usual, Instance::Seals]),
+    );
 }
 
 /// `EXHAUSTIVE=all` asks for it, which takes about twelve minutes of processor time if the library is optimised.
@@ -171,10 +176,14 @@ fn everything() {
     );
     all += hold("one fault, spoiled records", &spoiled(&pairs(Start::Live, &KINDS, 1)));
     all += hold("one fault, mixed keys", &rotated(&pairs(Start::Live, &KINDS, 1)));
-    for instances in [[true, true], [true, false], [false, true]] {
+    for instances in [
+        [Instance::Seals; 2],
+        [Instance::Seals, Instance::Usual],
+        [Instance::Usual, Instance::Seals],
+    ] {
         all += hold(
-            &format!("one fault, sealed {instances:?}"),
-            &sealed(&pairs(Start::Live, &KINDS, 1), instances),
+            &format!("one fault, {instances:?}"),
+            &served_by(&pairs(Start::Live, &KINDS, 1), instances),
         );
     }
     all += hold(

@@ -99,6 +99,17 @@ pub(crate) enum Brings {
     After(usize),
 }
 
+/// How the instance that serves a request is deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instance {
+    Usual,
+    /// With the keys of after a rotation, where the others have those of before.
+    Rotated,
+    Seals,
+    /// Of 0.2, which knows no owners.
+    Older,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) op: Op,
@@ -109,12 +120,7 @@ pub(crate) struct Asked {
     pub(crate) skew: i64,
     /// Whether it takes its time between reading and saving.
     pub(crate) slow: bool,
-    /// Whether its instance has the keys of after a rotation, where the others have those of before.
-    pub(crate) rotated: bool,
-    /// Whether its instance seals.
-    pub(crate) sealed: bool,
-    /// Whether its instance is of 0.2, which knows no owners.
-    pub(crate) older: bool,
+    pub(crate) instance: Instance,
 }
 
 #[derive(Clone, Debug)]

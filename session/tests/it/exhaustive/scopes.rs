@@ -1,6 +1,6 @@
 //! Which scenarios are explored.
 
-use super::scenario::{Asked, Brings, Op, Outside, Scenario, Start};
+use super::scenario::{Asked, Brings, Instance, Op, Outside, Scenario, Start};
 
 pub(crate) const OPS: [Op; 17] = [
     Op::View,
@@ -75,9 +75,7 @@ pub(crate) fn asked(op: Op) -> Asked {
         after: 0,
         skew: 0,
         slow: false,
-        rotated: false,
-        sealed: false,
-        older: false,
+        instance: Instance::Usual,
     }
 }
 
@@ -200,7 +198,7 @@ pub(crate) fn spoiled(scenarios: &[Scenario]) -> Vec<Scenario> {
 pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
     let each = [0, 1].into_iter().flat_map(|place| {
         scenarios.iter().cloned().map(move |mut scenario| {
-            scenario.requests[place].rotated = true;
+            scenario.requests[place].instance = Instance::Rotated;
             scenario
         })
     });
@@ -213,20 +211,20 @@ pub(crate) fn upgraded(scenarios: &[Scenario]) -> Vec<Scenario> {
         let can =
             move |scenario: &&Scenario| !matches!(scenario.requests[place].op, Op::Owner | Op::EndAll | Op::Remember);
         scenarios.iter().filter(can).cloned().map(move |mut scenario| {
-            scenario.requests[place].older = true;
+            scenario.requests[place].instance = Instance::Older;
             scenario
         })
     });
     each.collect()
 }
 
-/// The scenarios with instances that seal, or do not, as these say.
-pub(crate) fn sealed(scenarios: &[Scenario], instances: [bool; 2]) -> Vec<Scenario> {
-    let sealed = scenarios.iter().cloned().map(|mut scenario| {
-        for (request, sealed) in scenario.requests.iter_mut().zip(instances) {
-            request.sealed = sealed;
+/// The scenarios with these instances.
+pub(crate) fn served_by(scenarios: &[Scenario], instances: [Instance; 2]) -> Vec<Scenario> {
+    let served = scenarios.iter().cloned().map(|mut scenario| {
+        for (request, instance) in scenario.requests.iter_mut().zip(instances) {
+            request.instance = instance;
         }
         scenario
     });
-    sealed.collect()
+    served.collect()
 }

@@ -9,7 +9,8 @@ use tower::{Layer as _, service_fn};
 
 use super::mutants::Mutant;
 use super::scenario::{
-    Answer, Brings, IDLE, LIFETIME, MOST, NOW, OWNER, Op, Outside, REMEMBERED, Scenario, SetCookie, Start, Vars, item,
+    Answer, Asked, Brings, IDLE, Instance, LIFETIME, MOST, NOW, OWNER, Op, Outside, REMEMBERED, Scenario, SetCookie,
+    Start, Vars, item,
 };
 use super::scopes;
 use super::steps::{Choice, Fate, Steps};
@@ -144,7 +145,7 @@ impl World {
         control.reset(self.table.clone());
         control.place(self.key.as_str());
         for (older, asked) in control.older.iter_mut().zip(&self.scenario.requests) {
-            *older = asked.older;
+            *older = asked.instance == Instance::Older;
         }
         drop(control);
         CLOCKS.with(|clocks| {
@@ -164,7 +165,11 @@ impl World {
             if !self.started[place] && !waits {
                 self.started[place] = true;
                 let cookie = self.jar(asked.brings);
-                let site = &self.sites[place][if asked.sealed { 2 } else { usize::from(asked.rotated) }];
+                let site = &self.sites[place][match asked.instance {
+                    Instance::Usual | Instance::Older => 0,
+                    Instance::Rotated => 1,
+                    Instance::Seals => 2,
+                }];
                 self.running[place] = Some(visit(site, asked, place, cookie));
                 self.go_on(place);
             }
@@ -309,8 +314,9 @@ impl World {
     pub(crate) fn subject(&self, place: usize) -> Option<usize> {
         let asked = &self.scenario.requests[place];
         let subject = self.brought(asked.brings)?;
-        let signed_with_new = subject > 0 && self.scenario.requests[subject - 1].rotated;
-        (asked.rotated || !signed_with_new).then_some(subject)
+        let rotated = |asked: &Asked| asked.instance == Instance::Rotated;
+        let signed_with_new = subject > 0 && rotated(&self.scenario.requests[subject - 1]);
+        (rotated(asked) || !signed_with_new).then_some(subject)
     }
 
     fn brought(&self, brings: Brings) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! What a request's save does: the decisions of `plan`, and what `save` makes of each over what others did.
 
-use super::super::scenario::{Asked, IDLE, LIFETIME, Op, Vars, message, value};
+use super::super::scenario::{IDLE, Instance, LIFETIME, Op, Vars, message, value};
 use super::{Found, History, Life, Progress, Said, Session, State};
 
 /// The save of one request, as `plan` and `save` have it, at one point.
@@ -32,7 +32,7 @@ impl Save<'_> {
         let owned = if self.renews() {
             self.owned_by(&session, loaded)
         } else {
-            session.owned && !self.asked().older
+            session.owned && !self.is_older()
         };
         let after = self.applied(loaded, loaded);
         let changed = after != loaded;
@@ -238,8 +238,9 @@ impl Save<'_> {
         });
     }
 
-    fn asked(&self) -> &Asked {
-        &self.history.scenario.requests[self.place]
+    /// Whether its instance does not see whose a session is.
+    fn is_older(&self) -> bool {
+        self.history.scenario.requests[self.place].instance == Instance::Older
     }
 
     fn renews(&self) -> bool {
@@ -251,7 +252,7 @@ impl Save<'_> {
 
     /// Whether the session after it has an owner.
     fn owned_by(&self, before: &Session, loaded: Vars) -> bool {
-        self.op == Op::Owner || before.owned && !self.asked().older && !self.clears(loaded)
+        self.op == Op::Owner || before.owned && !self.is_older() && !self.clears(loaded)
     }
 
     fn clears(&self, loaded: Vars) -> bool {
