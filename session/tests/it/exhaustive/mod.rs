@@ -162,7 +162,7 @@ fn two_requests_whose_sessions_are_sealed() {
     );
 }
 
-/// `EXHAUSTIVE=all` asks for it, which takes about twelve minutes of processor time if the library is optimised.
+/// `EXHAUSTIVE=all` asks for it, which takes about ten minutes of processor time with the library at `opt-level` 2.
 #[test]
 fn everything() {
     if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
@@ -199,12 +199,27 @@ fn everything() {
         "two faults, clocks",
         &in_time(&of_all(&[Start::Idle, Start::Past], |start| pairs(start, &HARD, 2))),
     );
+    let hard = pairs(Start::Live, &HARD, 2);
+    all += hold("two faults, spoiled records", &spoiled(&hard));
+    all += hold("two faults, mixed keys", &rotated(&hard));
+    all += hold("two faults, mixed versions", &upgraded(&hard));
     all += hold(
         "three requests",
         &of_all(&[Start::Live, Start::Owned], |start| triples(start, &KINDS, 0)),
     );
     all += hold("three requests, one fault", &triples(Start::Live, &KINDS, 1));
-    all += hold("three requests, one fault, an owner", &triples(Start::Owned, &HARD, 1));
+    for (start, ops) in [
+        (Start::Live, [Op::Set, Op::Flash, Op::Ann]),
+        (Start::Owned, [Op::Add, Op::Renew, Op::EndAll]),
+        (Start::Old, [Op::View, Op::Add, Op::Logout]),
+        (Start::Past, [Op::View, Op::Add, Op::Ann]),
+        (Start::NoMap, [Op::View, Op::Add, Op::Ann]),
+    ] {
+        all += hold(
+            &format!("three requests, one fault, {start:?}, {ops:?}"),
+            &triples(start, &ops, 1),
+        );
+    }
     say(&format!("all: {} schedules", all.schedules));
 }
 

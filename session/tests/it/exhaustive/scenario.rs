@@ -28,7 +28,7 @@ pub(crate) enum Start {
     Live,
     /// The same, of an owner.
     Owned,
-    /// Written by the version before, without tokens, and last seen so long ago that its expiry is due to move.
+    /// Written by 0.1, without tokens, and last seen so long ago that its expiry is due to move.
     Old,
     /// Only `x` is in it.
     Small,

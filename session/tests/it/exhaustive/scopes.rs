@@ -55,8 +55,30 @@ pub(crate) const STARTS: [Start; 14] = [
     Start::Gone,
 ];
 
-/// What instances of 0.2 and of this version may both find: a session without an owner, with one, and one of before both.
-pub(crate) const UPGRADED: [Start; 4] = [Start::Live, Start::Owned, Start::Small, Start::Old];
+/// What a function of 0.2 could ask for.
+const BEFORE: [Op; 10] = [
+    Op::View,
+    Op::Set,
+    Op::Add,
+    Op::Pop,
+    Op::Ann,
+    Op::Bob,
+    Op::Renew,
+    Op::RenewAndPop,
+    Op::Clear,
+    Op::Logout,
+];
+
+/// What instances of 0.2 and of this version may both find: a session without an owner, with one, with one and about to end, with one
+/// variable alone, and one of before both.
+pub(crate) const UPGRADED: [Start; 6] = [
+    Start::Live,
+    Start::Owned,
+    Start::Idle,
+    Start::Aged,
+    Start::Small,
+    Start::Old,
+];
 
 /// The starts at which clocks matter.
 pub(crate) const TIMES: [Start; 6] = [
@@ -131,34 +153,41 @@ pub(crate) fn pairs(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
     scenarios
 }
 
-/// All triples of these: at once, two and then the third, one and then two, one after the other.
+/// All triples of these: at once, two and then the third, one and then two, one after the other. Of those that differ only in which of
+/// two requests in the same position is which, one.
 pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for one in ops {
-        for other in ops {
-            for third in ops {
-                for after in [[0, 0, 0], [0, 0, 3], [0, 1, 1], [0, 1, 0], [0, 1, 3]] {
-                    let mut requests = [*one, *other, *third].map(asked);
-                    for (request, after) in requests.iter_mut().zip(after) {
-                        request.after = after;
-                    }
-                    let mut with = |requests: [Asked; 3]| {
-                        scenarios.push(Scenario {
-                            start,
-                            requests: requests.to_vec(),
-                            faults,
-                            outside: outside(start),
-                        });
-                    };
-                    with(requests);
-                    if after != [0, 0, 0] {
-                        for request in requests.iter_mut().filter(|request| request.after != 0) {
-                            request.brings = Brings::After(usize::from(request.after > 1));
-                        }
-                        with(requests);
-                    }
+    let count = ops.len();
+    for places in (0..count.pow(3)).map(|n| [n / count / count, n / count % count, n % count]) {
+        let [one, other, third] = places;
+        // Whether a later request has the cookie of whoever came just before; and whether this is the one to play.
+        for (after, follows, this) in [
+            ([0, 0, 0], false, one <= other && other <= third),
+            ([0, 0, 3], false, one <= other),
+            ([0, 0, 3], true, true),
+            ([0, 1, 1], false, other <= third),
+            ([0, 1, 1], true, other <= third),
+            ([0, 1, 0], false, true),
+            ([0, 1, 0], true, true),
+            ([0, 1, 3], false, true),
+            ([0, 1, 3], true, true),
+        ] {
+            if !this {
+                continue;
+            }
+            let mut requests = places.map(|place| asked(ops[place]));
+            for (request, after) in requests.iter_mut().zip(after) {
+                request.after = after;
+                if follows && after > 0 {
+                    request.brings = Brings::After(usize::from(after > 1));
                 }
             }
+            scenarios.push(Scenario {
+                start,
+                requests: requests.to_vec(),
+                faults,
+                outside: outside(start),
+            });
         }
     }
     scenarios
@@ -205,11 +234,10 @@ pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
     each.collect()
 }
 
-/// The scenarios in the middle of an upgrade from 0.2: one of the instances is of before, for all that those can do.
+/// The scenarios in the middle of an upgrade: one of the instances is still of 0.2, for all that those can do.
 pub(crate) fn upgraded(scenarios: &[Scenario]) -> Vec<Scenario> {
     let each = [0, 1].into_iter().flat_map(|place| {
-        let can =
-            move |scenario: &&Scenario| !matches!(scenario.requests[place].op, Op::Owner | Op::EndAll | Op::Remember);
+        let can = move |scenario: &&Scenario| BEFORE.contains(&scenario.requests[place].op);
         scenarios.iter().filter(can).cloned().map(move |mut scenario| {
             scenario.requests[place].instance = Instance::Older;
             scenario
