@@ -1,8 +1,11 @@
 //! The compiled function, from outside, as Lambda runs it.
 
 use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::App;
 use crate::support::{SECRET_KEY, binary, environment, function};
@@ -89,6 +92,83 @@ async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
         let lambda = function(&front, &[("SSL_CERT_FILE", file.as_str())]).await;
         let login = Event::post_form("/login", &[("username", "admin")]);
         assert_eq!(visit(&lambda, login).await.status, status);
+    }
+}
+
+/// A proxy that opens tunnels, and keeps what it was asked for.
+struct TunnelProxy {
+    listener: TcpListener,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl TunnelProxy {
+    async fn run(self) {
+        while let Ok((stream, _)) = self.listener.accept().await {
+            tokio::spawn(Self::open(stream, Arc::clone(&self.asked)));
+        }
+    }
+
+    async fn open(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await? > 0 {}
+        let to = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        asked.lock().expect("no panic").push(head.to_ascii_lowercase());
+        let mut upstream = TcpStream::connect(to).await?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        copy_bidirectional(&mut stream, &mut upstream).await?;
+        Ok(())
+    }
+}
+
+/// <https://curl.se/docs/manpage.html#ENVIRONMENT>
+#[tokio::test]
+async fn dynamodb_is_reached_through_the_proxy_that_the_environment_names() {
+    let dynamodb = Embedded::in_memory().await;
+    let [before_dynamodb, before_proxy] = [(); 2].map(|()| Terminator::new().expect("a certificate"));
+    let mut trusted = tempfile::NamedTempFile::new().expect("a file");
+    for authority in [&before_dynamodb.authority, &before_proxy.authority] {
+        trusted.write_all(authority.as_bytes()).expect("the certificate");
+    }
+    let trusted = trusted.path().display().to_string();
+    let front = before_dynamodb.start(&dynamodb).await.expect("an endpoint");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let plain = listener.local_addr().expect("an address");
+    let asked = Arc::default();
+    tokio::spawn(
+        TunnelProxy {
+            listener,
+            asked: Arc::clone(&asked),
+        }
+        .run(),
+    );
+    let tls = before_proxy.start_before(plain).await.expect("a free port");
+
+    let tunnel = format!("connect {} http/1.1\r\n", front.trim_start_matches("https://"));
+    for (proxy, exempt, expected) in [
+        (format!("http://{plain}"), "", Some("")),
+        (
+            format!("http://user:password@{plain}"),
+            "",
+            Some("proxy-authorization: basic dxnlcjpwyxnzd29yza=="),
+        ),
+        (format!("https://localhost:{tls}"), "", Some("")),
+        (format!("http://{plain}"), "localhost", None),
+    ] {
+        let variables = [
+            ("SSL_CERT_FILE", trusted.as_str()),
+            ("HTTPS_PROXY", &proxy),
+            ("NO_PROXY", exempt),
+        ];
+        let lambda = function(&front, &variables).await;
+        let login = visit(&lambda, Event::post_form("/login", &[("username", "admin")])).await;
+        assert_eq!(login.status, 303, "{proxy}");
+        let asked: Vec<String> = std::mem::take(&mut asked.lock().expect("no panic"));
+        let through = asked
+            .iter()
+            .any(|head| head.starts_with(&tunnel) && head.contains(expected.unwrap_or_default()));
+        assert_eq!(through, expected.is_some(), "{proxy}: {asked:?}");
     }
 }
 

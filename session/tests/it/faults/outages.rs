@@ -170,6 +170,17 @@ async fn a_connection_that_was_closed_while_idle_costs_no_timeout() {
     }
 }
 
+/// It may be this connection's server that is ill.
+#[tokio::test]
+async fn after_a_broken_answer_the_next_attempt_takes_another_connection() {
+    let (world, site, cookie) = World::logged_in().await;
+    world.proxy.forget_calls();
+    world.proxy.once("GetItem", Fault::Error(500, "InternalServerError"));
+    assert_eq!(site.view(&cookie).await, "username=admin");
+    let connections: Vec<_> = world.proxy.calls().iter().map(|call| call.connection).collect();
+    assert_eq!(connections, [0, 1]);
+}
+
 #[tokio::test]
 async fn attempts_of_one_call_say_the_same_and_back_off() {
     let (world, site, cookie) = World::logged_in().await;
