@@ -1,6 +1,7 @@
 //! The compiled function, from outside, as Lambda runs it.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -97,15 +98,22 @@ async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
 
 /// A proxy that opens tunnels, and keeps what it was asked for.
 struct TunnelProxy {
-    listener: TcpListener,
+    address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl TunnelProxy {
-    async fn run(self) {
-        while let Ok((stream, _)) = self.listener.accept().await {
-            tokio::spawn(Self::open(stream, Arc::clone(&self.asked)));
-        }
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let asked = Arc::default();
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Self::open(stream, Arc::clone(&kept)));
+            }
+        });
+        Self { address, asked }
     }
 
     async fn open(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
@@ -131,45 +139,56 @@ async fn dynamodb_is_reached_through_the_proxy_that_the_environment_names() {
         trusted.write_all(authority.as_bytes()).expect("the certificate");
     }
     let trusted = trusted.path().display().to_string();
-    let front = before_dynamodb.start(&dynamodb).await.expect("an endpoint");
-
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let plain = listener.local_addr().expect("an address");
-    let asked = Arc::default();
-    tokio::spawn(
-        TunnelProxy {
-            listener,
-            asked: Arc::clone(&asked),
-        }
-        .run(),
-    );
-    let tls = before_proxy.start_before(plain).await.expect("a free port");
-
-    let tunnel = format!("connect {} http/1.1\r\n", front.trim_start_matches("https://"));
-    for (proxy, exempt, expected) in [
-        (format!("http://{plain}"), "", Some("")),
-        (
-            format!("http://user:password@{plain}"),
-            "",
-            Some("proxy-authorization: basic dxnlcjpwyxnzd29yza=="),
-        ),
-        (format!("https://localhost:{tls}"), "", Some("")),
-        (format!("http://{plain}"), "localhost", None),
-    ] {
+    let endpoint = before_dynamodb.start(&dynamodb).await.expect("an endpoint");
+    let to_dynamodb = format!("connect {} ", endpoint.trim_start_matches("https://"));
+    let log_in = async |proxy: &str, exempt: &str| {
         let variables = [
             ("SSL_CERT_FILE", trusted.as_str()),
-            ("HTTPS_PROXY", &proxy),
+            ("HTTPS_PROXY", proxy),
             ("NO_PROXY", exempt),
         ];
-        let lambda = function(&front, &variables).await;
-        let login = visit(&lambda, Event::post_form("/login", &[("username", "admin")])).await;
-        assert_eq!(login.status, 303, "{proxy}");
-        let asked: Vec<String> = std::mem::take(&mut asked.lock().expect("no panic"));
-        let through = asked
-            .iter()
-            .any(|head| head.starts_with(&tunnel) && head.contains(expected.unwrap_or_default()));
-        assert_eq!(through, expected.is_some(), "{proxy}: {asked:?}");
+        let lambda = function(&endpoint, &variables).await;
+        visit(&lambda, Event::post_form("/login", &[("username", "admin")]))
+            .await
+            .status
+    };
+
+    let proxy = TunnelProxy::start().await;
+    assert_eq!(log_in(&format!("http://{}", proxy.address), "localhost").await, 303);
+    assert_eq!(*proxy.asked.lock().expect("no panic"), [""; 0]);
+
+    let proxy = TunnelProxy::start().await;
+    assert_eq!(
+        log_in(&format!("http://user:password@{}", proxy.address), "").await,
+        303
+    );
+    for asked in proxy.asked.lock().expect("no panic").iter() {
+        assert!(asked.starts_with(&to_dynamodb), "{asked}");
+        assert!(
+            asked.contains("\r\nproxy-authorization: basic dxnlcjpwyxnzd29yza==\r\n"),
+            "{asked}"
+        );
     }
+    assert!(!proxy.asked.lock().expect("no panic").is_empty());
+
+    let proxy = TunnelProxy::start().await;
+    let tls = before_proxy.start_before(proxy.address).await.expect("a free port");
+    assert_eq!(log_in(&format!("https://localhost:{tls}"), "").await, 303);
+    assert!(
+        proxy
+            .asked
+            .lock()
+            .expect("no panic")
+            .iter()
+            .any(|asked| asked.starts_with(&to_dynamodb))
+    );
+
+    let refused = log_in(
+        &format!("http://{}", dynamodb.endpoint().trim_start_matches("http://")),
+        "",
+    )
+    .await;
+    assert_eq!(refused, 503, "no proxy is there");
 }
 
 #[tokio::test]

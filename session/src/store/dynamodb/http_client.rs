@@ -1,10 +1,12 @@
-//! The HTTP client below the SDK's, for HTTP/1.1: DynamoDB speaks no other (<https://github.com/aws/aws-sdk-go/issues/2984>).
+//! The HTTP client below the SDK's, for HTTP/1.1: DynamoDB offers no HTTP/2 (<https://github.com/aws/aws-sdk-go/issues/2984>).
 //!
-//! The SDK's own client brings HTTP/2 with it, which would be an eighth of the program. It also makes a connector when
-//! it is configured, throws it away, and makes another for the first call; each time it reads all the machine's certificate
-//! authorities, which takes longer than everything else before the first event.
+//! The SDK's own client brings HTTP/2 with it, which would be an eighth of the program. It also takes in all the machine's
+//! certificate authorities when it is configured, and again for the first call, which takes longer than everything else before the
+//! first event.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
@@ -16,6 +18,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::body::SdkBody;
 use futures_util::future::BoxFuture;
 use http::Uri;
+use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -27,6 +30,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower::{Service, service_fn};
 
 /// A client for an endpoint; without one, for whatever the SDK finds.
@@ -45,7 +49,7 @@ struct OnDemand {
 }
 
 impl HttpClient for OnDemand {
-    /// One for all calls: a store's settings are the same for each.
+    /// One for all calls. Of the settings only the time to connect counts; an answer has the time of an attempt.
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let made = self.connector.get_or_init(|| {
             let (roots, proxies) = if self.tls {
@@ -54,17 +58,7 @@ impl HttpClient for OnDemand {
                 // A local DynamoDB: no proxy leads there, and nobody will show a certificate to be trusted.
                 (RootCertStore::empty(), Matcher::builder().build())
             };
-            let tls = trust(roots);
-            let mut tcp = TcpConnector::new();
-            tcp.enforce_http(false);
-            tcp.set_nodelay(true);
-            tcp.set_connect_timeout(settings.connect_timeout());
-            let to_proxy = HttpsConnector::from((tcp.clone(), Arc::clone(&tls)));
-            let connect = HttpsConnector::from((route(proxies, tcp, to_proxy), tls));
-            let pool = Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .build(connect);
-            SharedHttpConnector::new(Http1(pool))
+            connector(roots, proxies, settings.connect_timeout())
         });
         made.clone()
     }
@@ -75,24 +69,43 @@ fn native_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        tracing::warn!(errors = ?found.errors, "no certificate authority was found, so DynamoDB cannot be trusted");
+    if roots.is_empty() || !found.errors.is_empty() {
+        tracing::warn!(authorities = roots.len(), errors = ?found.errors, "certificate authorities could not be read");
     }
     roots
 }
 
-fn trust(roots: RootCertStore) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+fn connector(roots: RootCertStore, proxies: Matcher, connect_timeout: Option<Duration>) -> SharedHttpConnector {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has suites for both versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Arc::new(config)
+    let tls = Arc::new(tls);
+    let mut tcp = TcpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let to_proxy = HttpsConnector::from((tcp.clone(), Arc::clone(&tls)));
+    let https = HttpsConnector::from((route(proxies, tcp, to_proxy), tls));
+    let connect = service_fn(move |to: Uri| -> BoxFuture<'static, Result<_, BoxError>> {
+        let connecting = https.clone().call(to);
+        Box::pin(async move {
+            match connect_timeout {
+                Some(limit) => timeout(limit, connecting).await?,
+                None => connecting.await,
+            }
+        })
+    });
+    let pool = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(connect);
+    SharedHttpConnector::new(Http1(pool))
 }
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Connects to the destination, or has the proxy for it do that. A proxy at `https://` is itself spoken to through TLS.
+/// Opens a stream to the destination, for `https` through a tunnel where there is a proxy for it. A proxy at `https://` is itself
+/// spoken to through TLS.
 fn route(
     proxies: Matcher,
     tcp: TcpConnector,
@@ -101,7 +114,7 @@ fn route(
 {
     let proxies = Arc::new(proxies);
     service_fn(move |to: Uri| -> BoxFuture<'static, _> {
-        let proxy = proxies.intercept(&to);
+        let proxy = proxies.intercept(&to).filter(|_| to.scheme() == Some(&Scheme::HTTPS));
         let (mut tcp, to_proxy) = (tcp.clone(), to_proxy.clone());
         Box::pin(async move {
             let Some(proxy) = proxy else {
@@ -120,7 +133,7 @@ fn route(
 #[derive(Debug)]
 struct Http1<C>(Client<C, SdkBody>);
 
-impl<C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static> HttpConnector for Http1<C> {
+impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for Http1<C> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut request = match request.try_into_http1x() {
             Ok(request) => request,
@@ -128,11 +141,11 @@ impl<C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static> HttpConnector
         };
         let connection = capture_connection(&mut request);
         if let Some(sdk) = request.extensions().get::<CaptureSmithyConnection>() {
-            sdk.set_connection_retriever(move || reconnectable(&connection));
+            sdk.set_connection_retriever(move || Some(metadata(&connection)));
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            // Whatever happened to it, the connection is gone and the call as good as unanswered: worth another attempt.
+            // Whether or not the call was sent, it has no answer, and its connection is not used again: the SDK tries once more.
             let response = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             let response = response.map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
@@ -140,14 +153,65 @@ impl<C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static> HttpConnector
     }
 }
 
-/// What the SDK needs to try again on another connection after an answer such as 500: it may be this one's server that is ill.
-fn reconnectable(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
-    let proxied = connection.connection_metadata().as_ref()?.is_proxied();
+/// Lets the SDK give up this connection after an answer such as 500, so that its next attempt opens another: the server behind
+/// it may be ill.
+fn metadata(connection: &CaptureConnection) -> ConnectionMetadata {
     let connection = connection.clone();
     let poison = move || {
         if let Some(connected) = connection.connection_metadata().as_ref() {
             connected.poison();
         }
     };
-    Some(ConnectionMetadata::builder().proxied(proxied).poison_fn(poison).build())
+    ConnectionMetadata::builder().proxied(false).poison_fn(poison).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listener() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        (listener, address)
+    }
+
+    async fn get(url: String, proxies: Matcher, connect_timeout: Duration) -> Result<HttpResponse, ConnectorError> {
+        let request = http::Request::get(url).body(SdkBody::empty()).unwrap();
+        let connector = connector(RootCertStore::empty(), proxies, Some(connect_timeout));
+        let answer = connector.call(request.try_into().unwrap());
+        timeout(Duration::from_secs(30), answer).await.expect("an end")
+    }
+
+    #[tokio::test]
+    async fn the_time_to_connect_covers_the_handshake() {
+        let (_mute, address) = listener().await;
+        let to_nobody = get(
+            format!("https://{address}"),
+            Matcher::builder().build(),
+            Duration::from_millis(50),
+        )
+        .await;
+        assert!(to_nobody.unwrap_err().is_io());
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_for_https_alone() {
+        let (asked, proxy) = listener().await;
+        let (dynamodb, address) = listener().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = dynamodb.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        });
+        let proxies = || Matcher::builder().all(format!("http://{proxy}")).build();
+        let direct = get(format!("http://{address}"), proxies(), Duration::from_secs(20)).await;
+        assert_eq!(direct.unwrap().status().as_u16(), 204);
+        let through = get(format!("https://{address}"), proxies(), Duration::from_millis(50)).await;
+        assert!(through.unwrap_err().is_io());
+        let asked = timeout(Duration::from_secs(30), asked.accept()).await;
+        asked.expect("a call for the proxy").unwrap();
+    }
 }
