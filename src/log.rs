@@ -23,9 +23,11 @@ use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_http::tracing::subscriber::fmt::format::Writer;
 use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
+use lambda_http::tracing::subscriber::registry::LookupSpan;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
-use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
+use lambda_http::tracing::subscriber::{Layer, fmt, registry};
 use serde_json::json;
+use tracing::Subscriber;
 
 use crate::config::Config;
 use crate::xray;
@@ -40,23 +42,30 @@ pub(crate) fn start(config: &Config) {
         .with_default(ours.min(LevelFilter::WARN))
         .with_target("lambda_session", ours)
         .with_target(env!("CARGO_CRATE_NAME"), ours);
-    let lines = fmt::layer().with_target(false).with_ansi(false);
-    let spans = config.daemon.and_then(|daemon| xray::layer(daemon).ok());
-    // For all at once: a filter of one layer alone leaves other crates' `enabled!` true.
-    let all = match spans {
-        Some(_) => filter
-            .clone()
-            .with_target("lambda_session", ours.max(LevelFilter::DEBUG)),
-        None => filter.clone(),
-    };
-    let registry = registry().with(all).with(spans);
     // It fails only where a subscriber has been set before, and nothing before this line does.
-    let _ = if config.log_json {
-        let lines = lines.json().flatten_event(true).with_filter(filter);
-        registry.with(lines).try_init()
-    } else {
-        registry.with(lines.with_filter(filter)).try_init()
+    let _ = match config.daemon.and_then(|daemon| xray::layer(daemon).ok()) {
+        None => registry().with(filter).with(lines(config.log_json)).try_init(),
+        Some(spans) => {
+            // The spans' own level; the lines keep to theirs.
+            let all = filter
+                .clone()
+                .with_target("lambda_session", ours.max(LevelFilter::DEBUG));
+            let lines = lines(config.log_json).with_filter(filter);
+            registry().with(all).with(spans).with(lines).try_init()
+        }
     };
+}
+
+fn lines<S>(json: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = fmt::layer().with_target(false).with_ansi(false);
+    if json {
+        lines.json().flatten_event(true).boxed()
+    } else {
+        lines.boxed()
+    }
 }
 
 /// Logs why the function does not start, before [`start`] could: `json` if Lambda asked for it, at the one level that it

@@ -289,12 +289,11 @@ impl Request {
             at,
             per_owner: *per_owner,
         };
-        let span = if matches!(plan, Plan::Keep) {
-            Span::none()
-        } else {
-            spans::save()
-        };
-        spans::within(span, save.carry_out(plan)).await
+        if matches!(plan, Plan::Keep) {
+            return Ok((CookieAction::Keep, None));
+        }
+        // Boxed, for what a save may take is three quarters of a request's future, and most requests save nothing.
+        spans::within(spans::save(), Box::pin(save.carry_out(plan))).await
     }
 
     /// Takes the messages out of the record. `None` if the session has ended before.
