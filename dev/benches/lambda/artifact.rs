@@ -19,6 +19,8 @@ pub(crate) struct Artifacts {
     pub(crate) getitem: PathBuf,
     /// The same without SDK and runtime.
     pub(crate) limit: PathBuf,
+    /// The parts that the product stands on, without it.
+    pub(crate) parts: PathBuf,
     /// The library's counter, whose every request is an update.
     pub(crate) counter: PathBuf,
     /// The library's example with owners, which also runs without a table.
@@ -75,6 +77,7 @@ impl Artifacts {
             hello: program("hello"),
             getitem: program("getitem"),
             limit: program("limit"),
+            parts: program("parts"),
             counter: release.join("examples").join("counter"),
             account: release.join("examples").join("account"),
             rival: program("rival"),

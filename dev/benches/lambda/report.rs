@@ -44,8 +44,14 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
     let mut rows = vec![
         start.row("to the first poll", "product first poll", "hello first poll", None),
         start.row(
-            "no store to warm up for",
+            "without a store that answers",
             "product alone first poll",
+            "hello first poll",
+            None,
+        ),
+        start.row(
+            "to the warm-up's first call",
+            "product alone first call",
             "hello first poll",
             Some(1.5),
         ),
@@ -82,6 +88,25 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
         let name = |of: &str| format!("{of} {}{} cpu", caches.prefix(), route.name());
         rows.push(Group("limit", "us", figures).row(measure, &name("product"), &name("limit"), target));
     }
+    for (route, caches, measure) in [
+        (Route::View, Caches::Warm, "cpu"),
+        (Route::View, Caches::Warm, "p50"),
+        (Route::View, Caches::Cold, "cpu"),
+        (Route::Login, Caches::Warm, "cpu"),
+        (Route::Anonymous, Caches::Warm, "cpu"),
+    ] {
+        let unit = if measure == "cpu" { "us" } else { "ms" };
+        let what = format!("{}{} {measure}", caches.prefix(), route.name());
+        let parts = if route.calls() == 0 { "parts page" } else { "parts" };
+        let floor = format!("{} {what}", route.floor());
+        rows.push(Group("parts", unit, figures).row(&what, &format!("{parts} {what}"), &floor, None));
+    }
+    rows.push(Group("parts", "ms", figures).row(
+        "to the first poll",
+        "parts page first poll",
+        "hello first poll",
+        None,
+    ));
     let memory = Group("size", "MiB", figures);
     rows.push(memory.row("peak memory", "product memory", "getitem memory", Some(1.0)));
     rows.into_iter().flatten().collect()

@@ -115,17 +115,15 @@ fn route(
     let proxies = Arc::new(proxies);
     service_fn(move |to: Uri| -> BoxFuture<'static, _> {
         let proxy = proxies.intercept(&to).filter(|_| to.scheme() == Some(&Scheme::HTTPS));
-        let (mut tcp, to_proxy) = (tcp.clone(), to_proxy.clone());
-        Box::pin(async move {
-            let Some(proxy) = proxy else {
-                return Ok(MaybeHttpsStream::Http(tcp.call(to).await?));
-            };
-            let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
-            if let Some(credentials) = proxy.basic_auth() {
-                tunnel = tunnel.with_auth(credentials.clone());
-            }
-            Ok(tunnel.call(to).await?)
-        })
+        let mut tcp = tcp.clone();
+        let Some(proxy) = proxy else {
+            return Box::pin(async move { Ok(MaybeHttpsStream::Http(tcp.call(to).await?)) });
+        };
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy.clone());
+        if let Some(credentials) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(credentials.clone());
+        }
+        Box::pin(async move { Ok(tunnel.call(to).await?) })
     })
 }
 

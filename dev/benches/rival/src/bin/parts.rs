@@ -1,0 +1,54 @@
+//! What *getitem* does, on the parts that the app stands on: the store's client, `lambda::run`, the app's allocator. No cookie, no record,
+//! no log line, and a page of one word. What it takes, only the SDK, `lambda_http` and tokio could make less.
+
+use aws_sdk_dynamodb::types::AttributeValue::S;
+use lambda_http::{Body, Error, Request, Response};
+use lambda_session::{DynamoDbStore, lambda};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let store = DynamoDbStore::from_env()?;
+    lambda::run(tower::service_fn(move |request: Request| {
+        let store = store.clone();
+        async move {
+            let answer = answer(&store, &request).await;
+            Ok(answer.unwrap_or_else(|error| {
+                let mut failed = Response::new(Body::from(error.to_string()));
+                *failed.status_mut() = lambda_http::http::StatusCode::INTERNAL_SERVER_ERROR;
+                failed
+            }))
+        }
+    }))
+    .await
+}
+
+async fn answer(store: &DynamoDbStore, request: &Request) -> Result<Response<Body>, Error> {
+    let response = Response::builder().header("content-type", "text/html");
+    if request.method() == "POST" {
+        let put = store.client().put_item().table_name(store.table());
+        put.item("id", S("x".into()))
+            .item("username", S("admin".into()))
+            .send()
+            .await?;
+        let response = response
+            .status(303)
+            .header("location", "/")
+            .header("set-cookie", "id=x");
+        return Ok(response.body(Body::Empty)?);
+    }
+    let page = match request.headers().get("cookie") {
+        None => "no".into(),
+        Some(_) => {
+            let get = store.client().get_item().table_name(store.table());
+            let item = get.key("id", S("x".into())).consistent_read(true).send().await?.item;
+            let item = item.unwrap_or_default();
+            item.get("username")
+                .and_then(|name| name.as_s().ok().cloned())
+                .unwrap_or_default()
+        }
+    };
+    Ok(response.body(Body::from(page))?)
+}
