@@ -16,18 +16,22 @@
 //!
 //! Requests are at level `INFO`: at `WARN` and above only failures are counted.
 
+use std::fmt::Debug;
+use std::io;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_http::tracing::subscriber::fmt::format::Writer;
 use lambda_http::tracing::subscriber::fmt::time::{FormatTime as _, SystemTime};
+use lambda_http::tracing::subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::registry::LookupSpan;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{Layer, fmt, registry};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::Subscriber;
+use tracing::field::{Field, Visit};
 
 use crate::config::Config;
 use crate::xray;
@@ -42,29 +46,97 @@ pub(crate) fn start(config: &Config) {
         .with_default(ours.min(LevelFilter::WARN))
         .with_target("lambda_session", ours)
         .with_target(env!("CARGO_CRATE_NAME"), ours);
-    // It fails only where a subscriber has been set before, and nothing before this line does.
+    // For all layers at once: a filter of one of them alone leaves other crates' `enabled!` true. It fails only where a subscriber has been
+    // set before, and nothing before this line does.
     let _ = match config.daemon.and_then(|daemon| xray::layer(daemon).ok()) {
-        None => registry().with(filter).with(lines(config.log_json)).try_init(),
+        None => registry()
+            .with(filter)
+            .with(lines(config.log_json, io::stdout))
+            .try_init(),
         Some(spans) => {
             // The spans' own level; the lines keep to theirs.
             let all = filter
                 .clone()
                 .with_target("lambda_session", ours.max(LevelFilter::DEBUG));
-            let lines = lines(config.log_json).with_filter(filter);
+            let lines = lines(config.log_json, io::stdout).with_filter(filter);
             registry().with(all).with(spans).with(lines).try_init()
         }
     };
 }
 
-fn lines<S>(json: bool) -> Box<dyn Layer<S> + Send + Sync>
+fn lines<S, W>(json: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = fmt::layer().with_target(false).with_ansi(false);
+    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(writer);
     if json {
-        lines.json().flatten_event(true).boxed()
+        lines.event_format(Json).boxed()
     } else {
         lines.boxed()
+    }
+}
+
+/// An event in JSON, its fields beside its time and level, without the spans it is in. The subscriber's own format takes twice as long: the
+/// difference is a twenty-fifth of what an anonymous page takes.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut line: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        line.write_str("{\"timestamp\":\"")?;
+        SystemTime.format_time(&mut line)?;
+        write!(line, "\",\"level\":\"{}\"", event.metadata().level())?;
+        let mut fields = Fields { line, written: Ok(()) };
+        event.record(&mut fields);
+        fields.written?;
+        fields.line.write_str("}\n")
+    }
+}
+
+struct Fields<'a> {
+    line: Writer<'a>,
+    written: std::fmt::Result,
+}
+
+impl Fields<'_> {
+    fn write(&mut self, field: &Field, value: impl Into<Value>) {
+        let written = write!(self.line, ",{}:{}", Value::from(field.name()), value.into());
+        self.written = self.written.and(written);
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.write(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.write(field, format!("{value:?}"));
     }
 }
 
@@ -176,17 +248,13 @@ mod tests {
     use std::panic::{catch_unwind, take_hook};
     use std::sync::Mutex;
 
-    use serde_json::Value;
-
     use super::*;
 
     /// What is logged in JSON while `something` runs.
     fn logged(something: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines = Mutex::new(file.reopen().unwrap());
-        let format = fmt().json().flatten_event(true).with_target(false);
-        let subscriber = format.with_writer(lines).finish();
-        tracing::subscriber::with_default(subscriber, something);
+        tracing::subscriber::with_default(registry().with(super::lines(true, lines)), something);
         fs::read_to_string(file).unwrap()
     }
 
@@ -203,6 +271,25 @@ mod tests {
         assert_eq!((&value["event"], &value["level"]), (&json!("panic"), &json!("ERROR")));
         assert!(value["place"].as_str().unwrap().starts_with("src/log.rs:"), "{line}");
         assert!(!line.contains("from outside"), "{line}");
+    }
+
+    #[test]
+    fn a_value_of_any_kind_is_json() {
+        let line = logged(|| {
+            let mistake: &(dyn std::error::Error + 'static) = &std::fmt::Error;
+            let text = "a \"text\"\n";
+            tracing::warn!(text, debug = ?text, mistake, yes = true, less = -1, float = 0.5, nan = f64::NAN, wide = u128::MAX, "{text}");
+        });
+        let mut value: Value = serde_json::from_str(&line).unwrap();
+        assert!(value["timestamp"].take().as_str().unwrap().ends_with('Z'), "{line}");
+        assert_eq!(
+            value,
+            json!({
+                "timestamp": null, "level": "WARN", "message": "a \"text\"\n", "text": "a \"text\"\n", "debug": "\"a \\\"text\\\"\\n\"",
+                "mistake": std::fmt::Error.to_string(), "yes": true, "less": -1, "float": 0.5, "nan": null, "wide": u128::MAX.to_string(),
+            })
+        );
+        assert!(line.ends_with("}\n"), "{line}");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::net::UdpSocket;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use dev::dynamodb::table;
 use dev::event::Event;
 use dev::proxy::Fault;
 use serde_json::{Value, json};
 
-use crate::support::SECRET_KEY;
 use crate::support::app::{App, COOKIE};
-use crate::support::forge;
+use crate::support::{SECRET_KEY, client, forge};
 
 const TRACE: &str = "1-68f0a1b2-0123456789abcdef01234567";
 const FUNCTION: &str = "53995c3f42cd8ad8";
@@ -49,6 +50,12 @@ async fn sampled(variables: &[(&str, &str)]) -> App {
     app
 }
 
+/// The key of a cookie's record.
+fn record_key(cookie: &str) -> String {
+    let id = cookie[COOKIE.len()..].split('.').next();
+    forge::record_key(id.expect("an ID"))
+}
+
 fn names(documents: &[Value]) -> Vec<&str> {
     documents
         .iter()
@@ -61,12 +68,8 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     const MARK: &str = "zqxmark";
     let daemon = Daemon::start();
     let address = daemon.address();
-    let variables = [
-        ("XRAY_TRACING", "true"),
-        ("AWS_XRAY_DAEMON_ADDRESS", address.as_str()),
-        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-    ];
-    let mut app = sampled(&variables).await;
+    let variables = [("XRAY_TRACING", "true"), ("AWS_XRAY_DAEMON_ADDRESS", address.as_str())];
+    let app = sampled(&variables).await;
     let first = app.login(MARK).await;
     let mut documents = daemon.documents();
     // A part is sent when it ends, so what it is a part of comes after it.
@@ -111,7 +114,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
 
     let sent = format!("{documents:?}").to_lowercase();
     let mut secrets = vec![MARK, "username", SECRET_KEY];
-    let keys = [&first, &second].map(|cookie| forge::record_key(cookie[COOKIE.len()..].split('.').next().unwrap()));
+    let keys = [&first, &second].map(|cookie| record_key(cookie));
     secrets.extend(keys.iter().map(String::as_str));
     for cookie in [&first, &second] {
         secrets.extend(cookie[COOKIE.len()..].split('.'));
@@ -119,9 +122,36 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     for secret in secrets {
         assert!(!sent.contains(&secret.to_lowercase()), "{secret} in {sent}");
     }
-    let printed = app.lambda.kill().await;
-    assert!(printed.stdout.contains("\"store_calls\":1"), "{printed:?}");
-    assert!(!printed.stdout.contains("\"span"), "the log has grown: {printed:?}");
+}
+
+/// A line of the log is paid for by its bytes, so spans are in none, though they are made.
+#[tokio::test]
+async fn the_log_does_not_grow_by_spans() {
+    let daemon = Daemon::start();
+    let address = daemon.address();
+    for format in ["Text", "JSON"] {
+        let variables = [
+            ("XRAY_TRACING", "true"),
+            ("AWS_XRAY_DAEMON_ADDRESS", address.as_str()),
+            ("AWS_LAMBDA_LOG_FORMAT", format),
+        ];
+        let mut app = sampled(&variables).await;
+        let cookie = app.login("admin").await;
+        let broken = client(&app.dynamodb.endpoint())
+            .update_item()
+            .table_name(table::NAME)
+            .key("id", AttributeValue::S(record_key(&cookie)))
+            .update_expression("SET expires_at = :wrong")
+            .expression_attribute_values(":wrong", AttributeValue::S("never".into()));
+        broken.send().await.expect("a broken record");
+        daemon.documents();
+        assert!(!app.is_admin(&cookie).await);
+        assert_eq!(names(&daemon.documents()), ["store.load", "session.load"]);
+        // It is written within the load's span.
+        let printed = app.lambda.kill().await.stdout;
+        let warning = printed.lines().find(|line| line.contains("malformed record"));
+        assert!(!warning.expect("a warning").contains("session.load"), "{printed}");
+    }
 }
 
 #[tokio::test]

@@ -44,14 +44,8 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
     let mut rows = vec![
         start.row("to the first poll", "product first poll", "hello first poll", None),
         start.row(
-            "without a store that answers",
+            "no store to warm up for",
             "product alone first poll",
-            "hello first poll",
-            None,
-        ),
-        start.row(
-            "to the warm-up's first call",
-            "product alone first call",
             "hello first poll",
             Some(1.5),
         ),

@@ -20,8 +20,6 @@ use crate::{Failure, artifact};
 pub(crate) struct Sandbox {
     lambda: Lambda,
     process: u32,
-    /// When its process was started.
-    pub(crate) started: Instant,
     /// From the start of the process until it asked for its first event.
     pub(crate) first_poll: Duration,
 }
@@ -41,7 +39,6 @@ impl Sandbox {
             .await
             .map_err(|_| format!("{} did not ask for an event", program.display()))?;
         Ok(Self {
-            started,
             first_poll: started.elapsed(),
             process: lambda.process_id().ok_or("the function ended")?,
             lambda,

@@ -5,10 +5,9 @@ use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener as StdListener, TcpStream as StdStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use dev::dynamodb::{Embedded, table};
 use dev::tls::Terminator;
@@ -113,34 +112,6 @@ pub(crate) async fn serve(table: &str, host: &str) -> Result<(), Failure> {
     let _ = tokio::task::spawn_blocking(|| io::stdin().read(&mut [0])).await;
     embedded.stop().await;
     Ok(())
-}
-
-/// A store that hears a call and hangs up.
-pub(crate) struct Mute {
-    /// Where the function connects to.
-    pub(crate) endpoint: String,
-    called: Arc<Mutex<Option<Instant>>>,
-}
-
-impl Mute {
-    pub(crate) fn start() -> Result<Self, Failure> {
-        let listener = StdListener::bind("127.0.0.1:0")?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let called = Arc::<Mutex<_>>::default();
-        let calls = Arc::clone(&called);
-        thread::spawn(move || {
-            while let Ok((mut call, _)) = listener.accept() {
-                let _ = call.read(&mut [0]);
-                *calls.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            }
-        });
-        Ok(Self { endpoint, called })
-    }
-
-    /// When it was called last.
-    pub(crate) fn called(&self) -> Option<Instant> {
-        *self.called.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Stands between the function and `DynamoDB`, and counts.

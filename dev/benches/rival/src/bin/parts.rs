@@ -1,8 +1,9 @@
 //! What *getitem* does, on the parts that the app stands on: the store's client, `lambda::run`, the app's allocator. No cookie, no record,
-//! no log line, and a page of one word. What it takes, only the SDK, `lambda_http` and tokio could make less.
+//! no log line, and a page of one word: what a view takes beyond this is the session's, the log's and the page's.
 
 use aws_sdk_dynamodb::types::AttributeValue::S;
-use lambda_http::{Body, Error, Request, Response};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_session::{DynamoDbStore, lambda};
 
 #[global_allocator]
@@ -11,13 +12,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let store = DynamoDbStore::from_env()?;
-    lambda::run(tower::service_fn(move |request: Request| {
+    lambda::run(service_fn(move |request: Request| {
         let store = store.clone();
         async move {
             let answer = answer(&store, &request).await;
             Ok(answer.unwrap_or_else(|error| {
                 let mut failed = Response::new(Body::from(error.to_string()));
-                *failed.status_mut() = lambda_http::http::StatusCode::INTERNAL_SERVER_ERROR;
+                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 failed
             }))
         }
