@@ -74,27 +74,33 @@ pub fn skip(test: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
 }
 
+/// Starts a driver. It takes a port that is free for one version of IP and ends if somebody has it for the other, so there are several
+/// attempts.
 async fn driver() -> Option<(Child, String)> {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .ok()?;
-    let mut printed = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
-    let started = async {
-        while let Some(line) = printed.next_line().await.expect("a readable pipe") {
-            // "ChromeDriver was started successfully on port 41373."
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                return port.trim_end_matches('.').to_owned();
+    for _ in 0..5 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .ok()?;
+        let mut printed = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
+        let started = async {
+            while let Some(line) = printed.next_line().await.expect("a readable pipe") {
+                // "ChromeDriver was started successfully on port 41373."
+                if let Some((_, port)) = line.split_once("successfully on port ") {
+                    return Some(port.trim_end_matches('.').to_owned());
+                }
             }
+            None
+        };
+        if let Some(port) = timeout(PATIENCE, started).await.expect("a port in time") {
+            tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
+            return Some((driver, format!("http://127.0.0.1:{port}")));
         }
-        panic!("chromedriver ended");
-    };
-    let port = timeout(PATIENCE, started).await.expect("a port in time");
-    tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
-    Some((driver, format!("http://127.0.0.1:{port}")))
+    }
+    panic!("chromedriver ended");
 }
 
 /// Gives a command of Chromium's own, which `WebDriver` does not have, and returns its result.
