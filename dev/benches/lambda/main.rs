@@ -3,8 +3,8 @@
 //! The floors (`dev/benches/floor`) are *hello*, a static page; *getitem*, one bare `GetItem` or `PutItem` with the SDK;
 //! and *limit*, one signed `GetItem` over a blocking socket and nothing else. What the product takes is a ratio to them,
 //! measured in turns, with warm caches and with cold ones. `dev/benches/rival` is one site on axum with tower-sessions, and on axum with
-//! this library, and *parts*: what *getitem* does on what the product stands on. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB` than the embedded one. The figures go to `target/bench.json`,
-//! the chart to `dev/benches/ratios.svg`.
+//! this library, and *parts*: what *getitem* does on what the product stands on. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another
+//! `DynamoDB` than the embedded one. The figures go to `target/bench.json`, the chart to `dev/benches/ratios.svg`.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
