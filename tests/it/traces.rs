@@ -68,8 +68,12 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     const MARK: &str = "zqxmark";
     let daemon = Daemon::start();
     let address = daemon.address();
-    let variables = [("XRAY_TRACING", "true"), ("AWS_XRAY_DAEMON_ADDRESS", address.as_str())];
-    let app = sampled(&variables).await;
+    let variables = [
+        ("XRAY_TRACING", "true"),
+        ("AWS_XRAY_DAEMON_ADDRESS", address.as_str()),
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+    ];
+    let mut app = sampled(&variables).await;
     let first = app.login(MARK).await;
     let mut documents = daemon.documents();
     // A part is sent when it ends, so what it is a part of comes after it.
@@ -122,6 +126,9 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     for secret in secrets {
         assert!(!sent.contains(&secret.to_lowercase()), "{secret} in {sent}");
     }
+    let printed = app.lambda.kill().await;
+    assert!(printed.stdout.contains("\"store_calls\":1"), "{printed:?}");
+    assert!(!printed.stdout.contains("\"span"), "the log has grown: {printed:?}");
 }
 
 /// A line of the log is paid for by its bytes, so spans are in none, though they are made.
