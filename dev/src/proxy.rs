@@ -233,6 +233,7 @@ impl Shared {
             }
             Fault::Error(status, name) => Ok(error(status, name)),
             Fault::Garbage => Ok(Response::new("<html>not DynamoDB".into())),
+            Fault::Empty => Ok(Response::new(Full::default())),
             Fault::Hang => std::future::pending().await,
         }
     }

@@ -6,7 +6,7 @@
 //! ```toml
 //! [dependencies]
 //! axum = "0.8" # or plain lambda_http = "1.3" with tower = "0.5"
-//! lambda-session = { version = "0.3", features = ["axum", "lambda"] } # for plain lambda_http: features = ["lambda"]
+//! lambda-session = { version = "0.4", features = ["axum", "lambda"] } # for plain lambda_http: features = ["lambda"]
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 //! ```
 //!
@@ -53,9 +53,9 @@
 //!   <!-- in_every_order_what_was_accepted_is_saved_and_an_end_before_the_save_ends
 //!   a_failed_save_fails_the_request_even_if_the_view_goes_on a_login_over_a_session_that_fails_at_any_step_hands_out_no_cookie -->
 //! - A request that began before a login or logout in another tab changes nothing and never touches the cookie. If it is no login,
-//!   and wants to change something, it gets 409.
+//!   and wants to change something, it gets 409. A logout ends what a renewal in another tab has made of the session.
 //!   <!-- a_write_with_the_cookie_of_before_is_a_conflict a_write_whose_read_was_overtaken_is_a_conflict
-//!   a_view_with_the_cookie_of_before_is_nobodys_and_leaves_the_cookie_alone -->
+//!   a_view_with_the_cookie_of_before_is_nobodys_and_leaves_the_cookie_alone a_logout_ends_what_a_renewal_made -->
 //! - When [`Sessions::end_all`] has returned, every session whose login was answered before it began is dead. A login that
 //!   is under way meanwhile is ended with them, fails, or is in the next list.
 //!   <!-- all_or_all_others_are_ended a_login_that_all_are_ended_under_fails_or_is_in_the_next_list
@@ -63,7 +63,7 @@
 //!   a_session_that_is_renewed_while_all_are_ended_is_ended_too -->
 //! - A message of [`Session::flash`] is given to one request, once.
 //!   <!-- of_two_requests_at_once_one_gets_the_message a_message_whose_taking_lost_its_reply_is_shown_once -->
-//! - Who reads a sealed table learns no variable's value and no owner's name.
+//! - Anyone who reads a sealed table learns no variable's value and no owner's name.
 //!   <!-- what_was_sealed_opens_and_shows_nothing_before a_login_seals_anew_under_the_new_id_and_the_owner_too -->
 //! - The `Max-Age` of a session that is remembered leaves once, with its login: no view touches the cookie.
 //!   <!-- max_age_leaves_once -->
@@ -76,65 +76,55 @@
 //!
 //! One request, in reading order:
 //!
-//! 1. [`SessionLayer`] (`layer`, made by `builder`, perhaps from the `environment`) checks the signatures of the request's cookies
-//!    (`core/cookie`, `core/id`). A guard before or after it may answer instead of the handler (`guard`).
-//! 2. The handler asks [`LazySession`] (`lazy`) for the session. Only now it is loaded (`request`): one [`Store`] call, within the
-//!    request's `deadline`, through `records`, which opens what is sealed (`core/seal`).
+//! 1. [`SessionLayer`] (`web/layer`, made by `config/builder`, perhaps from `config/environment`) checks the signatures of the request's
+//!    cookies (`core/cookie`, `core/id`). A guard before or after it may answer instead of the handler (`web/guard`).
+//! 2. The handler asks [`LazySession`] (`session/lazy`) for the session. Only now it is loaded (`session/request`, `session/found`).
 //! 3. The handler reads and changes the [`Session`] (`session`; its login, messages and end are in `session/life`), which keeps what was
-//!    done to it (`core/state`, `core/changes`; what a variable may hold is in `core/value` and `core/limits`).
-//! 4. After the handler, or in the middle of it by [`Session::save`], one pure function decides what has to happen (`core/plan`; time is
-//!    in `core/moment`).
-//! 5. The plan is carried out against the store, over whatever other requests did meanwhile (`save`). A login is in its owner's list
-//!    before its record stands (`owners`, which also reads and ends what a list names, for `sessions`).
-//! 6. Last, and only if that succeeded, the cookie is set or cleared (`layer`).
+//!    done to it (`session/state`, `core/edits`; what a variable may hold is in `core/value` and `core/limits`).
+//! 4. After the handler, or in the middle of it by [`Session::save`], one pure function says which call the store gets next
+//!    (`protocol/next`, with `save` and `owners` beside it), from all that is known (`protocol/known`). A load is such a task, too, and so is all
+//!    that [`Sessions`] does.
+//! 5. One loop makes the calls (`protocol/run`), within the request's `protocol/budget`, sealing what goes to the store
+//!    (`protocol/sealing`). What stands there is a [`Record`] or a [`Tombstone`] (`core/record`).
+//! 6. Last, and only if that succeeded, the cookie is set or cleared (`web/layer`).
 
-#[cfg(feature = "axum")]
-mod axum;
-mod builder;
+mod config;
 mod core;
-mod deadline;
-mod environment;
-mod error;
-mod guard;
+#[cfg(test)]
+#[path = "../tests/exhaustive/mod.rs"]
+mod exhaustive;
 #[doc = include_str!("../guide.md")]
 pub mod guide {}
-#[cfg(feature = "lambda")]
-pub mod lambda;
-mod layer;
-mod lazy;
-mod owners;
-mod random;
-mod records;
-mod request;
-mod save;
+mod protocol;
 mod session;
-mod sessions;
-mod spans;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod web;
 
-pub use crate::core::changes::Changes;
+#[cfg(feature = "lambda")]
+#[doc(inline)]
+pub use web::lambda;
+
 pub use crate::core::cookie::attributes::SameSite;
 pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
-pub use crate::core::moment::Moment;
-pub use crate::core::record::{Record, Slide, Tombstone, WriteToken};
+pub use crate::core::record::{Record, Stored, Tombstone, Version, WriteToken};
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
-pub use builder::{BuildError, SessionLayerBuilder};
-pub use deadline::Deadline;
-pub use environment::EnvironmentError;
-pub use error::{SessionError, SessionErrorKind};
-pub use guard::Refusal;
-pub use guard::next::local_path;
-pub use guard::require_login::{RequireLoginLayer, RequireLoginService};
-pub use guard::same_origin::{SameOriginLayer, SameOriginService};
-pub use layer::{SessionLayer, SessionService};
-pub use lazy::LazySession;
+pub use config::builder::{BuildError, SessionLayerBuilder};
+pub use config::environment::EnvironmentError;
+pub use protocol::budget::Deadline;
+pub use protocol::error::{SessionError, SessionErrorKind};
 pub use session::Session;
-pub use sessions::{ListedSession, Sessions};
+pub use session::lazy::LazySession;
+pub use session::sessions::{ListedSession, Sessions};
 #[cfg(feature = "dynamodb")]
 pub use store::dynamodb::DynamoDbStore;
 pub use store::memory::MemoryStore;
-pub use store::{Load, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, StoreFuture, WriteOutcome};
+pub use store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap};
+pub use web::guard::Refusal;
+pub use web::guard::next::local_path;
+pub use web::guard::require_login::{RequireLoginLayer, RequireLoginService};
+pub use web::guard::same_origin::{SameOriginLayer, SameOriginService};
+pub use web::layer::{SessionLayer, SessionService};

@@ -3,17 +3,19 @@
 use std::fmt;
 use std::sync::{Arc, MutexGuard};
 
-use http::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::core::state::State;
+use self::request::RequestSession;
+use self::state::State;
 use crate::core::value::{CodecError, Reason, Value, ValueError};
-use crate::error::SessionError;
-use crate::lazy::LazySession;
-use crate::request::RequestSession;
 
+pub(crate) mod found;
+pub(crate) mod lazy;
 mod life;
+pub(crate) mod request;
+pub(crate) mod sessions;
+pub(crate) mod state;
 
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
@@ -48,34 +50,13 @@ mod life;
 /// assert!(session.is_empty());
 /// # Ok::<(), lambda_session::ValueError>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
+#[cfg_attr(any(test, feature = "testing"), derive(Default))]
 pub struct Session(pub(crate) Arc<RequestSession>);
 
 impl Session {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state()
-    }
-
-    /// The session of `request`: one consistent read of the store if the request has a cookie that verifies, none otherwise or
-    /// when it is loaded already. A visitor without a session gets an empty one, which is kept only if you put something into
-    /// it.
-    ///
-    /// # Errors
-    ///
-    /// The store failed, or the request did not come through a [`SessionLayer`](crate::SessionLayer).
-    ///
-    /// ```
-    /// use http::{Request, Response};
-    /// use lambda_session::{Session, SessionError};
-    ///
-    /// async fn greet(request: Request<String>) -> Result<Response<String>, SessionError> {
-    ///     let name: Option<String> = Session::of(&request).await?.get("username")?;
-    ///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
-    /// }
-    /// ```
-    pub async fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
-        let lazy = LazySession::of(request)?;
-        lazy.load().await
     }
 
     /// The variable `name`, if there is one.
@@ -433,7 +414,7 @@ mod tests {
             bytes: 1_000,
             ..crate::Limits::NONE
         };
-        *session.state() = State::new(limits, false);
+        *session.state() = State::new(Vec::new(), limits, false);
         session.insert("a", &half).unwrap();
         session.insert("b", &half).unwrap();
         session.insert("b", format!("{half}y")).unwrap();

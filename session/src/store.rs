@@ -2,42 +2,34 @@
 
 #[cfg(feature = "dynamodb")]
 pub(crate) mod dynamodb;
+pub(crate) mod erased;
 pub(crate) mod memory;
-pub(crate) mod owners;
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, result};
 
-use crate::core::changes::Changes;
-use crate::core::id::RecordKey;
+use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::limits::Limits;
-use crate::core::moment::Moment;
-use crate::core::record::{Record, Slide, Tombstone};
+use crate::core::record::{Record, Stored, Tombstone};
 
-pub use owners::{OwnerList, OwnerStore};
+pub use erased::AnyOwnerStore;
 
-/// What a [`Store`]'s methods return.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = result::Result<T, StoreError>> + Send + 'a>>;
-
-/// Keeps session records: six operations, each one atomic step on one record, so that none loses an acknowledged write or
-/// revives an ended session.
+/// Keeps session records: under each key a register, which changes by compare-and-swap only.
 ///
-/// A record is **alive** at a [`Moment`] if it is well-formed, has not ended, its `expires_at` is later than now and
-/// its `created_at` later than [`Moment::oldest_creation`], or, if it is `remembered`, later than
-/// [`Moment::oldest_remembered`]. Conditions are judged by the store in the same atomic
-/// step as the write. A condition that does not hold is [`WriteOutcome::ConditionFailed`], never an error. An error means that
-/// the write may or may not have happened, and may still happen minutes later; every operation is safe to repeat then.
+/// A store judges nothing. It knows no time and no timeouts, and keeps what has expired until that is deleted: at
+/// [`Record::expires_at`] or [`Tombstone::expires_at`] or at any time later. What a change means, whether a session is alive and what a
+/// conflict leads to is decided above it, from what stands under the key.
 ///
-/// An ended session leaves a **tombstone** for an hour rather than nothing, so that a write that was delayed in the
-/// network finds it instead of a free key. It keeps the revision and the tokens of the last changes, by which a request whose reply
-/// was lost finds out whether its change was done before the end.
+/// Each method is one atomic step on one key. An error means that the step may or may not have been made, and may still be made
+/// minutes later; a store may repeat a step whose answer was lost, so [`swap`](Self::swap) may find what it wrote itself. A call that is
+/// dropped half-way must leave nothing half-written.
 ///
-/// Methods return boxed futures so that the layer can hold any store; write them as `Box::pin(async move { … })`. A store whose
-/// calls the handler drops half-way must leave no record half-written.
+/// Write the methods as plain `async fn`. Each rule of the contract is a test of `store_contract!` (feature `testing`), and
+/// `examples/valkey.rs` is a whole store.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the store can hold.
     fn limits(&self) -> Limits {
@@ -45,7 +37,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The store as one that keeps lists of owners' sessions, if it does: `Some(self)` for a store that is an [`OwnerStore`].
-    fn owners(&self) -> Option<&dyn OwnerStore> {
+    fn owners(&self) -> Option<&dyn AnyOwnerStore> {
         None
     }
 
@@ -62,73 +54,59 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Duration::ZERO
     }
 
-    /// Reads what earlier acknowledged writes left, never something older. Whatever is not alive is not a session, and
-    /// never an error.
-    fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load>;
+    /// What stands under the key, as of the last acknowledged write.
+    fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send;
 
-    /// Writes a new record if the key is free. If it is not, what stands there stays as it is: a key is the hash of a fresh
-    /// random ID, so it is this call's own earlier attempt, or the tombstone of [`OwnerStore::revoke`].
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome>;
+    /// Puts `next` under the key if `read` still stands there: a record of the same [version](Record::version), or nothing. Else tells
+    /// what stands there.
+    ///
+    /// A store may write only what differs between `read` and `next`, and leaves alone what it does not know.
+    fn swap(
+        &self,
+        key: &RecordKey,
+        read: Option<&Record>,
+        next: &Stored,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
 
-    /// Puts `next` in the place of the record, if that is alive, its revision is the one before `next`'s, and its expiry is not
-    /// later than `next`'s. `changes` are the variables in which the two differ: a store may write them alone, beside the other attributes. `sealed` and
-    /// `owner` differ when a record is sealed for the first time. What the
-    /// store keeps beside a record's attributes stays as it is.
-    fn update<'a>(
-        &'a self,
-        key: &'a RecordKey,
-        next: &'a Record,
-        changes: &'a Changes,
-        at: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome>;
-
-    /// Sets `expires_at` and, if it is given, `seen_at`, if the record is alive and its expiry is still the one read. One attempt, no retry:
-    /// nothing is lost when it fails.
-    fn slide<'a>(&'a self, key: &'a RecordKey, slide: Slide, at: &'a Moment) -> StoreFuture<'a, WriteOutcome>;
-
-    /// Turns the record into a tombstone that names its successor, if it is alive and its revision is the one read,
-    /// or if it is that very tombstone already.
-    fn replace<'a>(
-        &'a self,
-        key: &'a RecordKey,
-        revision: u64,
-        successor: &'a RecordKey,
-        at: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome>;
-
-    /// Turns the record into a tombstone, whatever it holds, if it exists and, where a revision is given, still has that one
-    /// and was not replaced by a login. A record that has ended already is ended again.
-    fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, at: &'a Moment) -> StoreFuture<'a, WriteOutcome>;
+    /// Leaves a tombstone under the key, whatever stands there, and if nothing does: what [`Tombstone::of`] makes of it, `at` being
+    /// seconds since 1970. Gives back the tombstone that stands there now.
+    fn end(&self, key: &RecordKey, at: u64) -> impl Future<Output = Result<Tombstone, StoreError>> + Send;
 }
 
-/// What [`Store::load`] found.
+/// What [`Store::swap`] came to.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Load {
-    /// A session that is alive.
-    Live(Record),
-    /// The tombstone of a session that a login replaced, with the revision that the login took over. What the login
-    /// made of it is the business of whoever logged in, and never read.
-    Replaced(Tombstone),
-    /// The tombstone of a session that ended.
-    Ended(Tombstone),
-    /// A session whose time has run out and that is still kept. A write of a request that was made before may be on
-    /// its way and give it more time.
-    Expired,
-    /// Nothing.
-    Absent,
-    /// A record that is no session, and what is wrong with it (never its content).
-    Malformed(String),
+#[must_use = "a swap that found something else has not happened"]
+pub enum Swap {
+    /// `next` stands there.
+    Done,
+    /// What stands there is not what was read.
+    Found(Option<Stored>),
 }
 
-/// What became of a conditional write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a write whose condition failed has not happened"]
-pub enum WriteOutcome {
-    /// It is written.
-    Applied,
-    /// Its condition did not hold; nothing is written.
-    ConditionFailed,
+/// A list of an owner's sessions: their keys, and when each was put there, in seconds since 1970. It may name sessions that
+/// have ended, or that do not exist yet.
+pub type OwnerList = BTreeMap<RecordKey, u64>;
+
+/// Keeps lists of owners' sessions, beside the records: a capability that not every [`Store`] has.
+///
+/// A login puts its key into the owner's list **before** it creates the record, so a list names every session whose login was
+/// answered. Each method is one atomic step on one list, is safe to repeat, and may happen minutes after it failed.
+pub trait OwnerStore: Store {
+    /// Puts `key` into the owner's list, as of `at`, and gives back the list with it. The list is kept at least until `until`. Both are
+    /// seconds since 1970.
+    fn enlist(
+        &self,
+        owner: &OwnerKey,
+        key: &RecordKey,
+        at: u64,
+        until: u64,
+    ) -> impl Future<Output = Result<OwnerList, StoreError>> + Send;
+
+    /// Reads the owner's list, with all that earlier acknowledged calls put there.
+    fn list(&self, owner: &OwnerKey) -> impl Future<Output = Result<OwnerList, StoreError>> + Send;
+
+    /// Takes keys, each named once, out of the owner's list. Those that are not in it are no error.
+    fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Why a store could not answer.
@@ -137,7 +115,6 @@ pub struct StoreError {
     kind: StoreErrorKind,
     source: Arc<dyn StdError + Send + Sync>,
 }
-
 /// The kinds of [`StoreError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -203,4 +180,10 @@ impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.source)
     }
+}
+
+/// The causes of `error`, without itself.
+pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

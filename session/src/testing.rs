@@ -24,8 +24,7 @@ pub use handler::{Clock, in_request, is_ended, is_renewed};
 pub mod steps;
 
 use self::steps::{
-    IDLE, LIFETIME, START, admin, after, changed, create, created, data, end, ended_at, key, live, load, number,
-    replace, replaced_at, set, text, update,
+    IDLE, START, admin, change, changed, create, created, end, key, load, number, put, record, set_theme, text,
 };
 
 /// Lists the rules once: for the tests that `store_contract` makes of them, and for their export. The first argument is `$`, which
@@ -59,56 +58,31 @@ macro_rules! rules {
 
 rules! {
     $ rules store_contract
-    life:
-        what_was_created_is_loaded,
-        nothing_is_absent,
-        a_second_create_is_refused_and_changes_nothing,
-        a_late_create_after_the_end_finds_the_tombstone,
-        a_late_create_after_an_update_changes_nothing,
-        a_session_expires_at_the_second_its_idle_timeout_ends,
-        a_session_expires_at_the_second_its_lifetime_ends_whatever_its_expiry_says,
-        what_a_login_said_comes_back,
-        an_update_may_seal_a_record_and_its_owner,
-        a_remembered_session_outlives_the_lifetime_and_ends_at_its_expiry,
-        a_remembered_session_ends_at_the_longest_time_that_is_allowed,
-        writes_and_slides_move_when_the_owner_was_seen,
-    ;
-    writes:
-        an_update_changes_what_it_names_counts_and_moves_the_expiry,
-        an_update_sets_and_removes_at_once,
-        an_update_is_refused_when_the_revision_moved,
-        an_update_whose_revision_does_not_follow_is_refused,
-        the_tokens_of_the_last_sixteen_changes_come_back,
-        an_update_never_passes_the_lifetime,
-        a_slide_between_read_and_update_does_no_harm,
-        an_update_never_shrinks_the_expiry,
+    records:
+        nothing_stands_under_a_new_key,
+        what_was_put_there_is_loaded,
+        a_second_record_is_refused_and_told_what_stands,
+        a_swap_puts_the_next_record_there,
+        a_swap_moves_times_alone,
+        a_swap_of_another_version_is_refused_and_told_what_stands,
+        a_swap_that_is_made_again_finds_what_it_wrote,
+        a_swap_where_nothing_stands_is_refused_and_leaves_nothing,
+        a_store_judges_no_times,
+        a_swap_may_seal_a_record_and_its_owner,
+        the_tokens_of_the_last_changes_come_back,
         variables_with_hard_names_are_set_and_removed,
         a_thousand_variables_change_at_once,
-        a_slide_moves_the_expiry_and_nothing_else,
-        a_slide_is_refused_when_the_expiry_moved,
-        nothing_that_is_not_alive_is_updated_or_slid,
-    ;
-    ends:
-        a_replaced_session_tells_the_revision_it_was_replaced_at,
-        replacing_again_by_the_same_successor_is_done,
-        of_two_logins_the_first_replaces,
-        a_session_that_changed_is_not_replaced,
-        what_is_not_alive_is_not_replaced,
-        an_ended_session_is_told_as_ended,
-        a_session_is_ended_whatever_its_revision,
-        a_session_is_ended_at_its_revision_only,
-        ending_twice_is_done,
-        ending_what_is_not_there_is_refused_and_writes_nothing,
-        an_expired_session_can_be_ended,
-        a_logout_after_a_login_keeps_the_successor,
-        a_session_replaced_by_a_login_is_not_ended_for_being_empty,
-        a_tombstone_tells_the_last_changes,
+        a_swap_may_leave_a_tombstone,
+        an_end_leaves_a_tombstone_whatever_stands_there,
+        an_end_takes_a_key_where_nothing_stands,
+        what_was_under_way_when_a_session_ended_finds_the_tombstone,
     ;
 }
 
 rules! {
     $ owner_rules owner_store_contract
     owners:
+        a_store_gives_its_lists,
         a_list_names_what_was_put_there_and_when,
         nobody_has_an_empty_list,
         a_list_is_its_owners_alone,
@@ -116,11 +90,6 @@ rules! {
         what_is_struck_is_no_longer_named,
         striking_what_is_not_there_makes_no_list,
         more_sessions_than_one_write_strikes_are_listed_and_struck,
-        a_revoked_session_has_ended,
-        a_revoked_session_tells_its_last_changes,
-        a_key_revoked_before_its_record_stands_is_taken,
-        revoking_again_is_done,
-        revoking_a_replaced_session_tells_its_successor,
         a_list_is_no_session,
     ;
 }

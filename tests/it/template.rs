@@ -41,7 +41,7 @@ fn the_local_table_is_the_deployed_one() {
 fn the_template_declares_every_variable_the_code_reads_and_no_other() {
     let sources = [
         "src/config.rs",
-        "session/src/environment.rs",
+        "session/src/config/environment.rs",
         "session/src/store/dynamodb/environment.rs",
     ]
     .map(|file| fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).expect(file));

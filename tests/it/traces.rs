@@ -77,7 +77,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     let first = app.login(MARK).await;
     let mut documents = daemon.documents();
     // A part is sent when it ends, so what it is a part of comes after it.
-    assert_eq!(names(&documents), ["store.create", "session.save"]);
+    assert_eq!(names(&documents), ["store.swap", "session.save"]);
 
     let page = app.send(Event::get("/").cookie(&first)).await;
     assert_eq!(page.status, 200);
@@ -96,7 +96,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     assert!(load["start_time"].as_f64() <= call["start_time"].as_f64(), "{view:?}");
     assert!(call["end_time"].as_f64() <= load["end_time"].as_f64(), "{view:?}");
     let annotations = &call["annotations"];
-    assert_eq!(annotations["outcome"], "live");
+    assert_eq!(annotations["outcome"], "record");
     assert_eq!(annotations["db_system_name"], "aws.dynamodb");
     documents.extend(view);
 

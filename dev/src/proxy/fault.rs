@@ -27,6 +27,8 @@ pub enum Fault {
     Error(u16, &'static str),
     /// It is not forwarded: the answer has status 200 and is no JSON.
     Garbage,
+    /// It is not forwarded: the answer has status 200 and nothing else.
+    Empty,
     /// It is neither forwarded nor answered. The connection stays open until the client gives up.
     Hang,
 }

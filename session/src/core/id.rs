@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Bytes of randomness in an ID: 256 bits, four times the 64 that [OWASP] asks for.
@@ -58,7 +59,8 @@ impl fmt::Debug for SessionId {
 /// The key under which a store keeps a session: the SHA-256 of its ID, base64url.
 ///
 /// A store never sees an ID, so a copy of the table opens no session.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RecordKey(String);
 
 impl RecordKey {
@@ -72,6 +74,11 @@ impl RecordKey {
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
+    }
+
+    /// The key that a session's handle is, if it can be one.
+    pub(crate) fn from_handle(text: &str) -> Option<Self> {
+        SessionId::decode(text.as_bytes()).map(|_| Self(text.to_owned()))
     }
 
     /// The key as text, for a store to use.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::error::SessionError;
+use crate::protocol::error::SessionError;
 
 impl Session {
     /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
@@ -76,11 +76,7 @@ impl Session {
         if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
             return Err(SessionError::owner("a session's label has at most 256 bytes"));
         }
-        if self
-            .0
-            .request()
-            .is_some_and(|request| !request.records.budget.keeps_owners())
-        {
+        if self.0.visit().is_some_and(|visit| !visit.budget.keeps_owners()) {
             return Err(SessionError::no_owners());
         }
         Ok(self.state().login(owner, label)?)

@@ -6,7 +6,6 @@ mod expression;
 mod failure;
 mod http_client;
 mod item;
-mod owners;
 mod user_agent;
 
 use std::time::Duration;
@@ -14,21 +13,18 @@ use std::{env, fmt};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Builder, Config, retry::RetryConfig};
+use aws_sdk_dynamodb::config::{Config, retry::RetryConfig};
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use self::expression::Expression;
-use self::failure::{Outcome as _, failed};
-use crate::core::changes::Changes;
-use crate::core::id::RecordKey;
+use self::failure::{failed, refused};
+use crate::config::environment::EnvironmentError;
+use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::limits::Limits;
-use crate::core::moment::Moment;
-use crate::core::record::{Record, Slide};
-use crate::environment::EnvironmentError;
-use crate::random;
-use crate::store::{Load, OwnerStore, Store, StoreError, StoreFuture, WriteOutcome};
+use crate::core::record::{Record, Stored, Tombstone};
+use crate::store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, Swap};
 
 use self::item::PARTITION_KEY;
 
@@ -43,7 +39,7 @@ use self::item::PARTITION_KEY;
 /// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done; a tombstone keeps them |
 /// | `owner`, `label`, `seen_at`, `remember` | only where somebody logged in by `login`, or is remembered |
 /// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
-/// | `ended`, `replaced_by` | only on a tombstone |
+/// | `ended`, `ended_at`, `replaced_by`, `renewed` | only on a tombstone |
 ///
 /// An owner's list is an item of the same table: its `id` is a hash of the owner's name, and each other attribute but `expires_at`
 /// is the key of a session, with the time of its login.
@@ -127,8 +123,8 @@ impl DynamoDbStore {
     /// # }
     /// ```
     pub async fn warm_up(&self) {
-        let nobody = RecordKey::from_stored("-".to_owned());
-        let read = self.get(&nobody).customize().config_override(once()).send();
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let read = self.get("-").customize().config_override(once).send();
         if tokio::time::timeout(client::ATTEMPT_TIMEOUT, read).await.is_err() {
             tracing::debug!("the warm-up read took too long");
         }
@@ -174,40 +170,33 @@ impl DynamoDbStore {
         &self.table
     }
 
-    fn get(&self, key: &RecordKey) -> GetItemFluentBuilder {
+    fn get(&self, key: &str) -> GetItemFluentBuilder {
         self.client
             .get_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, text(key))
+            .key(PARTITION_KEY, AttributeValue::S(key.to_owned()))
             .consistent_read(true)
     }
 
-    fn update_item(&self, key: AttributeValue, expression: Expression) -> UpdateItemFluentBuilder {
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let values = Some(expression.values).filter(|values| !values.is_empty());
+    fn update(&self, key: &str, expression: Expression) -> UpdateItemFluentBuilder {
+        let (update, condition) = (expression.update(), expression.condition());
         self.client
             .update_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, key)
-            .update_expression(expression.update)
-            .set_condition_expression(some(expression.condition))
+            .key(PARTITION_KEY, AttributeValue::S(key.to_owned()))
+            .update_expression(update)
+            .set_condition_expression(condition)
             .set_expression_attribute_names(Some(expression.names))
-            .set_expression_attribute_values(values)
+            .set_expression_attribute_values(Some(expression.values).filter(|values| !values.is_empty()))
     }
 
-    /// One conditional `UpdateItem`.
-    async fn write(
-        &self,
-        key: &RecordKey,
-        expression: Expression,
-        attempts: Option<Builder>,
-    ) -> Result<WriteOutcome, StoreError> {
-        let request = self.update_item(text(key), expression).customize();
-        let request = match attempts {
-            Some(attempts) => request.config_override(attempts),
-            None => request,
-        };
-        request.send().await.written()
+    /// What a refused write found. An item that is not told of may be there all the same: some that speak DynamoDB's protocol never
+    /// tell.
+    async fn found(&self, key: &RecordKey, item: Option<item::Item>) -> Result<Swap, StoreError> {
+        Ok(Swap::Found(match item {
+            Some(item) => Some(item::read(item)),
+            None => Store::load(self, key).await?,
+        }))
     }
 }
 
@@ -225,7 +214,7 @@ impl Store for DynamoDbStore {
         }
     }
 
-    fn owners(&self) -> Option<&dyn OwnerStore> {
+    fn owners(&self) -> Option<&dyn AnyOwnerStore> {
         Some(self)
     }
 
@@ -236,70 +225,76 @@ impl Store for DynamoDbStore {
     /// None after the first conflict, then full jitter:
     /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
     fn pause(&self, conflicts: u32) -> Duration {
-        if conflicts == 0 {
-            return Duration::ZERO;
+        match conflicts.checked_sub(2) {
+            Some(before) => FIRST_PAUSE.saturating_mul(1 << before.min(4)).mul_f64(fraction()),
+            None => Duration::ZERO,
         }
-        let longest = FIRST_PAUSE.saturating_mul(1 << (conflicts - 1).min(4));
-        longest.mul_f64(random::fraction())
     }
 
-    fn load<'a>(&'a self, key: &'a RecordKey, at: &'a Moment) -> StoreFuture<'a, Load> {
-        Box::pin(async move {
-            let output = self.get(key).send().await.map_err(failed)?;
-            Ok(output.item.map_or(Load::Absent, |item| item::read(item, at)))
-        })
+    async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
+        let output = self.get(key.as_str()).send().await.map_err(failed)?;
+        Ok(output.item.map(item::read))
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, record: &'a Record) -> StoreFuture<'a, WriteOutcome> {
-        Box::pin(async move {
-            let request = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item::write(key, record)))
+    async fn swap(&self, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Result<Swap, StoreError> {
+        let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
+        let refused = if let Some(read) = read {
+            let update = self.update(key.as_str(), expression::swap(read, next));
+            let update = update.return_values_on_condition_check_failure(all_old);
+            update.send().await.map(drop).map_err(refused)
+        } else {
+            let put = self.client.put_item().table_name(&self.table);
+            let put = put
+                .set_item(Some(item::write(key, next)))
                 .condition_expression("attribute_not_exists(#id)")
-                .expression_attribute_names("#id", PARTITION_KEY);
-            request.send().await.written()
-        })
+                .expression_attribute_names("#id", PARTITION_KEY)
+                .return_values_on_condition_check_failure(all_old);
+            put.send().await.map(drop).map_err(refused)
+        };
+        match refused {
+            Ok(()) => Ok(Swap::Done),
+            Err(found) => self.found(key, found?).await,
+        }
     }
 
-    fn update<'a>(
-        &'a self,
-        key: &'a RecordKey,
-        next: &'a Record,
-        changes: &'a Changes,
-        at: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        Box::pin(self.write(key, expression::update(next, changes, at), None))
-    }
-
-    fn slide<'a>(&'a self, key: &'a RecordKey, slide: Slide, at: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
-        Box::pin(self.write(key, expression::slide(slide, at), Some(once())))
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a RecordKey,
-        revision: u64,
-        successor: &'a RecordKey,
-        at: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        Box::pin(self.write(key, expression::replace(revision, successor, at), None))
-    }
-
-    fn end<'a>(&'a self, key: &'a RecordKey, revision: Option<u64>, at: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
-        Box::pin(self.write(key, expression::end(revision, at), None))
+    async fn end(&self, key: &RecordKey, at: u64) -> Result<Tombstone, StoreError> {
+        let update = self.update(key.as_str(), expression::end(at));
+        let output = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
+        Ok(item::tombstone(&output.attributes.unwrap_or_default()))
     }
 }
 
-/// The longest pause after a write's second conflict. It doubles with each further one, six times.
+/// Most keys that one write takes out of a list: an expression may have 4 KB.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
+const MAX_STRUCK: usize = 400;
+
+impl OwnerStore for DynamoDbStore {
+    async fn enlist(&self, owner: &OwnerKey, key: &RecordKey, at: u64, until: u64) -> Result<OwnerList, StoreError> {
+        let update = self.update(owner.as_str(), expression::enlist(key, at, until));
+        let output = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
+        Ok(item::read_list(output.attributes.unwrap_or_default()))
+    }
+
+    async fn list(&self, owner: &OwnerKey) -> Result<OwnerList, StoreError> {
+        let output = self.get(owner.as_str()).send().await.map_err(failed)?;
+        Ok(item::read_list(output.item.unwrap_or_default()))
+    }
+
+    async fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {
+        for keys in keys.chunks(MAX_STRUCK) {
+            let struck = self.update(owner.as_str(), expression::strike(keys)).send().await;
+            // A list that is not there names nobody.
+            struck.map(drop).or_else(|error| refused(error).map(drop))?;
+        }
+        Ok(())
+    }
+}
+
+/// The longest pause after a write's second conflict. It doubles with each further one, four times.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// One attempt instead of several.
-fn once() -> Builder {
-    Config::builder().retry_config(RetryConfig::disabled())
-}
-
-fn text(key: &RecordKey) -> AttributeValue {
-    AttributeValue::S(key.as_str().to_owned())
+/// A random fraction of one; the half where the operating system gives no random numbers.
+fn fraction() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }

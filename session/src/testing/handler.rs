@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::Request;
 
-use crate::lazy::LazySession;
 use crate::session::Session;
+use crate::session::lazy::LazySession;
 
 /// Puts `session` into `request`, as a layer would: for a handler that takes the request. An axum handler takes the session itself,
 /// and a test calls it with one.

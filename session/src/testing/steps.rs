@@ -1,24 +1,16 @@
 //! The steps that the rules are made of.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde_dynamo::AttributeValue;
 
-use crate::{Changes, Data, Load, Moment, Record, RecordKey, Slide, Store, Tombstone, Value, WriteOutcome, WriteToken};
+use crate::{Data, Record, RecordKey, Store, Stored, Swap, Tombstone, Value, WriteToken};
 
+/// The expiry of [`admin`], after [`START`].
 pub const IDLE: u64 = 1_800;
-pub const LIFETIME: u64 = 43_200;
-pub const START: u64 = 1_800_000_000;
-
-/// So many seconds after the start.
-pub fn after(seconds: u64) -> Moment {
-    Moment::new(
-        START + seconds,
-        Duration::from_secs(IDLE),
-        Duration::from_secs(LIFETIME),
-    )
-}
+/// Far ahead, so that a store that deletes what has expired keeps what a rule puts there.
+pub const START: u64 = 4_000_000_000;
 
 /// A key that no other test uses.
 pub fn key() -> RecordKey {
@@ -36,59 +28,47 @@ pub fn number(text: &str) -> Value {
 }
 
 pub fn data<'a>(variables: impl IntoIterator<Item = (&'a str, Value)>) -> Data {
-    variables
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    let named = |(name, value): (&str, _)| (name.to_owned(), value);
+    variables.into_iter().map(named).collect()
 }
 
 pub fn admin() -> Record {
-    Record::new(data([("username", text("admin"))]), &after(0))
+    Record::new(data([("username", text("admin"))]), START, START + IDLE)
 }
 
-/// A live record, and its key.
-pub async fn created(store: &dyn Store) -> (RecordKey, Record) {
+/// A record that stands, and its key.
+pub async fn created(store: &impl Store) -> (RecordKey, Record) {
     let (key, record) = (key(), admin());
-    let _ = create(store, &key, &record).await;
+    assert_eq!(create(store, &key, &record).await, Swap::Done);
     (key, record)
 }
 
-pub async fn create(store: &dyn Store, key: &RecordKey, record: &Record) -> WriteOutcome {
-    store.create(key, record).await.expect("an answer")
+pub async fn create(store: &impl Store, key: &RecordKey, record: &Record) -> Swap {
+    put(store, key, None, &Stored::Record(record.clone())).await
+}
+
+pub async fn put(store: &impl Store, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Swap {
+    store.swap(key, read, next).await.expect("an answer")
+}
+
+pub async fn load(store: &impl Store, key: &RecordKey) -> Option<Stored> {
+    store.load(key).await.expect("an answer")
+}
+
+pub async fn end(store: &impl Store, key: &RecordKey, seconds: u64) -> Tombstone {
+    store.end(key, START + seconds).await.expect("an answer")
 }
 
 #[track_caller]
-pub fn live(found: Load) -> Record {
+pub fn record(found: Option<Stored>) -> Record {
     match found {
-        Load::Live(record) => record,
-        other => panic!("not alive: {other:?}"),
+        Some(Stored::Record(record)) => record,
+        other => panic!("no record: {other:?}"),
     }
 }
 
-/// What is loaded of a session that ended after so many of [`changed`].
-pub fn ended_at(revision: u64) -> Load {
-    Load::Ended(tombstone(revision))
-}
-
-/// The same of one that a login replaced.
-pub fn replaced_at(revision: u64) -> Load {
-    Load::Replaced(tombstone(revision))
-}
-
-fn tombstone(revision: u64) -> Tombstone {
-    Tombstone::new(revision, (1..=revision).map(token).collect())
-}
-
-fn token(revision: u64) -> WriteToken {
-    WriteToken::from_stored(format!("token-{revision}"))
-}
-
-pub async fn load(store: &dyn Store, key: &RecordKey, seconds: u64) -> Load {
-    store.load(key, &after(seconds)).await.expect("an answer")
-}
-
-/// The whole record after these changes, by somebody who has read `read`, and the changes themselves.
-pub fn changed(read: &Record, changes: &[(&str, Option<Value>)], seconds: u64) -> (Record, Changes) {
+/// The record after these changes, by somebody who has read `read`.
+pub fn changed(read: &Record, changes: &[(&str, Option<Value>)]) -> Record {
     let mut next = read.clone();
     for (name, value) in changes {
         match value {
@@ -97,56 +77,18 @@ pub fn changed(read: &Record, changes: &[(&str, Option<Value>)], seconds: u64) -
         };
     }
     next.revision += 1;
-    next.expires_at = next.expires_at.max(after(seconds).expiry(read.created_at));
-    next.writes.push(token(next.revision));
-    let changes = Changes::between(&read.data, &next.data);
-    (next, changes)
+    next.writes
+        .push(WriteToken::from_stored(format!("token-{}", next.revision)));
+    next
 }
 
-pub async fn update(
-    store: &dyn Store,
-    key: &RecordKey,
-    read: &Record,
-    changes: &[(&str, Option<Value>)],
-    seconds: u64,
-) -> WriteOutcome {
-    let (next, changes) = changed(read, changes, seconds);
-    let written = store.update(key, &next, &changes, &after(seconds)).await;
-    written.expect("an answer")
+/// Swaps `read` for the record after these changes.
+pub async fn change(store: &impl Store, key: &RecordKey, read: &Record, changes: &[(&str, Option<Value>)]) -> Swap {
+    let next = Stored::Record(changed(read, changes));
+    put(store, key, Some(read), &next).await
 }
 
-/// Sets one variable, as somebody would who has read `read`.
-pub async fn set(
-    store: &dyn Store,
-    key: &RecordKey,
-    read: &Record,
-    name: &str,
-    value: &str,
-    seconds: u64,
-) -> WriteOutcome {
-    update(store, key, read, &[(name, Some(text(value)))], seconds).await
-}
-
-pub fn slide_of(from: u64, to: u64) -> Slide {
-    Slide {
-        from,
-        to,
-        seen_at: None,
-    }
-}
-
-pub async fn end(store: &dyn Store, key: &RecordKey, revision: Option<u64>, seconds: u64) -> WriteOutcome {
-    store.end(key, revision, &after(seconds)).await.expect("an answer")
-}
-
-pub async fn replace(
-    store: &dyn Store,
-    key: &RecordKey,
-    revision: u64,
-    successor: &RecordKey,
-    seconds: u64,
-) -> WriteOutcome {
-    let at = after(seconds);
-    let replaced = store.replace(key, revision, successor, &at);
-    replaced.await.expect("an answer")
+/// Swaps `read` for the record with another theme.
+pub async fn set_theme(store: &impl Store, key: &RecordKey, read: &Record, theme: &str) -> Swap {
+    change(store, key, read, &[("theme", Some(text(theme)))]).await
 }

@@ -133,7 +133,7 @@ async fn on_lambda_no_site_keeps_its_sessions_in_memory() {
 /// What a user writes besides the view: nothing that the environment already says.
 #[test]
 fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
-    let documentation: Vec<_> = include_str!("../../src/lambda.rs")
+    let documentation: Vec<_> = include_str!("../../src/web/lambda.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//!"))
         .map(|line| line.strip_prefix(' ').unwrap_or(line))

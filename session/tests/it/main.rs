@@ -11,7 +11,6 @@ mod account;
 mod browser_cookies;
 mod contract;
 mod examples;
-mod exhaustive;
 mod faults;
 mod oidc;
 mod passwords;

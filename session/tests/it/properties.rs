@@ -5,9 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderValue, Request, Response, header};
-use lambda_session::{
-    Changes, Keys, Load, Moment, Record, RecordKey, Session, SessionLayer, Slide, Store, StoreFuture, WriteOutcome,
-};
+use lambda_session::{Keys, Record, RecordKey, Session, SessionLayer, Store, StoreError, Stored, Swap, Tombstone};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
@@ -28,40 +26,16 @@ const KEYS: [&[u8]; 3] = [
 struct Asked(Arc<Mutex<BTreeSet<String>>>);
 
 impl Store for Asked {
-    fn load<'a>(&'a self, key: &'a RecordKey, _: &'a Moment) -> StoreFuture<'a, Load> {
+    async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
         self.0.lock().expect("one thread").insert(key.as_str().to_owned());
-        Box::pin(async { Ok(Load::Absent) })
+        Ok(None)
     }
 
-    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, WriteOutcome> {
+    async fn swap(&self, _: &RecordKey, _: Option<&Record>, _: &Stored) -> Result<Swap, StoreError> {
         unreachable!("nothing is stored")
     }
 
-    fn update<'a>(
-        &'a self,
-        _: &'a RecordKey,
-        _: &'a Record,
-        _: &'a Changes,
-        _: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        unreachable!("nothing is stored")
-    }
-
-    fn slide<'a>(&'a self, _: &'a RecordKey, _: Slide, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
-        unreachable!("nothing is stored")
-    }
-
-    fn replace<'a>(
-        &'a self,
-        _: &'a RecordKey,
-        _: u64,
-        _: &'a RecordKey,
-        _: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        unreachable!("nothing is stored")
-    }
-
-    fn end<'a>(&'a self, _: &'a RecordKey, _: Option<u64>, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
+    async fn end(&self, _: &RecordKey, _: u64) -> Result<Tombstone, StoreError> {
         unreachable!("nothing is stored")
     }
 }

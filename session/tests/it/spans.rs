@@ -35,7 +35,7 @@ impl Collector {
             let cookie = site.login("admin", None).await;
             site.visit("/", Some(&cookie)).await.assert_done();
             let seen = collector.take();
-            let all = ["session.save", "store.create", "session.load", "store.load"];
+            let all = ["session.save", "store.swap", "session.load", "store.load"];
             if all.iter().all(|name| seen.iter().any(|span| span.name == *name)) {
                 return collector;
             }
@@ -113,7 +113,7 @@ async fn a_view_is_a_load_with_its_store_call_and_without_a_cookie_nothing() {
     let cookie = site.login("admin", None).await;
     let collector = Collector::start().await;
     assert_eq!(site.view(&cookie).await, "username=admin");
-    assert_eq!(collector.tree(), ["session.load", "  store.load: live"]);
+    assert_eq!(collector.tree(), ["session.load", "  store.load: record"]);
     site.visit("/", None).await.assert_done();
     assert_eq!(collector.tree(), [""; 0]);
 }
@@ -126,11 +126,11 @@ async fn a_login_over_a_session_is_a_save_with_its_store_calls_in_order() {
     site.visit("/log-in?user-4711", Some(&cookie)).await.issued();
     let expected = [
         "session.load",
-        "  store.load: live",
+        "  store.load: record",
         "session.save",
         "  owners.enlist: read",
-        "  store.create: applied",
-        "  store.replace: applied",
+        "  store.swap: done",
+        "  store.swap: done",
     ];
     assert_eq!(collector.tree(), expected);
 }
@@ -143,18 +143,17 @@ async fn a_write_that_another_one_overtook_says_so_and_is_no_error() {
     let collector = Collector::start().await;
     let held = site.start("/set?theme=dark", Some(&cookie));
     gate.arrived().await;
-    let load = ["session.load", "  store.load: live"];
+    let load = ["session.load", "  store.load: record"];
     assert_eq!(collector.tree(), load);
     site.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
-    let other = ["session.save", "  store.update: applied"];
+    let other = ["session.save", "  store.swap: done"];
     assert_eq!(collector.tree(), [load, other].concat());
     gate.release();
     held.await.expect("an answer").assert_done();
     let expected = [
         "session.save",
-        "  store.update: condition failed",
-        "  store.load: live",
-        "  store.update: applied",
+        "  store.swap: found something else",
+        "  store.swap: done",
     ];
     assert_eq!(collector.tree(), expected);
 }
@@ -171,7 +170,7 @@ async fn a_call_that_fails_is_marked_and_so_is_what_failed_for_it() {
 
     proxy.once("UpdateItem", Fault::Error(400, "AccessDeniedException"));
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_refused(500);
-    let save = ["session.save: rejected, an error", "  store.update: rejected, an error"];
+    let save = ["session.save: rejected, an error", "  store.swap: rejected, an error"];
     assert_eq!(collector.tree()[2..], save);
 }
 
@@ -185,7 +184,7 @@ async fn only_a_store_that_is_elsewhere_is_called_as_a_client() {
         let collector = Collector::start().await;
         site.login("admin", None).await;
         let spans = collector.take();
-        let create = spans.iter().find(|span| span.name == "store.create").expect("a call");
+        let create = spans.iter().find(|span| span.name == "store.swap").expect("a call");
         assert_eq!(create.span_kind, kind);
         assert_eq!(attribute(create, "db.system.name").as_deref(), system);
     }

@@ -3,12 +3,21 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
+use aws_sdk_dynamodb::config::interceptors::{AfterDeserializationInterceptorContextRef, InterceptorContext};
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata as _};
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::interceptors::context::Error;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
+use super::failure::PASSING;
 use super::http_client;
 use super::user_agent::UserAgent;
 
@@ -34,7 +43,9 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
                 .with_initial_backoff(FIRST_BACKOFF)
                 .with_max_backoff(LONGEST_BACKOFF),
         )
+        .interceptor(NoEmptyAnswer)
         .retry_classifier(Garbled)
+        .retry_classifier(Passing)
         // The SDK's own quota of retries would be used up by a long outage and fill up again by one per success: for
         // hundreds of requests after it, one lost attempt would be an error. The attempts are bounded anyway.
         .retry_partition(
@@ -53,6 +64,37 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
         config.set_endpoint_url(Some(endpoint.to_owned()));
     }
     Client::from_conf(config.build())
+}
+
+/// Fails an attempt whose answer is empty and reports success: DynamoDB always sends JSON, be it `{}`. The SDK would
+/// take it for a write that was done, or for an item that is not there.
+#[derive(Debug)]
+struct NoEmptyAnswer;
+
+#[dyn_dispatch_hint]
+impl Intercept for NoEmptyAnswer {
+    fn name(&self) -> &'static str {
+        "NoEmptyAnswer"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // The body is in memory by now. One that could not be read is an error already.
+        let empty = context.response().body().bytes().is_some_and(<[u8]>::is_empty);
+        if !empty || context.output_or_error().is_err() {
+            return Ok(());
+        }
+        // The SDK gives up the connections of errors that it has found itself.
+        let connection = config.load::<CaptureSmithyConnection>();
+        if let Some(connection) = connection.and_then(CaptureSmithyConnection::get) {
+            connection.poison();
+        }
+        Err("an empty answer".into())
+    }
 }
 
 /// Retries an answer that reports success and cannot be read: whatever sent it, it is as lost as none at all. The SDK
@@ -76,4 +118,35 @@ impl ClassifyRetry for Garbled {
     fn name(&self) -> &'static str {
         "garbled answers"
     }
+}
+
+/// Retries what passes and the SDK takes for final: a write that met somebody's transaction, or another region's write.
+/// The connection is not to blame and stays open: a transient error would close it.
+#[derive(Debug)]
+struct Passing;
+
+impl ClassifyRetry for Passing {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = match context.output_or_error() {
+            Some(Err(error)) => error.as_operation_error(),
+            _ => None,
+        };
+        match error.and_then(code) {
+            // The SDK retries throttled calls itself, after the time that DynamoDB asks for.
+            Some(code) if PASSING.contains(&code) && !THROTTLING_ERRORS.contains(&code) => RetryAction::server_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "passing trouble"
+    }
+}
+
+/// The name of an error of the store's operations.
+fn code(error: &Error) -> Option<&str> {
+    let of_a_read = || error.downcast_ref::<GetItemError>()?.code();
+    let of_a_put = || error.downcast_ref::<PutItemError>()?.code();
+    let of_an_update = || error.downcast_ref::<UpdateItemError>()?.code();
+    of_a_read().or_else(of_a_put).or_else(of_an_update)
 }

@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use http::Uri;
 
-use crate::environment::{EnvironmentError, read};
+use crate::config::environment::{EnvironmentError, read};
 
 /// What a store is made of.
 #[derive(Debug)]

@@ -1,234 +1,220 @@
-//! The update expressions: each write with the condition under which it may happen.
+//! The update expressions: what a write changes in an item, and under which condition it may happen.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
-    CREATED_AT, DATA, ENDED, LABEL, OWNER, PARTITION_KEY, REMEMBERED, REPLACED_BY, REVISION, SEALED, SEEN_AT,
-    TTL_ATTRIBUTE, WRITES, number, to_attribute, to_map, tokens,
+    CREATED_AT, DATA, ENDED, ENDED_AT, LABEL, OWNER, PARTITION_KEY, REVISION, SEEN_AT, TTL_ATTRIBUTE, attributes,
+    number, to_attribute, to_map, tombstone_attributes,
 };
-use crate::core::changes::Changes;
 use crate::core::id::RecordKey;
-use crate::core::moment::Moment;
-use crate::core::record::{Record, Slide};
+use crate::core::record::{Record, Stored, Tombstone};
+use crate::core::value::Data;
 
 /// From so many changed variables on, `data` is written whole: an expression may have 4 KB and 300 operators.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
 const MAX_VARIABLES: usize = 100;
 
-/// Alive, as [`Store`](crate::Store) defines it. A missing time or one of another type fails the comparison,
-/// and the other two attributes are asked for their type, so a malformed record is never written to.
-const ALIVE: &str = "attribute_not_exists(#ended) AND #expires_at > :now \
-                     AND (#created_at > :oldest OR #remember = :true AND #created_at > :remembered) \
-                     AND attribute_type(#data, :map) AND attribute_type(#revision, :number)";
-
-/// The attributes that [`ALIVE`] names.
-const ALIVE_ATTRIBUTES: [&str; 6] = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, ENDED, REMEMBERED];
-
-/// What a tombstone is. It tells nothing of the session that ended but its revision and the tokens of its last writes.
-const TOMBSTONE: &str = "SET #ended = :true, #data = :empty, #expires_at = :until";
-const WITHOUT: &str = " REMOVE #owner, #label, #seen_at";
-
-/// An `UpdateItem`: what to set, and under which condition.
+/// An `UpdateItem`: what to set and what to remove, and under which condition.
+#[derive(Default)]
 pub(super) struct Expression {
-    pub(super) update: String,
-    pub(super) condition: String,
+    set: Vec<String>,
+    remove: Vec<String>,
+    condition: Vec<String>,
     pub(super) names: HashMap<String, String>,
     pub(super) values: HashMap<String, AttributeValue>,
 }
 
 impl Expression {
-    fn new(update: impl Into<String>, condition: impl Into<String>, attributes: &[&str]) -> Self {
-        let new = Self {
-            update: update.into(),
-            condition: condition.into(),
-            names: HashMap::new(),
-            values: HashMap::new(),
+    /// `SET …`, `REMOVE …`, or both.
+    pub(super) fn update(&self) -> String {
+        let clause = |verb: &str, parts: &[String]| match parts {
+            [] => String::new(),
+            parts => format!("{verb} {} ", parts.join(", ")),
         };
-        new.naming(attributes)
+        clause("SET", &self.set) + &clause("REMOVE", &self.remove)
     }
 
-    /// Fixed attributes are named by `#` and their own name: some are reserved words.
-    fn naming(mut self, attributes: &[&str]) -> Self {
-        let names = attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned()));
-        self.names.extend(names);
-        self
+    pub(super) fn condition(&self) -> Option<String> {
+        (!self.condition.is_empty()).then(|| self.condition.join(" AND "))
     }
 
-    fn value(mut self, name: &str, value: AttributeValue) -> Self {
-        self.values.insert(name.to_owned(), value);
-        self
+    /// An attribute's placeholder: `#` and its name, because some are reserved words.
+    fn name(&mut self, name: &str) -> String {
+        let placeholder = format!("#{name}");
+        self.names.insert(placeholder.clone(), name.to_owned());
+        placeholder
     }
 
-    fn alive(self, at: &Moment) -> Self {
-        self.naming(&ALIVE_ATTRIBUTES)
-            .value(":now", number(at.now))
-            .value(":oldest", number(at.oldest_creation()))
-            .value(":remembered", number(at.oldest_remembered()))
-            .value(":true", AttributeValue::Bool(true))
-            .value(":map", AttributeValue::S("M".to_owned()))
-            .value(":number", AttributeValue::S("N".to_owned()))
+    fn value(&mut self, placeholder: &str, value: AttributeValue) -> String {
+        self.values.insert(placeholder.to_owned(), value);
+        placeholder.to_owned()
     }
 
-    fn tombstone(self, at: &Moment) -> Self {
-        self.naming(&[DATA, TTL_ATTRIBUTE, ENDED, OWNER, LABEL, SEEN_AT])
-            .value(":true", AttributeValue::Bool(true))
-            .value(":empty", AttributeValue::M(HashMap::new()))
-            .value(":until", number(at.tombstone_expiry()))
+    fn set(&mut self, name: &str, value: AttributeValue) {
+        let part = format!("{} = {}", self.name(name), self.value(&format!(":{name}"), value));
+        self.set.push(part);
     }
-}
 
-/// `next` in the place of the record before it, of which `changes` differ.
-pub(super) fn update(next: &Record, changes: &Changes, at: &Moment) -> Expression {
-    let mut expression = Expression::new(
-        "",
-        format!("{ALIVE} AND #revision = :read AND #expires_at <= :expires_at"),
-        &[WRITES],
-    )
-    .alive(at)
-    .value(":read", number(next.revision.wrapping_sub(1)))
-    .value(":revision", number(next.revision))
-    .value(":writes", tokens(&next.writes))
-    .value(":expires_at", number(next.expires_at));
-    let mut set = vec![
-        "#revision = :revision".to_owned(),
-        "#expires_at = :expires_at".to_owned(),
-        "#writes = :writes".to_owned(),
-    ];
-    if let Some(seen_at) = next.seen_at {
-        set.push("#seen_at = :seen_at".to_owned());
-        expression = expression.naming(&[SEEN_AT]).value(":seen_at", number(seen_at));
+    /// Sets an attribute that may be there already, and then stays.
+    fn set_once(&mut self, name: &str, value: AttributeValue) {
+        let (name, value) = (self.name(name), self.value(&format!(":{name}"), value));
+        self.set.push(format!("{name} = if_not_exists({name}, {value})"));
     }
-    if next.sealed {
-        // Before this write it may not have been.
-        set.push("#sealed = :true".to_owned());
-        expression = expression.naming(&[SEALED]);
-        if let Some(owner) = &next.owner {
-            set.push("#owner = :owner".to_owned());
-            expression = expression.naming(&[OWNER]).value(":owner", to_attribute(owner));
+
+    fn remove(&mut self, name: &str) {
+        let name = self.name(name);
+        self.remove.push(name);
+    }
+
+    /// The record still stands as it was read, and nobody has spoiled it.
+    fn stands(&mut self, read: &Record) {
+        let ended = self.name(ENDED);
+        self.condition.push(format!("attribute_not_exists({ended})"));
+        let data = self.name(DATA);
+        let map = self.value(":map", AttributeValue::S("M".to_owned()));
+        self.condition.push(format!("attribute_type({data}, {map})"));
+        for (name, value) in [
+            (CREATED_AT, Some(read.created_at)),
+            (REVISION, Some(read.revision)),
+            (TTL_ATTRIBUTE, Some(read.expires_at)),
+            (SEEN_AT, read.seen_at),
+        ] {
+            let placeholder = self.name(name);
+            let part = match value {
+                Some(value) => format!(
+                    "{placeholder} = {}",
+                    self.value(&format!(":read_{name}"), number(value))
+                ),
+                None => format!("attribute_not_exists({placeholder})"),
+            };
+            self.condition.push(part);
         }
     }
-    let mut remove = Vec::new();
-    if changes.len() > MAX_VARIABLES {
-        set.push("#data = :data".to_owned());
-        expression.values.insert(":data".to_owned(), to_map(&next.data));
-    } else {
-        for (n, (name, value)) in changes.iter().enumerate() {
-            expression.names.insert(format!("#v{n}"), name.to_owned());
+
+    /// The variables in which the two differ.
+    fn variables(&mut self, read: &Data, next: &Data) {
+        let gone = read
+            .keys()
+            .filter(|name| !next.contains_key(*name))
+            .map(|name| (name, None));
+        let written = next.iter().filter(|(name, value)| read.get(*name) != Some(value));
+        let changes: Vec<_> = gone.chain(written.map(|(name, value)| (name, Some(value)))).collect();
+        if changes.len() > MAX_VARIABLES {
+            self.set(DATA, to_map(next));
+            return;
+        }
+        for (n, (name, value)) in changes.into_iter().enumerate() {
+            self.names.insert(format!("#v{n}"), name.clone());
             match value {
                 Some(value) => {
-                    expression.values.insert(format!(":v{n}"), to_attribute(value));
-                    set.push(format!("#data.#v{n} = :v{n}"));
+                    let value = self.value(&format!(":v{n}"), to_attribute(value));
+                    self.set.push(format!("#{DATA}.#v{n} = {value}"));
                 }
-                None => remove.push(format!("#data.#v{n}")),
+                None => self.remove.push(format!("#{DATA}.#v{n}")),
             }
         }
     }
-    expression.update = format!("SET {}", set.join(", "));
-    if !remove.is_empty() {
-        expression.update += " REMOVE ";
-        expression.update += &remove.join(", ");
-    }
-    expression
 }
 
-pub(super) fn slide(slide: Slide, at: &Moment) -> Expression {
-    let condition = format!("{ALIVE} AND #expires_at = :from");
-    let expression = Expression::new("SET #expires_at = :to", condition, &[])
-        .alive(at)
-        .value(":from", number(slide.from))
-        .value(":to", number(slide.to));
-    let Some(seen_at) = slide.seen_at else {
-        return expression;
+/// `next` in the place of `read`: what differs between them.
+pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
+    let mut expression = Expression::default();
+    expression.stands(read);
+    let before = attributes(read);
+    let after = match next {
+        Stored::Record(next) => {
+            expression.variables(&read.data, &next.data);
+            attributes(next)
+        }
+        Stored::Tombstone(tombstone) => {
+            expression.set(DATA, AttributeValue::M(HashMap::new()));
+            tombstone_attributes(tombstone)
+        }
+        Stored::Malformed(_) => Vec::new(),
     };
-    let mut expression = expression.naming(&[SEEN_AT]).value(":seen_at", number(seen_at));
-    expression.update += ", #seen_at = :seen_at";
+    for (name, _) in &before {
+        if after.iter().all(|(kept, _)| kept != name) {
+            expression.remove(name);
+        }
+    }
+    for (name, value) in after {
+        if before.iter().all(|(was, before)| *was != name || *before != value) {
+            expression.set(name, value);
+        }
+    }
+    if expression.update().is_empty() {
+        // An expression may not be empty, and its condition has to be asked.
+        expression.set(REVISION, number(read.revision));
+    }
     expression
 }
 
-pub(super) fn replace(revision: u64, successor: &RecordKey, at: &Moment) -> Expression {
-    Expression::new(
-        format!("{TOMBSTONE}, #replaced_by = :successor{WITHOUT}"),
-        format!("({ALIVE} AND #revision = :read) OR #replaced_by = :successor"),
-        &[REPLACED_BY],
-    )
-    .alive(at)
-    .tombstone(at)
-    .value(":read", number(revision))
-    .value(":successor", AttributeValue::S(successor.as_str().to_owned()))
-}
-
-pub(super) fn end(revision: Option<u64>, at: &Moment) -> Expression {
-    let set = format!("{TOMBSTONE}{WITHOUT}");
-    match revision {
-        None => Expression::new(set, "attribute_exists(#id)", &[PARTITION_KEY]),
-        Some(revision) => Expression::new(
-            set,
-            "#revision = :read AND attribute_not_exists(#replaced_by)",
-            &[REVISION, REPLACED_BY],
-        )
-        .value(":read", number(revision)),
+/// A tombstone, whatever stands there. It keeps the revision and the tokens of the last writes, and if it is one already, what it says.
+pub(super) fn end(at: u64) -> Expression {
+    let tombstone = Tombstone::of(None, at);
+    let mut expression = Expression::default();
+    expression.set(ENDED, AttributeValue::Bool(true));
+    expression.set(DATA, AttributeValue::M(HashMap::new()));
+    expression.set(TTL_ATTRIBUTE, number(tombstone.expires_at()));
+    expression.set_once(ENDED_AT, number(tombstone.ended_at));
+    expression.set_once(REVISION, number(tombstone.revision));
+    for name in [OWNER, LABEL, SEEN_AT] {
+        expression.remove(name);
     }
-    .tombstone(at)
+    expression
 }
 
-/// A tombstone, whatever stands there.
-pub(super) fn revoke(at: &Moment) -> Expression {
-    let set = format!("{TOMBSTONE}, #revision = if_not_exists(#revision, :zero){WITHOUT}");
-    Expression::new(set, "", &[REVISION])
-        .tombstone(at)
-        .value(":zero", number(0))
-}
-
-/// An entry of an owner's list, which is kept until everything in it must have ended: a day longer than any session, for clocks
-/// and for retries.
-pub(super) fn enlist(key: &RecordKey, at: &Moment) -> Expression {
-    let mut expression = Expression::new("SET #expires_at = :until, #key = :now", "", &[TTL_ATTRIBUTE])
-        .value(":until", number(at.list_expiry()))
-        .value(":now", number(at.now));
+/// An entry of an owner's list.
+pub(super) fn enlist(key: &RecordKey, at: u64, until: u64) -> Expression {
+    let mut expression = Expression::default();
+    expression.set(TTL_ATTRIBUTE, number(until));
     expression.names.insert("#key".to_owned(), key.as_str().to_owned());
+    let at = expression.value(":at", number(at));
+    expression.set.push(format!("#key = {at}"));
     expression
 }
 
 /// Takes keys out of an owner's list.
 pub(super) fn strike(keys: &[RecordKey]) -> Expression {
-    let placeholders: Vec<_> = (0..keys.len()).map(|n| format!("#k{n}")).collect();
-    let mut expression = Expression::new(
-        format!("REMOVE {}", placeholders.join(", ")),
-        "attribute_exists(#id)",
-        &[PARTITION_KEY],
-    );
-    let names = placeholders
-        .into_iter()
-        .zip(keys.iter().map(|key| key.as_str().to_owned()));
-    expression.names.extend(names);
+    let mut expression = Expression::default();
+    let id = expression.name(PARTITION_KEY);
+    expression.condition.push(format!("attribute_exists({id})"));
+    for (n, key) in keys.iter().enumerate() {
+        expression.names.insert(format!("#k{n}"), key.as_str().to_owned());
+        expression.remove.push(format!("#k{n}"));
+    }
     expression
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::moment::Timeouts;
-    use crate::core::record::WriteToken;
-    use crate::core::value::{Data, Value};
+    use crate::core::value::Value;
 
     #[test]
     fn as_many_variables_as_an_expression_holds_are_written_one_by_one() {
-        let at = Moment {
-            now: 1,
-            timeouts: Timeouts::default(),
-        };
-        let record = Record::new(Data::new(), &at);
+        let read = Record::new(Data::new(), 1, 2);
         for (count, whole) in [(MAX_VARIABLES, false), (MAX_VARIABLES + 1, true)] {
             let variables = (0..count).map(|n| (format!("variable {n}"), Value::encode(true).unwrap()));
-            let changes = Changes::between(&record.data, &variables.collect());
-            let next = record.changed(&changes, &WriteToken::new([0; 6]), &at);
-            let update = update(&next, &changes, &at);
-            assert_eq!(update.update.contains("#data = :data"), whole, "{count}");
+            let mut next = read.clone();
+            next.data = variables.collect();
+            let update = swap(&read, &Stored::Record(next)).update();
+            assert_eq!(update.contains("#data = :data"), whole, "{count}");
             // What limits expressions (see `MAX_VARIABLES`).
-            assert!(update.update.len() <= 4096, "{}", update.update.len());
+            assert!(update.len() <= 4096, "{}", update.len());
         }
+    }
+
+    #[test]
+    fn a_view_writes_times_alone() {
+        let mut read = Record::new(Data::from([("a".to_owned(), Value::encode(1).unwrap())]), 1, 2);
+        read.seen_at = Some(1);
+        let mut next = read.clone();
+        (next.expires_at, next.seen_at) = (5, Some(3));
+        let update = swap(&read, &Stored::Record(next)).update();
+        assert_eq!(update, "SET #expires_at = :expires_at, #seen_at = :seen_at ");
     }
 }

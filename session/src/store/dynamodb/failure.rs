@@ -2,37 +2,56 @@
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use std::error::Error;
 
-use crate::error::causes;
-use crate::store::{StoreError, StoreErrorKind, WriteOutcome};
+use super::item::Item;
+use crate::store::{StoreError, StoreErrorKind, causes};
 
 /// The errors that are DynamoDB's passing trouble, though their status says that the request was wrong.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const PASSING: [&str; 5] = [
+pub(super) const PASSING: [&str; 6] = [
     "ProvisionedThroughputExceededException",
     "ReplicatedWriteConflictException",
     "RequestLimitExceeded",
     "ThrottlingException",
     "TransactionConflictException",
+    "TransactionInProgressException",
 ];
 
-pub(super) trait Outcome {
-    /// A condition that did not hold is an answer, not an error.
-    fn written(self) -> Result<WriteOutcome, StoreError>;
+/// The error of a write that may be refused because something else stands there.
+pub(super) trait Refused: ProvideErrorMetadata + Error + Send + Sync + 'static {
+    /// What stands there, if DynamoDB says it.
+    fn item(self) -> Option<Item>;
 }
 
-impl<T, E> Outcome for Result<T, SdkError<E, HttpResponse>>
-where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-{
-    fn written(self) -> Result<WriteOutcome, StoreError> {
+impl Refused for PutItemError {
+    fn item(self) -> Option<Item> {
         match self {
-            Ok(_) => Ok(WriteOutcome::Applied),
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(WriteOutcome::ConditionFailed),
-            Err(error) => Err(failed(error)),
+            Self::ConditionalCheckFailedException(refused) => refused.item,
+            _ => None,
         }
+    }
+}
+
+impl Refused for UpdateItemError {
+    fn item(self) -> Option<Item> {
+        match self {
+            Self::ConditionalCheckFailedException(refused) => refused.item,
+            _ => None,
+        }
+    }
+}
+
+/// What stands there, as far as DynamoDB says it, if a condition did not hold, which is an answer and not an error.
+pub(super) fn refused<E: Refused>(error: SdkError<E, HttpResponse>) -> Result<Option<Item>, StoreError> {
+    match error {
+        SdkError::ServiceError(service) if service.err().code() == Some("ConditionalCheckFailedException") => {
+            Ok(service.into_err().item())
+        }
+        error => Err(failed(error)),
     }
 }
 

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_dynamo::AttributeValue as Stored;
+use serde_dynamo::AttributeValue as Kept;
 
 use crate::core::id::RecordKey;
-use crate::core::moment::Moment;
-use crate::core::record::{Record, Tombstone, WriteToken};
+use crate::core::record::{Record, Stored, Tombstone, WriteToken};
 use crate::core::value::{Data, Value};
-use crate::store::{Load, OwnerList};
+use crate::store::OwnerList;
 
 /// The table's partition key.
 pub(super) const PARTITION_KEY: &str = "id";
@@ -20,56 +19,100 @@ pub(super) const DATA: &str = "data";
 pub(super) const CREATED_AT: &str = "created_at";
 pub(super) const REVISION: &str = "revision";
 pub(super) const ENDED: &str = "ended";
-pub(super) const REPLACED_BY: &str = "replaced_by";
-pub(super) const WRITES: &str = "writes";
-pub(super) const REMEMBERED: &str = "remember";
+pub(super) const ENDED_AT: &str = "ended_at";
+const REPLACED_BY: &str = "replaced_by";
+/// Whether the successor is a renewal.
+const RENEWED: &str = "renewed";
+const WRITES: &str = "writes";
+const REMEMBERED: &str = "remember";
 pub(super) const OWNER: &str = "owner";
 pub(super) const LABEL: &str = "label";
 pub(super) const SEEN_AT: &str = "seen_at";
-pub(super) const SEALED: &str = "sealed";
+const SEALED: &str = "sealed";
 
-type Item = HashMap<String, AttributeValue>;
+pub(super) type Item = HashMap<String, AttributeValue>;
 
-pub(super) fn write(key: &RecordKey, record: &Record) -> Item {
-    let mut item = HashMap::from([
-        (PARTITION_KEY.to_owned(), AttributeValue::S(key.as_str().to_owned())),
-        (DATA.to_owned(), to_map(&record.data)),
-        (CREATED_AT.to_owned(), number(record.created_at)),
-        (TTL_ATTRIBUTE.to_owned(), number(record.expires_at)),
-        (REVISION.to_owned(), number(record.revision)),
-    ]);
-    if !record.writes.is_empty() {
-        item.insert(WRITES.to_owned(), tokens(&record.writes));
-    }
-    // What few records have takes no bytes in the others.
-    let rare = [
-        (REMEMBERED, record.remembered.then_some(AttributeValue::Bool(true))),
-        (OWNER, record.owner.as_ref().map(to_attribute)),
-        (LABEL, record.label.clone().map(AttributeValue::S)),
-        (SEEN_AT, record.seen_at.map(number)),
-        (SEALED, record.sealed.then_some(AttributeValue::Bool(true))),
-    ];
-    let rare = rare
+type Attributes = Vec<(&'static str, AttributeValue)>;
+
+/// The item of a record or a tombstone.
+pub(super) fn write(key: &RecordKey, stored: &Stored) -> Item {
+    let (attributes, data) = match stored {
+        Stored::Record(record) => (attributes(record), to_map(&record.data)),
+        Stored::Tombstone(tombstone) => (tombstone_attributes(tombstone), AttributeValue::M(HashMap::new())),
+        Stored::Malformed(_) => (Vec::new(), AttributeValue::Null(true)),
+    };
+    let mut item: Item = attributes
         .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    item.extend(rare);
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    item.insert(PARTITION_KEY.to_owned(), AttributeValue::S(key.as_str().to_owned()));
+    item.insert(DATA.to_owned(), data);
     item
 }
 
+/// A record's attributes but its variables. What few records have takes no bytes in the others.
+pub(super) fn attributes(record: &Record) -> Attributes {
+    let truth = |value: bool| value.then_some(AttributeValue::Bool(true));
+    let all = [
+        (CREATED_AT, Some(number(record.created_at))),
+        (TTL_ATTRIBUTE, Some(number(record.expires_at))),
+        (REVISION, Some(number(record.revision))),
+        (WRITES, tokens(&record.writes)),
+        (REMEMBERED, truth(record.remembered)),
+        (OWNER, record.owner.as_ref().map(to_attribute)),
+        (LABEL, record.label.clone().map(AttributeValue::S)),
+        (SEEN_AT, record.seen_at.map(number)),
+        (SEALED, truth(record.sealed)),
+    ];
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+pub(super) fn tombstone_attributes(tombstone: &Tombstone) -> Attributes {
+    let successor = tombstone.replaced_by.as_ref();
+    let all = [
+        (ENDED, Some(AttributeValue::Bool(true))),
+        (ENDED_AT, Some(number(tombstone.ended_at))),
+        (TTL_ATTRIBUTE, Some(number(tombstone.expires_at()))),
+        (REVISION, Some(number(tombstone.revision))),
+        (WRITES, tokens(&tombstone.writes)),
+        (
+            REPLACED_BY,
+            successor.map(|key| AttributeValue::S(key.as_str().to_owned())),
+        ),
+        (RENEWED, successor.map(|_| AttributeValue::Bool(tombstone.renewed))),
+    ];
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
 /// Attributes we do not know are ignored: a newer version may have written them.
-pub(super) fn read(mut item: Item, at: &Moment) -> Load {
+pub(super) fn read(mut item: Item) -> Stored {
     if item.contains_key(ENDED) {
-        let revision = unsigned(&item, REVISION);
-        let tombstone = Tombstone::new(revision.unwrap_or_default(), writes(&item));
-        return match (successor(&item), revision) {
-            (Some(_), Ok(_)) => Load::Replaced(tombstone),
-            _ => Load::Ended(tombstone),
-        };
+        return Stored::Tombstone(tombstone(&item));
     }
     match record(&mut item) {
-        Ok(record) if record.is_alive(at) => Load::Live(record),
-        Ok(_) => Load::Expired,
-        Err(attribute) => Load::Malformed(format!("attribute `{attribute}` is missing or of another type")),
+        Ok(record) => Stored::Record(record),
+        Err(attribute) => Stored::Malformed(format!("attribute `{attribute}` is missing or of another type")),
+    }
+}
+
+/// Tombstones of 0.3 do not tell when the session ended, nor what kind of successor it has: so it counts as a renewal, which a logout
+/// ends, too.
+pub(super) fn tombstone(item: &Item) -> Tombstone {
+    let revision = unsigned(item, REVISION);
+    let ended_at = unsigned(item, ENDED_AT);
+    let replaced_by = successor(item).filter(|_| revision.is_ok());
+    Tombstone {
+        revision: revision.unwrap_or_default(),
+        writes: writes(item),
+        ended_at: ended_at
+            .or_else(|_| unsigned(item, TTL_ATTRIBUTE).map(Tombstone::ended_at))
+            .unwrap_or_default(),
+        renewed: replaced_by.is_some() && item.get(RENEWED) != Some(&AttributeValue::Bool(false)),
+        replaced_by,
     }
 }
 
@@ -120,7 +163,7 @@ pub(super) fn read_list(item: Item) -> OwnerList {
 }
 
 /// The successor that a tombstone names.
-pub(super) fn successor(item: &Item) -> Option<RecordKey> {
+fn successor(item: &Item) -> Option<RecordKey> {
     match item.get(REPLACED_BY) {
         Some(AttributeValue::S(key)) if !key.is_empty() => Some(RecordKey::from_stored(key.clone())),
         _ => None,
@@ -128,11 +171,12 @@ pub(super) fn successor(item: &Item) -> Option<RecordKey> {
 }
 
 /// The tokens in one string: a list of strings would take three times the bytes on the wire.
-pub(super) fn tokens(writes: &[WriteToken]) -> AttributeValue {
-    AttributeValue::S(writes.iter().map(WriteToken::as_str).collect::<Vec<_>>().join(" "))
+fn tokens(writes: &[WriteToken]) -> Option<AttributeValue> {
+    let texts: Vec<_> = writes.iter().map(WriteToken::as_str).collect();
+    (!texts.is_empty()).then(|| AttributeValue::S(texts.join(" ")))
 }
 
-/// What is not there is false.
+/// A missing attribute counts as false.
 fn boolean(item: &Item, name: &'static str) -> Result<bool, &'static str> {
     match item.get(name) {
         None => Ok(false),
@@ -161,21 +205,21 @@ pub(super) fn to_attribute(value: &Value) -> AttributeValue {
     sent(&value.0)
 }
 
-fn sent(value: &Stored) -> AttributeValue {
+fn sent(value: &Kept) -> AttributeValue {
     match value {
-        Stored::S(text) => AttributeValue::S(text.clone()),
-        Stored::N(text) => AttributeValue::N(text.clone()),
-        Stored::Bool(value) => AttributeValue::Bool(*value),
-        Stored::Null(value) => AttributeValue::Null(*value),
-        Stored::B(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
-        Stored::L(values) => AttributeValue::L(values.iter().map(sent).collect()),
-        Stored::M(values) => {
+        Kept::S(text) => AttributeValue::S(text.clone()),
+        Kept::N(text) => AttributeValue::N(text.clone()),
+        Kept::Bool(value) => AttributeValue::Bool(*value),
+        Kept::Null(value) => AttributeValue::Null(*value),
+        Kept::B(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
+        Kept::L(values) => AttributeValue::L(values.iter().map(sent).collect()),
+        Kept::M(values) => {
             let entries = values.iter().map(|(name, value)| (name.clone(), sent(value)));
             AttributeValue::M(entries.collect())
         }
-        Stored::Ss(texts) => AttributeValue::Ss(texts.clone()),
-        Stored::Ns(texts) => AttributeValue::Ns(texts.clone()),
-        Stored::Bs(blobs) => AttributeValue::Bs(blobs.iter().cloned().map(Blob::new).collect()),
+        Kept::Ss(texts) => AttributeValue::Ss(texts.clone()),
+        Kept::Ns(texts) => AttributeValue::Ns(texts.clone()),
+        Kept::Bs(blobs) => AttributeValue::Bs(blobs.iter().cloned().map(Blob::new).collect()),
     }
 }
 
@@ -186,21 +230,21 @@ fn from_map(map: HashMap<String, AttributeValue>) -> Option<Data> {
 }
 
 /// `None` for a type that this version of the SDK does not know.
-fn received(attribute: AttributeValue) -> Option<Stored> {
+fn received(attribute: AttributeValue) -> Option<Kept> {
     Some(match attribute {
-        AttributeValue::S(text) => Stored::S(text),
-        AttributeValue::N(text) => Stored::N(text),
-        AttributeValue::Bool(value) => Stored::Bool(value),
-        AttributeValue::Null(value) => Stored::Null(value),
-        AttributeValue::B(blob) => Stored::B(blob.into_inner()),
-        AttributeValue::L(values) => Stored::L(values.into_iter().map(received).collect::<Option<_>>()?),
+        AttributeValue::S(text) => Kept::S(text),
+        AttributeValue::N(text) => Kept::N(text),
+        AttributeValue::Bool(value) => Kept::Bool(value),
+        AttributeValue::Null(value) => Kept::Null(value),
+        AttributeValue::B(blob) => Kept::B(blob.into_inner()),
+        AttributeValue::L(values) => Kept::L(values.into_iter().map(received).collect::<Option<_>>()?),
         AttributeValue::M(map) => {
             let entries = map.into_iter().map(|(name, value)| Some((name, received(value)?)));
-            Stored::M(entries.collect::<Option<_>>()?)
+            Kept::M(entries.collect::<Option<_>>()?)
         }
-        AttributeValue::Ss(texts) => Stored::Ss(texts),
-        AttributeValue::Ns(texts) => Stored::Ns(texts),
-        AttributeValue::Bs(blobs) => Stored::Bs(blobs.into_iter().map(Blob::into_inner).collect()),
+        AttributeValue::Ss(texts) => Kept::Ss(texts),
+        AttributeValue::Ns(texts) => Kept::Ns(texts),
+        AttributeValue::Bs(blobs) => Kept::Bs(blobs.into_iter().map(Blob::into_inner).collect()),
         _ => return None,
     })
 }

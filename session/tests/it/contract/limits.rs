@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use http::{Request, Response};
-use lambda_session::{
-    Data, Record, Session, Store as _, StoreError, StoreErrorKind, Value, ValueErrorKind, WriteOutcome,
-};
+use lambda_session::{Data, Session, Store as _, StoreError, StoreErrorKind, Stored, Swap, Value, ValueErrorKind};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use super::{admin, after, changed, create, created, data, key, live, load, number, raw, text, update};
+use super::{admin, change, changed, create, created, data, key, load, number, raw, record, text};
 use crate::support::own_table::Table;
 use crate::support::site::{keys, layer};
 
@@ -34,9 +32,10 @@ async fn session(table: &Table) -> Session {
 
 /// Stores a new session's variables and gives back what comes out.
 async fn stored(table: &Table, data: Data) -> Result<Data, StoreError> {
-    let key = key();
-    let _ = table.store.create(&key, &Record::new(data, &after(0))).await?;
-    Ok(live(load(&table.store, &key, 1).await).data)
+    let (key, mut next) = (key(), admin());
+    next.data = data;
+    let _ = table.store.swap(&key, None, &Stored::Record(next)).await?;
+    Ok(record(load(&table.store, &key).await).data)
 }
 
 fn all(session: &Session) -> Data {
@@ -59,10 +58,10 @@ async fn the_deepest_value_a_session_takes_is_stored_and_changed() {
         let expected = data([("deep", deepest.clone())]);
         assert_eq!(stored(&table, all(&session)).await.expect("stored"), expected);
 
-        let (key, record) = created(&table.store).await;
-        let written = update(&table.store, &key, &record, &[("deep", Some(deepest.clone()))], 1).await;
-        assert_eq!(written, WriteOutcome::Applied);
-        assert_eq!(live(load(&table.store, &key, 1).await).data["deep"], deepest);
+        let (key, read) = created(&table.store).await;
+        let written = change(&table.store, &key, &read, &[("deep", Some(deepest.clone()))]).await;
+        assert_eq!(written, Swap::Done);
+        assert_eq!(record(load(&table.store, &key).await).data["deep"], deepest);
     }
     let session = session(&table).await;
     let error = session.insert_value("deep", nested(depth + 1, list));
@@ -101,9 +100,9 @@ async fn names_are_taken_up_to_what_dynamodb_takes() {
     let longest = "n".repeat(65_535);
     session.insert(&longest, 1).expect("a name");
     assert_eq!(stored(&table, all(&session)).await.expect("stored").len(), 1);
-    let (key, record) = created(&table.store).await;
-    let written = update(&table.store, &key, &record, &[(&longest, Some(text("x")))], 1).await;
-    assert_eq!(written, WriteOutcome::Applied);
+    let (key, read) = created(&table.store).await;
+    let written = change(&table.store, &key, &read, &[(&longest, Some(text("x")))]).await;
+    assert_eq!(written, Swap::Done);
 
     assert!(session.insert(&"n".repeat(65_536), 1).is_err());
     assert!(session.insert("map", BTreeMap::from([("", 1)])).is_err());
@@ -135,14 +134,14 @@ async fn an_item_that_is_too_large_is_an_error_that_says_so() {
     let large = text(&"x".repeat(410 * 1024));
     assert_too_large(stored(&table, data([("text", large.clone())])).await);
 
-    // Each is small enough; another request set the first.
+    // Each is small enough; together they are not.
     let half = text(&"x".repeat(205 * 1024));
-    let key = key();
-    let record = Record::new(data([("one", half.clone())]), &after(0));
-    let _ = create(&table.store, &key, &record).await;
+    let (key, mut first) = (key(), admin());
+    first.data = data([("one", half.clone())]);
+    assert_eq!(create(&table.store, &key, &first).await, Swap::Done);
     for change in [("two", Some(half)), ("one", Some(large))] {
-        let (next, changes) = changed(&admin(), &[change], 1);
-        assert_too_large(table.store.update(&key, &next, &changes, &after(1)).await);
+        let next = Stored::Record(changed(&first, &[change]));
+        assert_too_large(table.store.swap(&key, Some(&first), &next).await);
     }
-    assert_eq!(live(load(&table.store, &key, 1).await), record);
+    assert_eq!(record(load(&table.store, &key).await), first);
 }

@@ -18,6 +18,21 @@ mod dynamodb {
     lambda_session::owner_store_contract!(crate::support::own_table::Table::new().await.store);
 }
 
+mod valkey {
+    /// Where there is no server the rule is skipped. The server ends with the store, after the rule.
+    macro_rules! store {
+        () => {
+            match crate::support::valkey::Valkey::new().await {
+                Some(valkey) => valkey,
+                None => return,
+            }
+            .store
+        };
+    }
+    lambda_session::store_contract!(store!());
+    lambda_session::owner_store_contract!(store!());
+}
+
 /// A value in DynamoDB's own notation, as in `{"N": "1"}`.
 fn raw(value: serde_json::Value) -> Value {
     serde_json::from_value(value).expect("DynamoDB's notation")

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use lambda_session::{Data, Load, Record, RecordKey, Store as _, WriteOutcome};
+use lambda_session::{Data, Record, RecordKey, Stored, Swap, Tombstone};
 use serde_json::json;
 
-use super::{
-    IDLE, START, admin, after, create, created, data, end, ended_at, key, live, load, raw, replace, set, slide_of,
-    text, update,
-};
+use super::{IDLE, START, admin, changed, create, created, data, end, key, load, put, raw, record, set_theme, text};
 use crate::support::own_table::{Item, Table, number, string};
 
 fn empty_map() -> AttributeValue {
@@ -25,14 +22,14 @@ fn attributes(item: &Item) -> Vec<&str> {
 #[tokio::test]
 async fn a_record_has_the_documented_attributes() {
     let table = Table::new().await;
-    let (key, record) = created(&table.store).await;
-    let _ = set(&table.store, &key, &record, "theme", "dark", 5).await;
+    let (key, read) = created(&table.store).await;
+    assert_eq!(set_theme(&table.store, &key, &read, "dark").await, Swap::Done);
     let variables = [("username", "admin"), ("theme", "dark")].map(|(name, value)| (name.to_owned(), string(value)));
     let expected = HashMap::from([
         ("id".to_owned(), string(key.as_str())),
         ("data".to_owned(), AttributeValue::M(HashMap::from(variables))),
         ("created_at".to_owned(), number(START)),
-        ("expires_at".to_owned(), number(START + 5 + IDLE)),
+        ("expires_at".to_owned(), number(START + IDLE)),
         ("revision".to_owned(), number(1)),
         ("writes".to_owned(), string("token-1")),
     ]);
@@ -40,14 +37,13 @@ async fn a_record_has_the_documented_attributes() {
 }
 
 #[tokio::test]
-async fn a_record_of_the_version_before_which_remembers_no_writes_is_read_and_changed() {
+async fn a_record_of_the_first_version_which_remembers_no_writes_is_read_and_changed() {
     let table = Table::new().await;
     for writes in [None, Some(number(1)), Some(AttributeValue::Null(true))] {
-        let (key, record) = created(&table.store).await;
+        let (key, read) = created(&table.store).await;
         table.edit(&key, "writes", writes).await;
-        assert_eq!(load(&table.store, &key, 1).await, Load::Live(record.clone()));
-        let written = set(&table.store, &key, &record, "theme", "dark", 5).await;
-        assert_eq!(written, WriteOutcome::Applied);
+        assert_eq!(load(&table.store, &key).await, Some(Stored::Record(read.clone())));
+        assert_eq!(set_theme(&table.store, &key, &read, "dark").await, Swap::Done);
         let item = table.item(&key).await.expect("an item");
         assert_eq!(item["writes"], string("token-1"));
     }
@@ -56,30 +52,47 @@ async fn a_record_of_the_version_before_which_remembers_no_writes_is_read_and_ch
 #[tokio::test]
 async fn a_tombstone_keeps_no_variable_and_stays_for_an_hour() {
     let table = Table::new().await;
-    let (ended, _) = created(&table.store).await;
-    let _ = end(&table.store, &ended, None, 60).await;
-    let (replaced, _) = created(&table.store).await;
-    let new = key();
-    let _ = replace(&table.store, &replaced, 0, &new, 60).await;
+    let mut owned = admin();
+    (owned.owner, owned.label, owned.seen_at) = (Some(text("user-4711")), Some("a browser".to_owned()), Some(START));
+    let (ended, replaced, new) = (key(), key(), key());
+    for key in [&ended, &replaced] {
+        assert_eq!(create(&table.store, key, &owned).await, Swap::Done);
+    }
+    end(&table.store, &ended, 60).await;
+    let mut left = Tombstone::of(Some(&Stored::Record(owned.clone())), START + 60);
+    (left.replaced_by, left.renewed) = (Some(new.clone()), true);
+    let swapped = put(&table.store, &replaced, Some(&owned), &Stored::Tombstone(left)).await;
+    assert_eq!(swapped, Swap::Done);
     for (key, successor) in [(ended, None), (replaced, Some(string(new.as_str())))] {
         let item = table.item(&key).await.expect("a tombstone");
         assert_eq!(item["ended"], AttributeValue::Bool(true));
         assert_eq!(item["data"], empty_map());
         assert_eq!(item["expires_at"], number(START + 60 + 3_600));
+        assert_eq!(item["ended_at"], number(START + 60));
         assert_eq!(item.get("replaced_by"), successor.as_ref());
+        assert_eq!(item.contains_key("renewed"), successor.is_some());
+        for gone in ["owner", "label", "seen_at"] {
+            assert!(!item.contains_key(gone), "{gone}");
+        }
     }
 }
 
+/// 0.3 does not say when a session ended, nor what kind of successor it has.
 #[tokio::test]
-async fn an_update_or_a_slide_of_what_dynamodb_has_deleted_leaves_nothing_behind() {
+async fn a_tombstone_of_the_version_before_is_read() {
     let table = Table::new().await;
-    let (absent, read) = (key(), admin());
-    assert_eq!(
-        set(&table.store, &absent, &read, "theme", "dark", 1).await,
-        WriteOutcome::ConditionFailed
-    );
-    assert_eq!(end(&table.store, &absent, None, 1).await, WriteOutcome::ConditionFailed);
-    assert_eq!(table.items().await, []);
+    for successor in [None, Some("the key of its successor")] {
+        let (key, _) = created(&table.store).await;
+        let mut expected = end(&table.store, &key, 60).await;
+        table.edit(&key, "ended_at", None).await;
+        if let Some(successor) = successor {
+            table.edit(&key, "replaced_by", Some(string(successor))).await;
+            expected.replaced_by = Some(RecordKey::from_stored(successor.to_owned()));
+            // A logout may end too much then, and never too little.
+            expected.renewed = true;
+        }
+        assert_eq!(load(&table.store, &key).await, Some(Stored::Tombstone(expected)));
+    }
 }
 
 /// Every way in which one attribute can be spoiled, and what `load` then says is wrong.
@@ -114,36 +127,32 @@ async fn a_malformed_record_is_named_and_no_write_brings_it_to_life() {
         let before = table.item(&key).await;
         let spoiled = format!("{attribute} = {value:?}");
 
-        let malformed = Load::Malformed(format!("attribute `{attribute}` is missing or of another type"));
-        assert_eq!(load(&table.store, &key, 1).await, malformed, "{spoiled}");
-        assert_untouched(&table, &key, &read, &spoiled).await;
+        let malformed = Stored::Malformed(format!("attribute `{attribute}` is missing or of another type"));
+        assert_eq!(load(&table.store, &key).await, Some(malformed.clone()), "{spoiled}");
+        assert_untouched(&table, &key, &read, &malformed, &spoiled).await;
         assert_eq!(table.item(&key).await, before, "{spoiled}");
 
-        assert_eq!(
-            end(&table.store, &key, None, 1).await,
-            WriteOutcome::Applied,
-            "{spoiled}"
-        );
-        assert_eq!(load(&table.store, &key, 1).await, ended_at(0), "{spoiled}");
+        let left = Stored::Tombstone(end(&table.store, &key, 1).await);
+        assert_eq!(load(&table.store, &key).await, Some(left), "{spoiled}");
     }
 }
 
 /// No write of somebody who read the record when it was sound is done now.
-async fn assert_untouched(table: &Table, key: &RecordKey, read: &Record, spoiled: &str) {
+async fn assert_untouched(table: &Table, key: &RecordKey, read: &Record, stands: &Stored, spoiled: &str) {
     let names: Vec<String> = (0..200).map(|n| n.to_string()).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), Some(text("dark")))).collect();
-    for changes in [&many[..1], &many[..]] {
-        let written = update(&table.store, key, read, changes, 1).await;
-        assert_eq!(written, WriteOutcome::ConditionFailed, "{spoiled}");
+    let mut slid = read.clone();
+    slid.expires_at += 1;
+    let left = Tombstone::of(Some(&Stored::Record(read.clone())), START);
+    for next in [
+        Stored::Record(changed(read, &many[..1])),
+        Stored::Record(changed(read, &many)),
+        Stored::Record(slid),
+        Stored::Tombstone(left),
+    ] {
+        let found = put(&table.store, key, Some(read), &next).await;
+        assert_eq!(found, Swap::Found(Some(stands.clone())), "{spoiled}: {next:?}");
     }
-    let slide = slide_of(read.expires_at, read.expires_at + 1);
-    let slid = table.store.slide(key, slide, &after(1)).await;
-    assert_eq!(slid.expect("an answer"), WriteOutcome::ConditionFailed, "{spoiled}");
-    assert_eq!(
-        replace(&table.store, key, 0, &super::key(), 1).await,
-        WriteOutcome::ConditionFailed,
-        "{spoiled}"
-    );
 }
 
 #[tokio::test]
@@ -160,28 +169,34 @@ async fn numbers_that_are_no_seconds_are_malformed() {
     ] {
         let (key, _) = created(&table.store).await;
         table.edit(&key, attribute, Some(number(value))).await;
-        let found = load(&table.store, &key, 1).await;
-        assert!(matches!(found, Load::Malformed(_)), "{attribute} = {value}: {found:?}");
+        let found = load(&table.store, &key).await;
+        assert!(
+            matches!(found, Some(Stored::Malformed(_))),
+            "{attribute} = {value}: {found:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn attributes_of_a_newer_version_are_ignored_and_kept() {
     let table = Table::new().await;
-    let (key, record) = created(&table.store).await;
+    let (key, read) = created(&table.store).await;
     table.edit(&key, "version", Some(number(2))).await;
     table.edit(&key, "device", Some(empty_map())).await;
-    assert_eq!(load(&table.store, &key, 1).await, Load::Live(record.clone()));
+    assert_eq!(load(&table.store, &key).await, Some(Stored::Record(read.clone())));
 
-    let _ = set(&table.store, &key, &record, "theme", "dark", 200).await;
-    let record = live(load(&table.store, &key, 200).await);
-    let slide = slide_of(record.expires_at, record.expires_at + 200);
-    let slid = table.store.slide(&key, slide, &after(400)).await;
-    assert_eq!(slid.expect("an answer"), WriteOutcome::Applied);
+    assert_eq!(set_theme(&table.store, &key, &read, "dark").await, Swap::Done);
+    let read = record(load(&table.store, &key).await);
+    let mut slid = read.clone();
+    slid.expires_at += 200;
+    assert_eq!(
+        put(&table.store, &key, Some(&read), &Stored::Record(slid)).await,
+        Swap::Done
+    );
     let item = table.item(&key).await.expect("an item");
     assert_eq!((&item["version"], &item["device"]), (&number(2), &empty_map()));
 
-    let _ = end(&table.store, &key, None, 500).await;
+    end(&table.store, &key, 500).await;
     assert!(attributes(&table.item(&key).await.expect("a tombstone")).contains(&"version"));
 }
 
@@ -191,8 +206,9 @@ async fn any_mark_of_an_end_is_an_end() {
     for mark in [AttributeValue::Bool(false), AttributeValue::Null(true), number(0)] {
         let (key, read) = created(&table.store).await;
         table.edit(&key, "ended", Some(mark)).await;
-        assert_eq!(load(&table.store, &key, 1).await, ended_at(0));
-        assert_untouched(&table, &key, &read, "ended").await;
+        let stands = load(&table.store, &key).await.expect("a tombstone");
+        assert!(matches!(stands, Stored::Tombstone(_)), "{stands:?}");
+        assert_untouched(&table, &key, &read, &stands, "ended").await;
     }
 }
 
@@ -201,9 +217,9 @@ async fn a_tombstone_with_a_spoiled_successor_is_an_end() {
     let table = Table::new().await;
     for successor in [string(""), number(1), AttributeValue::Null(true)] {
         let (key, _) = created(&table.store).await;
-        let _ = replace(&table.store, &key, 0, &super::key(), 1).await;
+        let left = end(&table.store, &key, 1).await;
         table.edit(&key, "replaced_by", Some(successor)).await;
-        assert_eq!(load(&table.store, &key, 1).await, ended_at(0));
+        assert_eq!(load(&table.store, &key).await, Some(Stored::Tombstone(left)));
     }
 }
 
@@ -226,15 +242,16 @@ async fn every_type_dynamodb_has_comes_back_as_it_was() {
     let form = serde_json::to_string(&data).expect("serde's form");
     assert_eq!(serde_json::from_str::<Data>(&form).expect("serde's form"), data);
 
-    let (key, record) = (key(), Record::new(data, &after(0)));
-    let _ = create(&table.store, &key, &record).await;
-    let mut found = live(load(&table.store, &key, 1).await);
+    let (key, mut stored) = (key(), admin());
+    stored.data = data;
+    assert_eq!(create(&table.store, &key, &stored).await, Swap::Done);
+    let mut found = record(load(&table.store, &key).await);
     // DynamoDB keeps a set's members in an order of its own.
     for name in ["strings", "numbers", "binaries"] {
         let same_set = serde_json::to_value(&found.data[name]).expect("a value");
         found.data.insert(name.to_owned(), raw(sorted(same_set)));
     }
-    assert_eq!(found, record);
+    assert_eq!(found, stored);
 }
 
 /// A set with its members in order.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response, header};
 use lambda_session::{
-    Changes, Deadline, LazySession, Load, Moment, Record, RecordKey, SessionErrorKind, Slide, Store, StoreFuture,
-    WriteOutcome,
+    Deadline, LazySession, Record, RecordKey, SessionErrorKind, Store, StoreError, Stored, Swap, Tombstone,
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -31,11 +30,9 @@ impl Drop for Asked<'_> {
 }
 
 impl Silent {
-    fn call<T: Send + 'static>(&self) -> StoreFuture<'_, T> {
-        Box::pin(async {
-            let _asked = Asked(self, Instant::now());
-            pending().await
-        })
+    async fn call<T>(&self) -> Result<T, StoreError> {
+        let _asked = Asked(self, Instant::now());
+        pending().await
     }
 
     fn calls(&self) -> Vec<Duration> {
@@ -44,40 +41,16 @@ impl Silent {
 }
 
 impl Store for Silent {
-    fn load<'a>(&'a self, _: &'a RecordKey, _: &'a Moment) -> StoreFuture<'a, Load> {
-        self.call()
+    async fn load(&self, _: &RecordKey) -> Result<Option<Stored>, StoreError> {
+        self.call().await
     }
 
-    fn create<'a>(&'a self, _: &'a RecordKey, _: &'a Record) -> StoreFuture<'a, WriteOutcome> {
-        self.call()
+    async fn swap(&self, _: &RecordKey, _: Option<&Record>, _: &Stored) -> Result<Swap, StoreError> {
+        self.call().await
     }
 
-    fn update<'a>(
-        &'a self,
-        _: &'a RecordKey,
-        _: &'a Record,
-        _: &'a Changes,
-        _: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        self.call()
-    }
-
-    fn slide<'a>(&'a self, _: &'a RecordKey, _: Slide, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
-        self.call()
-    }
-
-    fn replace<'a>(
-        &'a self,
-        _: &'a RecordKey,
-        _: u64,
-        _: &'a RecordKey,
-        _: &'a Moment,
-    ) -> StoreFuture<'a, WriteOutcome> {
-        self.call()
-    }
-
-    fn end<'a>(&'a self, _: &'a RecordKey, _: Option<u64>, _: &'a Moment) -> StoreFuture<'a, WriteOutcome> {
-        self.call()
+    async fn end(&self, _: &RecordKey, _: u64) -> Result<Tombstone, StoreError> {
+        self.call().await
     }
 }
 

@@ -109,3 +109,22 @@ async fn a_visitor_without_a_session_gets_one_for_a_message() {
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     assert_eq!(site.view(&cookie).await, "theme=dark");
 }
+
+/// A handler writes what stands there already, and takes messages, while another request changes that variable.
+#[tokio::test]
+async fn a_write_of_no_consequence_undoes_nothing_after_messages_were_taken() {
+    let (world, site, cookie) = World::logged_in().await;
+    site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    site.visit("/flash?hello", Some(&cookie)).await.assert_done();
+    let held = world.proxy.hold("UpdateItem");
+    let slow = site.start("/set-and-take?theme=dark", Some(&cookie));
+    held.arrived().await;
+    world
+        .site()
+        .visit("/set?theme=light", Some(&cookie))
+        .await
+        .assert_done();
+    held.release();
+    assert_eq!(slow.await.expect("an answer").body, "hello");
+    assert_eq!(site.view(&cookie).await, "theme=light username=admin");
+}

@@ -2,9 +2,10 @@
 //! accepted and dropped.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use http::{Request, Response, header};
-use lambda_session::{LazySession, MemoryStore, Session, SessionService, ValueErrorKind};
+use lambda_session::{LazySession, MemoryStore, Session, SessionErrorKind, SessionService, ValueErrorKind};
 use tokio::sync::oneshot;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -151,5 +152,29 @@ async fn a_task_that_goes_on_after_the_answer_reads_what_was_saved_and_changes_n
         let (answered, task) = given.recv().await.expect("a task");
         let _ = answered.send(());
         assert_saved(&task.await.expect("a session"), Some("admin"));
+    }
+}
+
+/// What has no result that says so.
+#[tokio::test]
+async fn what_is_done_too_late_shows_at_a_save() {
+    type Change = fn(&Session);
+    let done: [(&str, Change); 5] = [
+        ("clear", Session::clear),
+        ("renew", Session::renew),
+        ("remember", |session| session.remember(Duration::from_mins(1))),
+        ("remove", |session| drop(session.remove("username"))),
+        ("end", Session::end),
+    ];
+    let site = site(MemoryStore::default());
+    let login = cookie(&visit(&site, "/login", "").await);
+    for (name, late) in done {
+        let session = outside(&visit(&site, "/", &login).await).await;
+        session.save().await.expect("nothing to save");
+        late(&session);
+        let error = session.save().await.expect_err(name);
+        assert_eq!(error.kind(), SessionErrorKind::Saved, "{name}");
+        let found = outside(&visit(&site, "/", &login).await).await;
+        assert_eq!(found.keys(), ["username"], "{name}");
     }
 }

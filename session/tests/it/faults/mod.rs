@@ -11,6 +11,7 @@ use crate::support::own_table::{Item, Table};
 use crate::support::sdk;
 use crate::support::site::{Site, keys, sealed};
 
+mod answers;
 mod attacks;
 mod budget;
 mod cookies;
@@ -33,6 +34,7 @@ mod size;
 mod stragglers;
 mod time;
 mod updates;
+mod version_before;
 
 /// Longer than the deadline of a request, shorter than anything that waited for it twice.
 const WITHIN_DEADLINE: Duration = Duration::from_millis(5_900);

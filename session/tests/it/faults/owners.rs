@@ -1,9 +1,9 @@
 //! Whose sessions there are, with everything going on at once.
 
-use std::time::Duration;
-
 use dev::proxy::{Fault, Gate};
-use lambda_session::{Data, DynamoDbStore, MemoryStore, Moment, OwnerKey, Record, RecordKey, Store as _, WriteOutcome};
+use lambda_session::{
+    Data, DynamoDbStore, MemoryStore, OwnerKey, OwnerStore as _, Record, RecordKey, Store as _, Stored, Swap,
+};
 
 use super::World;
 use crate::support::own_table::Item;
@@ -406,13 +406,13 @@ async fn a_thousand_logins_of_one_owner_are_listed_and_ended_and_two_thousand_ar
     }
     assert_eq!(labels(&site, None).await.len(), 1_000);
 
-    let at = Moment::new(now(), Duration::from_secs(IDLE), Duration::from_secs(LIFETIME));
     for n in 0..1_000 {
         let key = RecordKey::from_stored(format!("key {n}"));
-        let lists = store.owners().expect("it keeps lists");
-        lists.enlist(&OwnerKey::new("admin"), &key, &at).await.expect("a list");
-        let created = store.create(&key, &Record::new(Data::new(), &at)).await;
-        assert_eq!(created.expect("an answer"), WriteOutcome::Applied);
+        let owner = OwnerKey::new("admin");
+        store.enlist(&owner, &key, now(), now() + 1).await.expect("a list");
+        let record = Stored::Record(Record::new(Data::new(), now(), now() + IDLE));
+        let created = store.swap(&key, None, &record).await;
+        assert_eq!(created.expect("an answer"), Swap::Done);
     }
     let refused = site.visit("/log-in?admin", None).await;
     assert_eq!((refused.status, &refused.cookie), (429, &None), "{refused:?}");
@@ -423,4 +423,157 @@ async fn a_thousand_logins_of_one_owner_are_listed_and_ended_and_two_thousand_ar
         assert_eq!(owner(&site, cookie).await, "");
     }
     log_in(&site, "one", None).await;
+}
+
+/// Entries of sessions that all ended long ago, or whose logins failed.
+#[tokio::test]
+async fn a_list_of_dead_entries_fails_no_login_and_shrinks() {
+    for stands in [false, true] {
+        let store = MemoryStore::default();
+        let site = Site::new(store.clone());
+        let admin = OwnerKey::new("admin");
+        for n in 0..2_100 {
+            let key = RecordKey::from_stored(format!("key {n}"));
+            // Half an hour: too short for an entry to be struck for its age.
+            store.enlist(&admin, &key, now() - IDLE, now()).await.expect("a list");
+            if stands {
+                let expired = Stored::Record(Record::new(Data::new(), now() - IDLE, now()));
+                let created = store.swap(&key, None, &expired).await;
+                assert_eq!(created.expect("an answer"), Swap::Done);
+            }
+        }
+        log_in(&site, "one", None).await;
+        let left = store.list(&admin).await.expect("a list").len();
+        assert!(left <= 2_000, "{left} are left, records: {stands}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_leaves_no_entry() {
+    let store = MemoryStore::default();
+    let site = Site::new(store.clone());
+    let admin = OwnerKey::new("admin");
+    for n in 0..2_000 {
+        let key = RecordKey::from_stored(format!("key {n}"));
+        store.enlist(&admin, &key, now(), now() + 1).await.expect("a list");
+        let record = Stored::Record(Record::new(Data::new(), now(), now() + IDLE));
+        assert_eq!(store.swap(&key, None, &record).await.expect("an answer"), Swap::Done);
+    }
+    let before = store.list(&admin).await.expect("a list");
+    let refused = site.visit("/log-in?admin", None).await;
+    assert_eq!((refused.status, &refused.cookie), (429, &None), "{refused:?}");
+    assert_eq!(store.list(&admin).await.expect("a list"), before);
+}
+
+#[tokio::test]
+async fn logins_that_fail_end_no_device_of_an_owner_who_has_as_many_as_allowed() {
+    let world = World::new().await;
+    let site = Site::of(layer(world.store(), keys()).clock(now).max_sessions_per_owner(2));
+    let phone = log_in(&site, "phone", None).await;
+    wait(1);
+    let laptop = log_in(&site, "laptop", None).await;
+    for _ in 0..2 {
+        world.spoil("PutItem", || Fault::Error(400, "ThrottlingException"));
+        site.visit("/log-in?admin=third", None).await.assert_refused(503);
+        world.proxy.pass_everything();
+    }
+    assert_eq!(labels(&site, None).await, ["laptop", "phone"]);
+    // The oldest goes when the new one stands.
+    wait(1);
+    log_in(&site, "third", None).await;
+    assert_eq!(labels(&site, None).await, ["third", "laptop"]);
+    assert_eq!(
+        (owner(&site, &phone).await, owner(&site, &laptop).await),
+        (String::new(), "admin".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_end_the_oldest_session_is_a_login_and_the_next_one_ends_it() {
+    let world = World::new().await;
+    let site = at_most(world.store(), 2);
+    for label in ["a", "b"] {
+        log_in(&site, label, None).await;
+        wait(1);
+    }
+    let mut stands = false;
+    world.proxy.rule(move |call| {
+        stands |= call.operation == "PutItem";
+        if stands && call.operation == "UpdateItem" {
+            Fault::Error(400, "AccessDeniedException")
+        } else {
+            Fault::Pass
+        }
+    });
+    let c = log_in(&site, "c", None).await;
+    world.proxy.pass_everything();
+    assert_eq!(labels(&site, Some(&c)).await, ["c*", "b", "a"]);
+    wait(1);
+    log_in(&site, "d", None).await;
+    assert_eq!(labels(&site, None).await, ["d", "c"]);
+}
+
+#[tokio::test]
+async fn a_device_that_has_renewed_since_the_list_was_shown_is_ended_by_its_old_handle() {
+    let world = World::new().await;
+    for site in [world.site(), Site::new(MemoryStore::default())] {
+        let phone = log_in(&site, "phone", None).await;
+        let laptop = log_in(&site, "laptop", None).await;
+        let shown = handle(&site, "phone").await;
+        let once = site.visit("/renew?", Some(&phone)).await.issued();
+        let twice = site.visit("/renew?", Some(&once)).await.issued();
+        let end = format!("/end-one?admin={shown}");
+        assert_eq!(site.visit(&end, Some(&laptop)).await.body, "true");
+        assert_eq!(
+            (owner(&site, &twice).await, owner(&site, &laptop).await),
+            (String::new(), "admin".to_owned())
+        );
+        assert_eq!(site.visit(&end, Some(&laptop)).await.body, "false", "it has ended");
+        let foreign = log_in(&site, "foreign", None).await;
+        let handle = handle(&site, "foreign").await;
+        let renewed = site.visit("/renew?", Some(&foreign)).await.issued();
+        assert_eq!(
+            site.visit(&format!("/end-one?other={handle}"), None).await.body,
+            "false",
+            "it is not theirs"
+        );
+        assert_eq!(owner(&site, &renewed).await, "admin");
+    }
+}
+
+/// Whoever ends all others reads the list while one of them is renewed.
+#[tokio::test]
+async fn a_session_that_is_renewed_while_all_others_are_ended_is_ended_too() {
+    let world = World::new().await;
+    let site = world.site();
+    let phone = log_in(&site, "phone", None).await;
+    let laptop = log_in(&site, "laptop", None).await;
+    let gate = world.proxy.hold("UpdateItem");
+    let ending = site.start("/end-others", Some(&laptop));
+    gate.arrived().await;
+    let renewed = world.site().visit("/renew?theme=dark", Some(&phone)).await.issued();
+    assert_eq!(owner(&site, &renewed).await, "admin");
+    gate.release();
+    ending.await.expect("an answer").assert_done();
+    assert_eq!(
+        (owner(&site, &renewed).await, owner(&site, &laptop).await),
+        (String::new(), "admin".to_owned())
+    );
+    assert_eq!(labels(&site, Some(&laptop)).await, ["laptop*"]);
+}
+
+#[tokio::test]
+async fn a_login_that_ends_all_others_of_its_owner_stays() {
+    let world = World::new().await;
+    let site = world.site();
+    let phone = log_in(&site, "phone", None).await;
+    let laptop = log_in(&site, "laptop", None).await;
+    for cookie in [None, Some(laptop.as_str())] {
+        let new = site.visit("/end-all-and-log-in?admin", cookie).await.issued();
+        assert_eq!(owner(&site, &new).await, "admin");
+        assert_eq!(
+            (owner(&site, &phone).await, owner(&site, &laptop).await),
+            (String::new(), String::new())
+        );
+    }
 }

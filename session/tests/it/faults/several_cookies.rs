@@ -4,6 +4,7 @@
 use super::World;
 use crate::support::SECRET_KEY;
 use crate::support::forge;
+use crate::support::site::{IDLE, wait};
 
 fn both(first: &str, second: &str) -> String {
     format!("{first}; {second}")
@@ -99,4 +100,47 @@ async fn more_than_four_are_nobodys_and_cost_nothing() {
     let (answer, cost) = world.cost(site.visit("/", Some(&five))).await;
     assert_eq!((answer.body.as_str(), cost.len()), ("", 0));
     site.visit("/logout", Some(&five)).await.assert_logged_out();
+}
+
+#[tokio::test]
+async fn a_logout_ends_all_that_verify_however_many_there_are() {
+    let (_world, site, first) = World::logged_in().await;
+    let mut cookies = vec![first];
+    for n in 0..20 {
+        cookies.push(site.login(&format!("visitor-{n}"), None).await);
+    }
+    let all = cookies.join("; ");
+    assert_eq!(site.view(&all).await, "", "so many count as none");
+    site.visit("/logout", Some(&all)).await.assert_logged_out();
+    for cookie in &cookies {
+        assert_eq!(site.view(cookie).await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_login_over_a_live_one_ends_an_expired_one_beside_it() {
+    let (world, site, expired) = World::logged_in().await;
+    wait(IDLE);
+    let alive = site.login("admin", None).await;
+    site.login("admin", Some(&both(&alive, &expired))).await;
+    let ended = world
+        .table
+        .items()
+        .await
+        .iter()
+        .filter(|item| item.contains_key("ended"))
+        .count();
+    assert_eq!(ended, 2);
+}
+
+/// A tombstone of just now, and a session that has expired.
+#[tokio::test]
+async fn one_that_ended_just_now_and_one_that_has_expired_are_a_conflict() {
+    let (_world, site, expired) = World::logged_in().await;
+    wait(IDLE);
+    let ended = site.login("admin", None).await;
+    site.visit("/logout", Some(&ended)).await.assert_logged_out();
+    for cookies in [both(&ended, &expired), both(&expired, &ended)] {
+        site.visit("/set?theme=dark", Some(&cookies)).await.assert_refused(409);
+    }
 }

@@ -1,7 +1,10 @@
 //! A request that began before a login or a logout in another tab, and comes after it: it changes nothing, makes no session
 //! and never touches the cookie.
 
+use lambda_session::MemoryStore;
+
 use super::World;
+use crate::support::site::{Site, wait};
 
 const ENDS: [&str; 3] = ["/login?admin", "/login?other", "/logout"];
 
@@ -64,5 +67,50 @@ async fn a_login_with_the_cookie_of_before_is_a_login() {
         let new = site.login("third", Some(&old)).await;
         assert_eq!(site.view(&new).await, "username=third", "{end}");
         assert_eq!(site.view(&old).await, "", "{end}");
+    }
+}
+
+/// Whoever was logged out elsewhere and comes back later is shown a message, and not a conflict.
+#[tokio::test]
+async fn a_write_more_than_a_minute_after_the_end_begins_a_new_session() {
+    for end in ENDS {
+        let (_world, site, old) = World::logged_in().await;
+        site.visit(end, Some(&old)).await;
+        wait(59);
+        site.visit("/flash?hello", Some(&old)).await.assert_refused(409);
+        wait(1);
+        let new = site.visit("/flash?hello", Some(&old)).await.issued();
+        assert_eq!(site.visit("/flashes", Some(&new)).await.body, "hello", "{end}");
+        assert_eq!(site.view(&old).await, "", "{end}");
+    }
+}
+
+/// The answer to a renewal is on its way while another tab logs out with the cookie of before.
+#[tokio::test]
+async fn a_logout_ends_what_a_renewal_made() {
+    let world = World::new().await;
+    for site in [world.site(), Site::new(MemoryStore::default())] {
+        for logout in ["/logout", "/end", "/clear"] {
+            let old = site.login("admin", None).await;
+            let once = site.visit("/renew?theme=dark", Some(&old)).await.issued();
+            let twice = site.visit("/renew?", Some(&once)).await.issued();
+            site.visit(logout, Some(&old)).await.assert_logged_out();
+            assert_eq!(site.view(&twice).await, "", "{logout}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logout_ends_no_login_that_took_the_sessions_place() {
+    let world = World::new().await;
+    for site in [world.site(), Site::new(MemoryStore::default())] {
+        for login in ["/log-in?somebody", "/login?other"] {
+            let old = site.login("admin", None).await;
+            let new = site.visit(login, Some(&old)).await.issued();
+            let before = site.view(&new).await;
+            site.visit("/logout", Some(&old)).await.assert_logged_out();
+            assert_eq!(site.view(&new).await, before, "{login}");
+            assert!(!before.is_empty(), "{login}");
+        }
     }
 }

@@ -64,13 +64,7 @@ async fn every_write_knows_both_timeouts() {
 
         let set = site.visit(&format!("/slow-set?{wait_in_view}"), Some(&cookie)).await;
         set.assert_refused(409);
-        let expired = world.only_item().await;
-        if wait_in_view == IDLE {
-            assert_eq!(expired["revision"], item["revision"], "not changed");
-            assert!(expired.contains_key("ended"), "and never will be");
-        } else {
-            assert_eq!(expired, item, "not touched");
-        }
+        assert_eq!(world.only_item().await, item, "not touched");
 
         // A new session for a new login, and nothing of the old one in it.
         item.insert("expires_at".to_owned(), number(now() + expires_at));
@@ -177,7 +171,7 @@ async fn a_slide_that_fails_or_hangs_does_not_show() {
         let ((found, time), cost) = world.cost(timed(site.view(&cookie))).await;
         assert_eq!(found, "username=admin", "{:?}", fault());
         assert!(time < AT_ONCE, "{:?}: {time:?}", fault());
-        assert_eq!(cost, ["GetItem", "UpdateItem"], "one attempt: {:?}", fault());
+        assert_eq!(cost[..2], ["GetItem", "UpdateItem"], "{:?}", fault());
         world.proxy.pass_everything();
         assert_eq!(site.view(&cookie).await, "username=admin", "{:?}", fault());
     }
@@ -258,11 +252,13 @@ async fn a_change_that_was_refused_because_the_session_had_expired_is_not_made_l
     let (world, site, cookie) = World::logged_in().await;
     let behind = world.site_with_clock(|| now() - 10);
     wait(IDLE - 5);
-    let late = world.proxy.deliver_late("UpdateItem");
-    site.visit("/slow-set?10", Some(&cookie)).await.assert_refused(409);
-    assert_eq!(behind.view(&cookie).await, "", "it has ended to everybody");
-    late.release();
-    late.delivered().await;
-    assert_eq!(behind.view(&cookie).await, "");
+    let (refused, cost) = world.cost(site.visit("/slow-set?10", Some(&cookie))).await;
+    refused.assert_refused(409);
+    assert_eq!(cost, ["GetItem"], "nothing is on its way");
+    assert_eq!(
+        behind.view(&cookie).await,
+        "username=admin",
+        "it is alive to a clock that is behind"
+    );
     assert_eq!(world.only_item().await.get("revision"), Some(&number(0)));
 }

@@ -184,7 +184,7 @@ async fn two_requests_that_take_out_the_last_two_variables_end_the_session() {
 }
 
 #[tokio::test]
-async fn taking_out_the_last_variable_of_a_session_that_changed_and_ended_meanwhile_is_a_logout() {
+async fn taking_out_the_last_variable_of_a_session_that_changed_and_ended_meanwhile_is_refused() {
     let (world, site, cookie) = World::logged_in().await;
     let held = world.proxy.hold("UpdateItem");
     let slow = site.start("/pop?username", Some(&cookie));
@@ -193,7 +193,7 @@ async fn taking_out_the_last_variable_of_a_session_that_changed_and_ended_meanwh
     other.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     other.visit("/logout", Some(&cookie)).await.assert_logged_out();
     held.release();
-    slow.await.expect("an answer").assert_logged_out();
+    slow.await.expect("an answer").assert_refused(409);
 }
 
 #[tokio::test]
@@ -248,4 +248,23 @@ async fn a_value_that_another_request_mended_is_not_discarded() {
         slow.await.expect("an answer").assert_done();
         assert_eq!(site.view(&cookie).await, beside);
     }
+}
+
+#[tokio::test]
+async fn what_is_cleared_and_set_to_its_old_value_stays_and_nothing_else() {
+    let (world, site, cookie) = World::logged_in().await;
+    site.visit("/both?theme=dark&colour=blue", Some(&cookie))
+        .await
+        .assert_done();
+    let held = world.proxy.hold("UpdateItem");
+    let slow = site.start("/clear-and-set?theme=dark", Some(&cookie));
+    held.arrived().await;
+    world
+        .site()
+        .visit("/both?theme=light&size=big", Some(&cookie))
+        .await
+        .assert_done();
+    held.release();
+    slow.await.expect("an answer").assert_done();
+    assert_eq!(site.view(&cookie).await, "theme=dark");
 }

@@ -1,7 +1,9 @@
-//! All stores are one store: random sequences of calls, and of visits over them, have the same results on each, call by call.
+//! All stores are one store: random sequences of calls, and of visits over them, have the same results on each, call by
+//! call.
 //!
-//! The stores are `MemoryStore`, the table of `exhaustive`, `DynamoDbStore` over the embedded DynamoDB and, where
-//! `DYNAMODB_TEST_ENDPOINT` names one, over that. What fails is printed with its seed; `PROPTEST_RNG_SEED=N` repeats it.
+//! The stores are `MemoryStore`, by which the others are judged, `DynamoDbStore` over the embedded DynamoDB and, where
+//! `DYNAMODB_TEST_ENDPOINT` names one, over that, and the store of `examples/valkey.rs` where there is a server. What
+//! fails is printed with its seed; `PROPTEST_RNG_SEED=N` repeats it.
 
 use std::fmt::Debug;
 

@@ -7,11 +7,14 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+pub(crate) mod clock;
 pub(crate) mod forge;
 pub(crate) mod own_table;
 pub(crate) mod pages;
 pub(crate) mod program;
 pub(crate) mod site;
+pub(crate) mod slow;
+pub(crate) mod valkey;
 pub(crate) mod visitor;
 
 /// A key the layer accepts.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
 use lambda_session::{
-    Keys, LazySession, Session, SessionError, SessionLayer, SessionLayerBuilder, SessionService, Sessions, Store,
-    ValueError,
+    Keys, LazySession, Session, SessionError, SessionErrorKind, SessionLayer, SessionLayerBuilder, SessionService,
+    Sessions, Store, ValueError,
 };
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -48,6 +48,8 @@ pub(crate) struct Answer {
     pub(crate) max_age: Option<u64>,
     /// As the layer counts them.
     pub(crate) store_calls: Option<u32>,
+    /// Why the session could not be loaded, used or saved.
+    pub(crate) failed: Option<SessionErrorKind>,
     retry_after: bool,
 }
 
@@ -110,6 +112,7 @@ impl Answer {
             cookie,
             max_age,
             store_calls: response.extensions().get().map(LazySession::store_calls),
+            failed: response.extensions().get().map(SessionError::kind),
             retry_after: response.headers().contains_key(header::RETRY_AFTER),
             body: response.into_body(),
         }
@@ -263,6 +266,16 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             Sessions::of(request)?.end_all(name).await?;
             String::new()
         }
+        "/end-all-and-log-in" => {
+            session.login(name)?;
+            Sessions::of(request)?.end_all(name).await?;
+            String::new()
+        }
+        // What is written changes nothing; what is taken is told.
+        "/set-and-take" => {
+            session.insert(name, value)?;
+            session.take_flashes().await?.join(",")
+        }
         "/end-others" => {
             Sessions::of(request)?.end_others(session).await?;
             String::new()
@@ -330,6 +343,10 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
             session.increment(name, 1)?;
         }
         "/clear" => session.clear(),
+        "/clear-and-set" => {
+            session.clear();
+            session.insert(name, value)?;
+        }
         "/log-in" if value.is_empty() => session.login(name)?,
         "/log-in" => session.login_from(name, value)?,
         "/remember" => {

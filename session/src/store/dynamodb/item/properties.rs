@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 
 use super::*;
-use crate::core::moment::Timeouts;
+use crate::core::time::{Moment, Timeouts};
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -37,18 +37,18 @@ fn value() -> impl Strategy<Value = Value> {
     let bytes = || vec(any::<u8>(), 0..8);
     let number = || any::<i64>().prop_map(|number| number.to_string());
     let leaf = prop_oneof![
-        text().prop_map(Stored::S),
-        number().prop_map(Stored::N),
-        any::<bool>().prop_map(Stored::Bool),
-        Just(Stored::Null(true)),
-        bytes().prop_map(Stored::B),
-        vec(text(), 1..3).prop_map(Stored::Ss),
-        vec(number(), 1..4).prop_map(Stored::Ns),
-        vec(bytes(), 1..4).prop_map(Stored::Bs),
+        text().prop_map(Kept::S),
+        number().prop_map(Kept::N),
+        any::<bool>().prop_map(Kept::Bool),
+        Just(Kept::Null(true)),
+        bytes().prop_map(Kept::B),
+        vec(text(), 1..3).prop_map(Kept::Ss),
+        vec(number(), 1..4).prop_map(Kept::Ns),
+        vec(bytes(), 1..4).prop_map(Kept::Bs),
     ];
     let any = leaf.prop_recursive(2, 6, 3, |inner| {
         let map = hash_map(text(), inner.clone(), 0..4);
-        prop_oneof![vec(inner, 0..4).prop_map(Stored::L), map.prop_map(Stored::M)]
+        prop_oneof![vec(inner, 0..4).prop_map(Kept::L), map.prop_map(Kept::M)]
     });
     any.prop_map(Value)
 }
@@ -134,21 +134,22 @@ proptest! {
         let (remembered, owner, label, seen_at, sealed) = login;
         let record = Record { data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed };
         let key = RecordKey::from_stored("key".to_owned());
-        prop_assert_eq!(read(write(&key, &record), &AT), Load::Live(record));
+        let stored = Stored::Record(record);
+        prop_assert_eq!(read(write(&key, &stored)), stored);
     }
 
     #[test]
     fn any_item_is_alive_exactly_when_it_is_one_and_in_time(item in item()) {
         let expected = should_live(&item);
-        match read(item, &AT) {
-            Load::Live(_) => prop_assert!(expected),
-            Load::Malformed(reason) => {
+        match read(item) {
+            Stored::Record(record) => prop_assert_eq!(record.is_alive(&AT), expected),
+            Stored::Malformed(reason) => {
                 prop_assert!(!expected);
                 let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT, SEALED];
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }
-            Load::Expired | Load::Ended(_) | Load::Absent | Load::Replaced(_) => prop_assert!(!expected),
+            Stored::Tombstone(_) => prop_assert!(!expected),
         }
     }
 }

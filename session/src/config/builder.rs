@@ -1,0 +1,403 @@
+//! How a layer is configured, and what is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+
+use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, Prefix, SameSite, is_host_name, is_path, is_token};
+use crate::core::cookie::{Keys, SessionCookie};
+use crate::core::time::Timeouts;
+use crate::session::request::Clock;
+use crate::store::Store;
+use crate::store::erased::AnyStore;
+use crate::web::layer::SessionLayer;
+
+impl SessionLayer {
+    /// A layer over `store`, with the defaults: cookie `__Host-session` with `Secure`, 30 minutes idle, 12 hours
+    /// in all.
+    ///
+    /// ```
+    /// use lambda_session::{Keys, MemoryStore, SessionLayer};
+    ///
+    /// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// let sessions = SessionLayer::builder(MemoryStore::default(), keys).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder(store: impl Store, keys: Keys) -> SessionLayerBuilder {
+        SessionLayerBuilder {
+            store: Arc::new(store),
+            keys,
+            cookie_name: Cow::Borrowed("session"),
+            attributes: Attributes::default(),
+            timeouts: Timeouts::default(),
+            clock: Arc::new(system_clock),
+            per_owner: None,
+            sealed: false,
+        }
+    }
+
+    /// The cookie's name, with its prefix.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).cookie_name("shop").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Host-shop");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cookie_name(&self) -> &str {
+        self.cookie.name()
+    }
+
+    /// Whether the cookie is sent over https only.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// assert!(SessionLayer::builder(store, keys).build()?.is_secure());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_secure(&self) -> bool {
+        self.cookie.is_secure()
+    }
+}
+
+/// Builds a [`SessionLayer`].
+#[must_use = "`build` makes the layer"]
+pub struct SessionLayerBuilder {
+    store: Arc<dyn AnyStore>,
+    keys: Keys,
+    /// Perhaps without a prefix.
+    cookie_name: Cow<'static, str>,
+    attributes: Attributes,
+    timeouts: Timeouts,
+    clock: Clock,
+    per_owner: Option<usize>,
+    sealed: bool,
+}
+
+/// `Debug` omits the keys.
+impl fmt::Debug for SessionLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayerBuilder")
+            .field("store", &self.store)
+            .field("cookie_name", &self.cookie_name)
+            .field("attributes", &self.attributes)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`SessionLayerBuilder`] refuses.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A cookie name that is not a token as RFC 6265 wants it.
+    #[error("cookie name {0:?} is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed")]
+    CookieName(String),
+    /// A cookie name so long that browsers ignore the cookie. How many bytes it has, its prefix included.
+    #[error(
+        "the cookie name has {0} bytes; at most {MOST_NAME_BYTES} are allowed, because browsers ignore a longer cookie"
+    )]
+    LongCookieName(usize),
+    /// A cookie name with a prefix that browsers do not accept with these attributes, and what they want.
+    #[error(
+        "cookie name {0:?} is accepted by browsers only {1}; a name without the prefix gets the one that the cookie's \
+         attributes allow"
+    )]
+    Prefix(String, &'static str),
+    /// A `Domain` that is not the name of a host.
+    #[error("Domain {0:?} is not a host name; give one such as `example.com`, without a leading dot, scheme or port")]
+    Domain(String),
+    /// A `Path` that browsers ignore, or that no URL has.
+    #[error(
+        "Path {0:?} is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 visible ASCII \
+         characters, and no ; ? # among them"
+    )]
+    Path(String),
+    /// An attribute that browsers accept only with `Secure`.
+    #[error("{0} is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute")]
+    NeedsSecure(&'static str),
+    /// A timeout of no time at all.
+    #[error("the {0} must be at least one second")]
+    NoTime(&'static str),
+    /// Not one session per owner.
+    #[error("an owner must be allowed at least one session")]
+    NoSessions,
+}
+
+impl SessionLayerBuilder {
+    /// How long a session lives without a request: 30 minutes unless set. Whole seconds count.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// use std::time::Duration;
+    ///
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).idle_timeout(Duration::from_secs(15 * 60)).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout.as_secs();
+        self
+    }
+
+    /// How long a session lives after its creation or the last login, whatever happens: 12 hours unless set. Whole seconds
+    /// count.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// use std::time::Duration;
+    ///
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).lifetime(Duration::from_secs(8 * 60 * 60)).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.timeouts.lifetime = lifetime.as_secs();
+        self
+    }
+
+    /// How long a session is [remembered](crate::Session::remember) at most: 30 days unless set. Whole seconds count.
+    ///
+    /// Browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5).
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// use std::time::Duration;
+    ///
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let year = Duration::from_secs(365 * 24 * 60 * 60);
+    /// let sessions = SessionLayer::builder(store, keys).max_remembered(year).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_remembered(mut self, duration: Duration) -> Self {
+        self.timeouts.remembered = duration.as_secs();
+        self
+    }
+
+    /// How many sessions an [owner](crate::Session::login) may have at once: as many as there are logins unless set. A login too
+    /// many ends the oldest.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).max_sessions_per_owner(3).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_sessions_per_owner(mut self, most: usize) -> Self {
+        self.per_owner = Some(most);
+        self
+    }
+
+    /// Whether variables are stored encrypted, under a key that only the visitor's cookie gives: not unless set.
+    ///
+    /// Who reads the table, a backup of it or its stream learns how many variables a session has, their names and sizes, its times
+    /// and its label, but no value and no owner's name; who guesses an owner's name can tell whether that owner has sessions. The
+    /// function's configuration and log do not help, `SECRET_KEY` included, because the key comes from the session ID, which only
+    /// the browser keeps. Who has a visitor's cookie and the table has that visitor's session, as with the cookie and the site. Who
+    /// can write the table can change sessions, because unsealed ones are accepted beside sealed ones. An attacker inside the
+    /// running function sees what passes through it.
+    ///
+    /// Turn it on when no instance of a version before 0.3 runs any more: those can not read what is sealed.
+    /// Sessions from before are sealed when they are next written. Sealed ones stay so and are read, whatever is set here. A sealed
+    /// value takes 40 bytes more, and counts so.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).sealed(true).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "sealed")]
+    pub fn sealed(mut self, sealed: bool) -> Self {
+        self.sealed = sealed;
+        self
+    }
+
+    /// The cookie's name without a prefix: `session` unless set. It gets the strictest prefix that the other attributes allow
+    /// (RFC 6265bis, section 4.1.3): `__Host-`, by which browsers refuse the cookie from any other host, or `__Secure-` with a
+    /// [`domain`](Self::domain) or [`path`](Self::path), or none when not [`secure`](Self::secure). A name that has a prefix
+    /// already (`__Host-`, `__Secure-`, `__Http-` or `__Host-Http-`) is taken as it is.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).cookie_name("shop").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Host-shop");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cookie_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.cookie_name = name.into();
+        self
+    }
+
+    /// The cookie's `Domain`: this host and every one below it get the cookie, and each of them can set it. Unless set, only the
+    /// host that the visitor called gets it.
+    ///
+    /// The visitor's host has to be this one or below it, and browsers refuse a domain under which anybody can have a name, such
+    /// as `com` or `lambda-url.eu-central-1.on.aws` (<https://publicsuffix.org>); neither is checked here.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).domain("example.com").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Secure-session");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
+        self.attributes.domain = Some(domain.into());
+        self
+    }
+
+    /// The cookie's `Path`: `/` unless set. Browsers send the cookie to this path and those below it only. That keeps it from no
+    /// page of the same host, because scripts reach across paths.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).path("/shop").build()?;
+    /// assert_eq!(sessions.cookie_name(), "__Secure-session");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.attributes.path = path.into();
+        self
+    }
+
+    /// The cookie's `SameSite`: [`SameSite::Lax`] unless set.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let in_frames = SessionLayer::builder(store, keys).same_site(SameSite::None).partitioned(true).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.attributes.same_site = same_site;
+        self
+    }
+
+    /// Whether the cookie is `Partitioned`: in a frame, a browser keeps one for each site that the frame is in. `false` unless set.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let in_frames = SessionLayer::builder(store, keys).same_site(SameSite::None).partitioned(true).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.attributes.partitioned = partitioned;
+        self
+    }
+
+    /// Whether the cookie is sent over https only: `true` unless set. `false` is for plain-http local runs.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let local = SessionLayer::builder(store, keys).secure(false).build()?;
+    /// assert_eq!(local.cookie_name(), "session");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.attributes.secure = secure;
+        self
+    }
+
+    /// Another clock than the system's, for tests: seconds since 1970-01-01 UTC.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let in_2030 = SessionLayer::builder(store, keys).clock(|| 1_893_456_000).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if browsers would refuse the cookie or ignore one of its attributes, or a timeout is zero.
+    ///
+    /// ```
+    /// # use lambda_session::{BuildError, Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes").unwrap());
+    /// let refused = SessionLayer::builder(store, keys).cookie_name("my session").build();
+    /// assert!(matches!(refused, Err(BuildError::CookieName(_))));
+    /// ```
+    pub fn build(self) -> Result<SessionLayer, BuildError> {
+        let name = cookie_name(self.cookie_name, &self.attributes)?;
+        for (seconds, timeout) in [
+            (self.timeouts.idle, "idle timeout"),
+            (self.timeouts.lifetime, "lifetime"),
+            (self.timeouts.remembered, "longest time to remember a session"),
+        ] {
+            if seconds == 0 {
+                return Err(BuildError::NoTime(timeout));
+            }
+        }
+        if self.per_owner == Some(0) {
+            return Err(BuildError::NoSessions);
+        }
+        Ok(SessionLayer {
+            limits: self.store.limits(),
+            store: self.store,
+            cookie: Arc::new(SessionCookie::with(name, &self.attributes, &self.keys)),
+            timeouts: self.timeouts,
+            clock: self.clock,
+            per_owner: self.per_owner,
+            sealed: self.sealed,
+        })
+    }
+}
+
+/// The cookie's whole name, if browsers keep a cookie of that name and with these attributes.
+fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'static, str>, BuildError> {
+    if !is_token(&stem) {
+        return Err(BuildError::CookieName(stem.into_owned()));
+    }
+    if let Some(domain) = attributes.domain.as_ref().filter(|domain| !is_host_name(domain)) {
+        return Err(BuildError::Domain(domain.clone().into_owned()));
+    }
+    if !is_path(&attributes.path) {
+        return Err(BuildError::Path(attributes.path.clone().into_owned()));
+    }
+    for (given, attribute) in [
+        (attributes.same_site == SameSite::None, "SameSite=None"),
+        (attributes.partitioned, "Partitioned"),
+    ] {
+        if given && !attributes.secure {
+            return Err(BuildError::NeedsSecure(attribute));
+        }
+    }
+    let name = attributes.name(stem);
+    if name.len() > MOST_NAME_BYTES {
+        return Err(BuildError::LongCookieName(name.len()));
+    }
+    if let Some(wanted) = Prefix::of(&name).and_then(|prefix| attributes.refused_prefix(prefix)) {
+        return Err(BuildError::Prefix(name.into_owned(), wanted));
+    }
+    Ok(name)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the layer's clock, unless the builder is given another"
+)]
+fn system_clock() -> u64 {
+    // A clock before 1970 is broken. At 0 no record has outlived its timeouts, so none is lost by it.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests;

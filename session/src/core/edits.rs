@@ -1,0 +1,244 @@
+//! What a request writes to a session's variables, kept apart from what it is written to.
+//!
+//! So it can be applied again to a newer state, when another request was faster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::limits;
+use super::value::{Data, Reason, Value, ValueError};
+
+/// Whether a variable differs between two states.
+fn differs(old: Option<&Value>, new: Option<&Value>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => !limits::same(old, new),
+        (old, new) => old.is_some() != new.is_some(),
+    }
+}
+
+/// Computes a variable from what it was.
+pub(crate) type Step = Arc<dyn Fn(Option<&Value>) -> Result<Value, Reason> + Send + Sync>;
+
+/// One variable's write.
+#[derive(Clone)]
+enum Write {
+    /// The value, or nothing.
+    Set(Option<Value>),
+    /// What is computed from the value before, one step after the other.
+    Compute(Vec<Step>),
+    /// Nothing, if the value is still this one.
+    Discard(Value),
+}
+
+/// What a handler did to a session's variables.
+#[derive(Clone, Default)]
+pub(crate) struct Edits {
+    /// Forget all earlier variables first.
+    cleared: bool,
+    writes: BTreeMap<String, Write>,
+}
+
+impl Edits {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.cleared && self.writes.is_empty()
+    }
+
+    /// Whether all variables were taken out at some point.
+    pub(crate) fn cleared(&self) -> bool {
+        self.cleared
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.cleared = true;
+        self.writes.clear();
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: Option<Value>) {
+        self.writes.insert(name.to_owned(), Write::Set(value));
+    }
+
+    /// Computes the variable `name` by `step`, whose result for the present state is `now`.
+    pub(crate) fn compute(&mut self, name: &str, step: Step, now: Value) {
+        match self.writes.get_mut(name) {
+            Some(Write::Compute(steps)) => steps.push(step),
+            // What comes before is known, so the result is.
+            Some(write @ Write::Set(_)) => *write = Write::Set(Some(now)),
+            Some(write @ Write::Discard(_)) => {
+                let Write::Discard(bad) = std::mem::replace(write, Write::Set(None)) else {
+                    return;
+                };
+                let of_others: Step = Arc::new(move |before| step(before.filter(|value| !limits::same(value, &bad))));
+                *write = Write::Compute(vec![of_others]);
+            }
+            None if self.cleared => self.set(name, Some(now)),
+            None => {
+                self.writes.insert(name.to_owned(), Write::Compute(vec![step]));
+            }
+        }
+    }
+
+    /// Takes the variable `name` out, if it is still `bad`: another request may have mended it.
+    pub(crate) fn discard(&mut self, name: &str, bad: Value) {
+        let write = if self.cleared || self.writes.contains_key(name) {
+            Write::Set(None)
+        } else {
+            Write::Discard(bad)
+        };
+        self.writes.insert(name.to_owned(), write);
+    }
+
+    /// Takes back what was written to the variable `name`.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.writes.remove(name);
+    }
+
+    /// These edits, without the writes that changed nothing when they were made: they must not undo what another request
+    /// wrote meanwhile.
+    pub(crate) fn of_consequence(&self, loaded: &Data) -> Self {
+        let mut edits = self.clone();
+        if !edits.cleared {
+            edits.writes.retain(|name, write| match write {
+                Write::Set(value) => differs(loaded.get(name), value.as_ref()),
+                Write::Compute(_) | Write::Discard(_) => true,
+            });
+        }
+        edits
+    }
+
+    /// `data` with these edits. A variable that is written with the value it has keeps it as it was stored, so where nothing changes
+    /// the result equals `data`.
+    ///
+    /// # Errors
+    ///
+    /// A computed variable cannot be computed from its value in `data`.
+    pub(crate) fn applied_to(&self, data: &Data) -> Result<Data, ValueError> {
+        let nothing = Data::new();
+        let before = if self.cleared { &nothing } else { data };
+        let mut after = before.clone();
+        for (name, write) in &self.writes {
+            let value = match write {
+                Write::Set(value) => value.clone(),
+                Write::Discard(bad) => before.get(name).filter(|value| !limits::same(value, bad)).cloned(),
+                Write::Compute(steps) => {
+                    let first = before.get(name).cloned();
+                    let computed = steps
+                        .iter()
+                        .try_fold(first, |value, step| step(value.as_ref()).map(Some));
+                    computed.map_err(|reason| ValueError::new(name, reason))?
+                }
+            };
+            if differs(data.get(name), value.as_ref()) {
+                match value {
+                    Some(value) => after.insert(name.clone(), value),
+                    None => after.remove(name),
+                };
+            } else if let Some(kept) = data.get(name) {
+                after.insert(name.clone(), kept.clone());
+            }
+        }
+        Ok(after)
+    }
+}
+
+/// Names only: the values are the visitor's.
+impl fmt::Debug for Edits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edits")
+            .field("cleared", &self.cleared)
+            .field("names", &self.writes.keys())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(variables: &[(&str, u64)]) -> Data {
+        let encode = |value: &u64| Value::encode(value).unwrap();
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), encode(value)))
+            .collect()
+    }
+
+    fn one_more() -> Step {
+        Arc::new(|value| {
+            let number: u64 = value
+                .map_or(Ok(0), Value::decode)
+                .map_err(|error| Reason::OtherType(error.to_string()))?;
+            Ok(Value::encode(number + 1).unwrap())
+        })
+    }
+
+    #[test]
+    fn a_computed_variable_is_computed_again_from_the_newer_value() {
+        let now = |n: u64| Value::encode(n).unwrap();
+        let mut edits = Edits::default();
+        edits.compute("visits", one_more(), now(1));
+        edits.compute("visits", one_more(), now(1));
+        assert_eq!(
+            edits.applied_to(&data(&[("visits", 5)])).unwrap(),
+            data(&[("visits", 7)])
+        );
+        assert_eq!(edits.applied_to(&Data::new()).unwrap(), data(&[("visits", 2)]));
+        let text = Data::from([("visits".to_owned(), Value::encode("five").unwrap())]);
+        assert!(edits.applied_to(&text).is_err());
+    }
+
+    #[test]
+    fn what_is_computed_from_what_was_set_or_cleared_is_set() {
+        let now = |n: u64| Value::encode(n).unwrap();
+        let mut edits = Edits::default();
+        edits.set("visits", Some(now(1)));
+        edits.compute("visits", one_more(), now(2));
+        assert_eq!(
+            edits.applied_to(&data(&[("visits", 9)])).unwrap(),
+            data(&[("visits", 2)])
+        );
+        let mut edits = Edits::default();
+        edits.clear();
+        edits.compute("visits", one_more(), now(1));
+        assert_eq!(
+            edits.applied_to(&data(&[("visits", 9)])).unwrap(),
+            data(&[("visits", 1)])
+        );
+    }
+
+    #[test]
+    fn a_write_of_an_equal_value_is_of_no_consequence() {
+        let loaded = data(&[("a", 1), ("b", 2)]);
+        let mut edits = Edits::default();
+        edits.set("a", Some(Value::encode(1).unwrap()));
+        edits.set("absent", None);
+        assert!(edits.of_consequence(&loaded).is_empty());
+        edits.clear();
+        assert!(!edits.of_consequence(&loaded).is_empty());
+    }
+
+    #[test]
+    fn where_nothing_changes_the_result_is_what_was_stored_to_the_letter() {
+        let number = |text: &str| Value(serde_dynamo::AttributeValue::N(text.to_owned()));
+        let stored = Data::from([("price".to_owned(), number("1.5"))]);
+        for cleared in [false, true] {
+            let mut edits = Edits::default();
+            if cleared {
+                edits.clear();
+            }
+            edits.set("price", Some(number("1.50")));
+            edits.set("absent", None);
+            assert_eq!(edits.applied_to(&stored).unwrap(), stored, "{cleared}");
+        }
+    }
+
+    #[test]
+    fn what_was_cleared_and_set_to_the_old_value_stays() {
+        let mut edits = Edits::default();
+        edits.clear();
+        edits.set("a", Some(Value::encode(1).unwrap()));
+        let loaded = data(&[("a", 1), ("b", 2)]);
+        let edits = edits.of_consequence(&loaded);
+        assert_eq!(edits.applied_to(&loaded).unwrap(), data(&[("a", 1)]));
+    }
+}

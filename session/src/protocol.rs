@@ -1,0 +1,15 @@
+//! How a session's record changes: one pure function (`next`, with `save` and `owners`), and one loop (`run`).
+
+pub(crate) mod budget;
+pub(crate) mod call;
+pub(crate) mod error;
+pub(crate) mod known;
+pub(crate) mod next;
+mod owners;
+pub(crate) mod random;
+pub(crate) mod run;
+pub(crate) mod save;
+#[cfg(feature = "sealed")]
+pub(crate) mod seal;
+mod sealing;
+pub(crate) mod spans;

@@ -1,0 +1,215 @@
+//! The loop: it makes the call that `next` names, adds the answer to what is known, and asks again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use super::budget::{ALL_CALLS, Budget};
+use super::call::{Call, Next, Opened, Place, Told, Write};
+use super::error::{NO_LISTS, SessionError};
+use super::known::{Answer, Known};
+use super::next::{Task, next, undo};
+use super::sealing;
+use crate::core::id::{RecordKey, SessionId};
+use crate::core::record::Stored;
+use crate::core::time::Moment;
+use crate::store::erased::{AnyOwnerStore, Boxed};
+use crate::store::{StoreError, StoreErrorKind, Swap};
+
+/// What is done aside may delay a request by no more than this.
+const ASIDE: Duration = Duration::from_millis(300);
+
+/// Store calls at once where there are many.
+const AT_ONCE: usize = 16;
+
+/// How a request gets to its store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) budget: &'a Budget,
+    /// The IDs of the sessions that the request may see. What others have sealed stays sealed.
+    pub(crate) ids: &'a [SessionId],
+    /// Whether new records are sealed.
+    pub(crate) sealed: bool,
+    pub(crate) at: &'a Moment,
+}
+
+impl Run<'_> {
+    /// Carries a task out, over every interleaving with other requests.
+    pub(crate) async fn task(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
+        let told = self.until_told(known, task).await;
+        if told.as_ref().ok() != Some(&Told::Issue) {
+            while let Some(call) = undo(known, task) {
+                if let Err(error) = self.make(known, call, ALL_CALLS).await {
+                    tracing::debug!(
+                        ?error,
+                        "a session that nobody has stays until it has been idle for too long"
+                    );
+                    break;
+                }
+            }
+        }
+        told
+    }
+
+    async fn until_told(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
+        let (mut conflicts, mut waited) = (0, 0);
+        loop {
+            known.hurried |= self.budget.is_half_gone();
+            match next(known, task, self.at)? {
+                Next::Over(told) => return Ok(told),
+                Next::Aside(call) => {
+                    if let Err(error) = self.make(known, call, ASIDE).await {
+                        tracing::debug!(?error, "what could wait was not done");
+                        known.hurried = true;
+                    }
+                }
+                Next::Call(call) => {
+                    if conflicts > waited
+                        && let Call::Swap {
+                            key,
+                            write: Write::Change | Write::Replace,
+                            ..
+                        } = &call
+                    {
+                        waited = conflicts;
+                        if self.budget.back_off(conflicts).await? {
+                            // Meanwhile others may have written: a look costs less than a write that is refused.
+                            known.forget(key);
+                            continue;
+                        }
+                    }
+                    conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?);
+                }
+            }
+        }
+    }
+
+    /// Makes a call. False if something else stands there than was read.
+    async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
+        known.sending(&call);
+        let (budget, store, at) = (self.budget, self.budget.store(), self.at);
+        let mut as_read = true;
+        known.learn(match call {
+            Call::Load(keys) => {
+                let loads = together(keys.iter().map(|key| store.load(key)).collect());
+                let found = budget.call(limit, "store.load", keys.len(), loads).await?;
+                let places = keys.into_iter().zip(found);
+                let places = places.map(|(key, found)| self.place(&key, found).map(|place| (key, place)));
+                Answer::Loaded(places.collect::<Result<_, _>>()?)
+            }
+            Call::Swap { key, read, next, write } => {
+                let sealed = self.seal(&key, read.as_ref(), &next, write)?;
+                let read = read.as_ref().map(|read| &*read.stored);
+                let swap = store.swap(&key, read, sealed.as_ref().unwrap_or(&next));
+                let place = match budget.call(limit, "store.swap", 1, swap).await? {
+                    Swap::Done => written(next, sealed),
+                    Swap::Found(found) => {
+                        as_read = false;
+                        self.place(&key, found)?
+                    }
+                };
+                Answer::Swapped(key, place)
+            }
+            Call::End(keys) => {
+                let ends = together(keys.iter().map(|key| store.end(key, at.now)).collect());
+                let ended = budget.call(limit, "store.end", keys.len(), ends).await?;
+                Answer::Ended(keys.into_iter().zip(ended).collect())
+            }
+            Call::Enlist(owner, key) => {
+                let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
+                let list = budget.call(limit, "owners.enlist", 1, enlist).await?;
+                Answer::Listed(owner, list)
+            }
+            Call::List(owner) => {
+                let list = budget
+                    .call(limit, "owners.list", 1, self.owners()?.any_list(&owner))
+                    .await?;
+                Answer::Listed(owner, list)
+            }
+            Call::Strike(owner, keys) => {
+                let strike = self.owners()?.any_strike(&owner, &keys);
+                budget.call(limit, "owners.strike", 1, strike).await?;
+                Answer::Struck(keys)
+            }
+        });
+        Ok(as_read)
+    }
+
+    fn owners(&self) -> Result<&dyn AnyOwnerStore, StoreError> {
+        let owners = self.budget.store().owners();
+        owners.ok_or_else(|| StoreError::new(StoreErrorKind::Rejected, NO_LISTS))
+    }
+
+    /// What was found, with its seal opened if the request may see it.
+    fn place(&self, key: &RecordKey, found: Option<Stored>) -> Result<Place, SessionError> {
+        let (id, found) = match found {
+            None => return Ok(Place::Nothing),
+            Some(Stored::Tombstone(tombstone)) => return Ok(Place::Tombstone(tombstone)),
+            Some(Stored::Record(record)) if !record.sealed => return Ok(Place::Record(record.into())),
+            Some(found) => (self.id_of(key), found),
+        };
+        let reason = match (found, id) {
+            (Stored::Record(record), Some(id)) => match sealing::open(id, record)? {
+                Ok(opened) => return Ok(Place::Record(opened)),
+                Err(attribute) => format!("attribute `{attribute}` does not open"),
+            },
+            (Stored::Record(record), None) => return Ok(Place::Record(record.into())),
+            (Stored::Malformed(reason), Some(_)) => reason,
+            _ => return Ok(Place::Malformed),
+        };
+        tracing::warn!(
+            event = "malformed record",
+            reason,
+            "a session record is malformed and counts as none"
+        );
+        Ok(Place::Malformed)
+    }
+
+    /// What is stored instead of `next`, if that is to be sealed. A view that moves the expiry seals nothing.
+    fn seal(
+        &self,
+        key: &RecordKey,
+        read: Option<&Opened>,
+        next: &Stored,
+        write: Write,
+    ) -> Result<Option<Stored>, SessionError> {
+        match (next, self.id_of(key)) {
+            (Stored::Record(record), Some(id)) if record.sealed || self.sealed && write != Write::Slide => {
+                sealing::seal(id, read, record).map(|sealed| Some(Stored::Record(sealed)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn id_of(&self, key: &RecordKey) -> Option<&SessionId> {
+        self.ids.iter().find(|id| id.record_key() == *key)
+    }
+}
+
+/// What stands there after a swap.
+fn written(next: Stored, sealed: Option<Stored>) -> Place {
+    match (next, sealed) {
+        (Stored::Record(mut record), Some(Stored::Record(stored))) => {
+            record.sealed = true;
+            Place::Record(Opened {
+                stored: Arc::new(stored),
+                record: Arc::new(record),
+            })
+        }
+        (Stored::Record(record), _) => Place::Record(record.into()),
+        (Stored::Tombstone(tombstone), _) => Place::Tombstone(tombstone),
+        (Stored::Malformed(_), _) => Place::Malformed,
+    }
+}
+
+/// All answers, in the order of the calls, of which some are made at once. The first failure ends them.
+async fn together<T>(mut calls: Vec<Boxed<'_, T>>) -> Result<Vec<T>, StoreError> {
+    let mut answers = Vec::new();
+    while !calls.is_empty() {
+        let rest = calls.split_off(calls.len().min(AT_ONCE));
+        answers.extend(try_join_all(calls).await?);
+        calls = rest;
+    }
+    Ok(answers)
+}

@@ -1,0 +1,379 @@
+//! What a request's save comes to: the decisions for one visitor's session.
+//!
+//! The order of the steps is the protocol: the owner's list names the new record before it stands, the new record stands before
+//! the old one makes room, and the cookie leaves last. No transaction is needed, because nobody knows the new ID until the
+//! cookie has left.
+
+use std::sync::Arc;
+
+use super::call::{Call, Next, Opened, Place, Told, Write};
+use super::error::SessionError;
+use super::known::Known;
+use super::owners;
+use crate::core::edits::Edits;
+use crate::core::id::{RecordKey, SessionId};
+use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
+use crate::core::time::Moment;
+use crate::core::value::{Data, Value};
+
+/// Most cookies that verify whose sessions are looked at. A browser holds one, and an attacker may plant another; of more than this,
+/// none counts.
+pub(crate) const MOST_COOKIES: usize = 4;
+
+/// How long a session must have ended before, in seconds, so that a change with its cookie begins a new one. A request that comes
+/// sooner was on its way when the session ended.
+const STRAGGLER: u64 = 60;
+
+/// What a handler wants of its session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) edits: Edits,
+    /// A new ID, for a login or otherwise.
+    pub(crate) renewed: bool,
+    pub(crate) login: Option<NewOwner>,
+    /// For how many seconds the session is to be remembered.
+    pub(crate) remember: Option<u64>,
+    pub(crate) ended: bool,
+    /// What a session that begins where this one ends shall hold: messages to show.
+    pub(crate) farewell: Data,
+    /// The edits take something out to give it to this request, so the session stays though nothing may be left.
+    pub(crate) takes: bool,
+}
+
+/// Who logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct NewOwner {
+    pub(crate) owner: Value,
+    pub(crate) label: Option<String>,
+}
+
+impl Wanted {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.edits.is_empty() && !self.renewed && !self.ended
+    }
+
+    /// Whether a new session has what it has from the one before: nobody logged in, and nothing was cleared.
+    fn inherits(&self) -> bool {
+        self.login.is_none() && !self.edits.cleared()
+    }
+
+    /// A new session with `data`, in the place of the one `before`.
+    fn record(&self, data: Data, before: Option<&Record>, at: &Moment) -> Record {
+        let mut record = Record::new(data, at.now, at.expiry(at.now));
+        record.sealed = before.is_some_and(|before| before.sealed);
+        if let Some(before) = before.filter(|_| self.inherits()) {
+            record.owner.clone_from(&before.owner);
+            record.label.clone_from(&before.label);
+            if before.remembered {
+                (record.remembered, record.expires_at) = (true, before.expires_at);
+            }
+        }
+        if let Some(login) = &self.login {
+            record.owner = Some(login.owner.clone());
+            record.label.clone_from(&login.label);
+        }
+        if let Some(seconds) = self.remember {
+            let seconds = seconds.min(at.timeouts.remembered).max(1);
+            (record.remembered, record.expires_at) = (true, at.now.saturating_add(seconds));
+        }
+        record.seen_at = record.owner.is_some().then_some(at.now);
+        record
+    }
+}
+
+/// What random numbers a save may use: the ID of a new session, and the token of its writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fresh {
+    pub(crate) id: SessionId,
+    key: RecordKey,
+    token: WriteToken,
+}
+
+impl Fresh {
+    pub(crate) fn new(id: SessionId, token: WriteToken) -> Self {
+        let key = id.record_key();
+        Self { id, key, token }
+    }
+
+    pub(crate) fn key(&self) -> &RecordKey {
+        &self.key
+    }
+}
+
+/// A request's save.
+#[derive(Clone, Debug)]
+pub(crate) struct Save {
+    /// The keys that the request's cookies open.
+    pub(crate) keys: Vec<RecordKey>,
+    /// When the request first asked what stands under them, in seconds since 1970.
+    pub(crate) read_at: u64,
+    /// The session that the handler saw alive.
+    pub(crate) saw: Option<(RecordKey, Arc<Record>)>,
+    pub(crate) wanted: Wanted,
+    pub(crate) fresh: Fresh,
+    /// Most sessions that an owner may have.
+    pub(crate) per_owner: Option<usize>,
+}
+
+impl Save {
+    /// What comes next. Of several reasons the strongest counts: ended, emptied, renewed, changed.
+    pub(super) fn next(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
+        if self.wanted.ended {
+            return self.end(known, &self.keys, at);
+        }
+        let Some((key, saw)) = &self.saw else {
+            return self.begin(known, at);
+        };
+        match known.place(key) {
+            None => Ok(Next::Call(Call::load(key))),
+            Some(Place::Record(now)) if now.record.is_alive(at) => self.change(known, key, saw, now, at),
+            Some(place) => self.too_late(known, key, saw, place, at),
+        }
+    }
+
+    /// A logout: whatever stands under the keys ends, and what renewed it.
+    fn end(&self, known: &Known, keys: &[RecordKey], at: &Moment) -> Result<Next, SessionError> {
+        let standing = known.follow(keys).standing;
+        if !standing.is_empty() {
+            return Ok(Next::Call(Call::End(standing.into_iter().cloned().collect())));
+        }
+        if self.wanted.farewell.is_empty() {
+            return Ok(Next::Over(Told::Clear));
+        }
+        let farewell = Record::new(self.wanted.farewell.clone(), at.now, at.expiry(at.now));
+        self.stand(known, farewell, None, at)
+    }
+
+    /// There was no session, and now there may be variables or an owner.
+    fn begin(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
+        let record = self
+            .wanted
+            .record(self.wanted.edits.applied_to(&Data::new())?, None, at);
+        if record.data.is_empty() && record.owner.is_none() {
+            // A visitor's empty session is cleared, too: whatever the record is, its ID shall be dead.
+            return if self.wanted.edits.cleared() && !self.keys.is_empty() {
+                self.end(known, &self.keys, at)
+            } else {
+                Ok(Next::Over(Told::Keep))
+            };
+        }
+        if !self.wanted.renewed && (self.is_late(known) || self.is_planted(known, at)) {
+            return Err(SessionError::conflict());
+        }
+        self.stand(known, record, None, at)
+    }
+
+    /// Whether the request was on its way when its session ended, by another request.
+    fn is_late(&self, known: &Known) -> bool {
+        let mut others = self.keys.iter().filter(|key| !known.ended.contains(*key));
+        others.any(|key| match known.place(key) {
+            Some(Place::Tombstone(tombstone)) => tombstone.ended_at.saturating_add(STRAGGLER) > self.read_at,
+            _ => false,
+        })
+    }
+
+    /// Whether several cookies open live sessions, so that nothing tells which of them is the visitor's.
+    fn is_planted(&self, known: &Known, at: &Moment) -> bool {
+        let alive = |key: &&RecordKey| known.record(key).is_some_and(|opened| opened.record.is_alive(at));
+        self.keys.len() > MOST_COOKIES || self.keys.iter().filter(alive).count() > 1
+    }
+
+    /// The session is alive, and is `now`.
+    fn change(
+        &self,
+        known: &Known,
+        key: &RecordKey,
+        saw: &Record,
+        now: &Opened,
+        at: &Moment,
+    ) -> Result<Next, SessionError> {
+        if self.landed(known, &now.record.writes, now.record.revision)? {
+            return Ok(Next::Over(Told::Changed));
+        }
+        let Wanted { edits, renewed, .. } = &self.wanted;
+        let data = edits.of_consequence(&saw.data).applied_to(&now.record.data)?;
+        let changed = data != now.record.data;
+        let new = renewed.then(|| self.wanted.record(data.clone(), Some(&now.record), at));
+        let owned = new.as_ref().map_or(&now.record.owner, |new| &new.owner).is_some();
+        let emptied = !edits.is_empty() && self.empties(&data, owned);
+        match new {
+            _ if emptied && !changed && edits.cleared() => self.end(known, std::slice::from_ref(key), at),
+            Some(new) if !(emptied && changed) => {
+                let left = now.record.replaced(self.fresh.key(), self.wanted.inherits(), at);
+                self.stand(known, new, Some((key, now, left)), at)
+            }
+            _ if !changed => Ok(view(known, key, at)),
+            _ => Ok(Next::Call(Call::Swap {
+                key: key.clone(),
+                read: Some(now.clone()),
+                next: if emptied {
+                    Stored::Tombstone(now.record.emptied(&self.fresh.token, at))
+                } else {
+                    Stored::Record(now.record.changed(data, &self.fresh.token, at))
+                },
+                write: Write::Change,
+            })),
+        }
+    }
+
+    /// Whether a session with these variables ends. One of an owner stays, however empty it is.
+    fn empties(&self, data: &Data, owned: bool) -> bool {
+        data.is_empty() && !owned && !self.wanted.takes
+    }
+
+    /// Whether the last change is among these writes of what is at `revision` now: it was done, and only its reply was lost.
+    fn landed(&self, known: &Known, writes: &[WriteToken], revision: u64) -> Result<bool, SessionError> {
+        match &known.sent {
+            Some((read, true)) => {
+                has(writes, revision, &self.fresh.token, read.revision).ok_or_else(SessionError::forgotten)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The handler saw a session that is no more.
+    fn too_late(
+        &self,
+        known: &Known,
+        key: &RecordKey,
+        saw: &Record,
+        place: &Place,
+        at: &Moment,
+    ) -> Result<Next, SessionError> {
+        let Wanted { edits, login, .. } = &self.wanted;
+        let read = known.sent.as_ref().map_or(saw, |(read, _)| read);
+        let as_read = edits.of_consequence(&saw.data).applied_to(&read.data)?;
+        // What nobody has ended yet may be given more time by a write that is on its way: it has to make room, too.
+        let (tombstone, old) = match place {
+            Place::Tombstone(tombstone) => (Some(tombstone), None),
+            Place::Record(now) => {
+                let left = Tombstone::of(Some(&Stored::Record(Record::clone(&now.stored))), at.now);
+                (None, Some((key, now, left)))
+            }
+            Place::Nothing | Place::Malformed => (None, None),
+        };
+        if let Some(tombstone) = tombstone
+            && self.landed(known, &tombstone.writes, tombstone.revision)?
+        {
+            // By this very change, if nothing was left; or somebody ended it since.
+            let emptied = self.empties(&as_read, read.owner.is_some());
+            return Ok(Next::Over(if emptied { Told::Clear } else { Told::Changed }));
+        }
+        if known.ended.contains(key) && edits.cleared() && as_read.is_empty() && login.is_none() {
+            return self.end(known, std::slice::from_ref(key), at);
+        }
+        if !self.wanted.renewed {
+            return if as_read == read.data {
+                Ok(Next::Over(Told::Keep))
+            } else {
+                Err(SessionError::conflict())
+            };
+        }
+        let replaced = tombstone.filter(|tombstone| tombstone.replaced_by.is_some());
+        let data = match replaced {
+            Some(mine) if mine.replaced_by.as_ref() == Some(self.fresh.key()) => as_read,
+            // A renewal has its owner from the session, and loses it with the session.
+            _ if read.owner.is_some() && self.wanted.inherits() => return Err(SessionError::conflict()),
+            // Another login was faster, from the same state, as after a double click: both are good. From a newer state, which is
+            // not this visitor's to see any more, it may be another person's.
+            Some(other) if other.revision == read.revision && !edits.is_empty() && !as_read.is_empty() => as_read,
+            Some(other) if other.revision == read.revision && login.is_some() => as_read,
+            Some(_) => return Err(SessionError::conflict()),
+            None => {
+                let own = edits.applied_to(&Data::new())?;
+                if own.is_empty() && login.is_none() {
+                    return Err(SessionError::conflict());
+                }
+                // Whoever ended all of the owner's sessions may have ended both.
+                let new = self.fresh.key();
+                if known.record(new).is_some() && !known.loaded.contains(new) {
+                    return Ok(Next::Call(Call::load(new)));
+                }
+                own
+            }
+        };
+        self.stand(known, self.wanted.record(data, Some(read), at), old, at)
+    }
+
+    /// A new session, in the place of `old`, which leaves a tombstone.
+    fn stand(
+        &self,
+        known: &Known,
+        record: Record,
+        old: Option<(&RecordKey, &Opened, Tombstone)>,
+        at: &Moment,
+    ) -> Result<Next, SessionError> {
+        let new = self.fresh.key();
+        if let Some(owner) = record.owner_key() {
+            match known.list_of(&owner) {
+                None => return Ok(Next::Call(Call::Enlist(owner, new.clone()))),
+                Some(list) => {
+                    if let Some(call) = owners::tidy(known, &owner, list, self.login(), at)? {
+                        return Ok(Next::Aside(call));
+                    }
+                }
+            }
+        }
+        let (read, next, write) = match known.place(new) {
+            None => (None, record, Write::Create),
+            Some(Place::Record(now)) if now.record.data != record.data || record.sealed && !now.record.sealed => {
+                let mut next = now.record.changed(record.data, &self.fresh.token, at);
+                next.sealed |= record.sealed;
+                (Some(now.clone()), next, Write::Rewrite)
+            }
+            Some(Place::Record(_)) => return Ok(self.take_over(known, old, at)),
+            // Whoever ended all sessions of the owner ended this one, too.
+            Some(_) => return Err(SessionError::conflict()),
+        };
+        Ok(Next::Call(Call::Swap {
+            key: new.clone(),
+            read,
+            next: Stored::Record(next),
+            write,
+        }))
+    }
+
+    fn login(&self) -> owners::Login<'_> {
+        owners::Login {
+            new: self.fresh.key(),
+            replaced: &self.keys,
+            most: self.per_owner,
+        }
+    }
+
+    /// The new session stands: the others make room, and its cookie leaves.
+    fn take_over(&self, known: &Known, old: Option<(&RecordKey, &Opened, Tombstone)>, at: &Moment) -> Next {
+        if let Some((key, now, left)) = old {
+            return Next::Call(Call::Swap {
+                key: key.clone(),
+                read: Some(now.clone()),
+                next: Stored::Tombstone(left),
+                write: Write::Replace,
+            });
+        }
+        // Or a write that is still on its way would revive one of them, beside the new one.
+        let stands = |key: &&RecordKey| !matches!(known.place(key), Some(Place::Tombstone(_) | Place::Nothing));
+        let standing: Vec<_> = self.keys.iter().filter(stands).cloned().collect();
+        if !standing.is_empty() {
+            return Next::Call(Call::End(standing));
+        }
+        match owners::make_room(known, self.login(), at) {
+            Some(call) => Next::Aside(call),
+            None => Next::Over(Told::Issue),
+        }
+    }
+}
+
+/// A view of a session that is alive moves its expiry, if that is worth a write.
+pub(super) fn view(known: &Known, key: &RecordKey, at: &Moment) -> Next {
+    let alive = known.record(key).filter(|opened| opened.record.is_alive(at));
+    match alive.and_then(|read| Some((read, read.record.slid(at)?))) {
+        Some((read, slid)) if !known.hurried => Next::Aside(Call::Swap {
+            key: key.clone(),
+            read: Some(read.clone()),
+            next: Stored::Record(slid),
+            write: Write::Slide,
+        }),
+        _ => Next::Over(Told::Keep),
+    }
+}

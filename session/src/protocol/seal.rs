@@ -1,0 +1,145 @@
+//! Sealing: a session's variables encrypted under a key that only the session ID gives, which the server does not keep.
+//!
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) with a key by HKDF-SHA256 (RFC 5869) from the ID. Its nonce is long enough to be
+//! random, so no counter has to be kept, and it is fast and safe on processors without AES instructions. `RustCrypto`'s
+//! implementation has been audited (NCC Group, 2020), and comes from where `hmac` and `sha2` do.
+
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use serde_dynamo::AttributeValue;
+use sha2::Sha256;
+
+use super::call::Opened;
+use crate::core::id::SessionId;
+use crate::core::record::Record;
+use crate::core::value::{Data, Value};
+
+/// Derived first, so that no key is used for two purposes. The record's key, which is the ID's hash, comes next.
+const CONTEXT: &[u8] = b"lambda-session/sealed/v1\0";
+
+pub(crate) const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
+/// What sealing adds to a value.
+const ADDED_BYTES: usize = NONCE_BYTES + TAG_BYTES;
+
+/// A fresh nonce.
+pub(crate) type Nonce = [u8; NONCE_BYTES];
+
+/// What a sealed text is bound to, beside the record: another place in it is not the same.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Variable(&'a str),
+    Owner,
+}
+
+impl Place<'_> {
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::Variable(name) => [b"variable\0", name.as_bytes()].concat(),
+            Self::Owner => b"owner".to_vec(),
+        }
+    }
+}
+
+/// Seals and opens one session's record.
+pub(crate) struct Seal(XChaCha20Poly1305);
+
+impl Seal {
+    pub(crate) fn of(id: &SessionId) -> Self {
+        let mut key = [0; 32];
+        Hkdf::<Sha256>::new(None, id.as_bytes())
+            .expand_multi_info(&[CONTEXT, id.record_key().as_str().as_bytes()], &mut key)
+            .expect("HKDF-SHA256 gives up to 8,160 bytes");
+        Self(XChaCha20Poly1305::new(&key.into()))
+    }
+
+    /// The record as a store keeps it. What is the same in the record that was `read` keeps its seal; for each other value a nonce is
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of `nonce`.
+    pub(crate) fn seal<E>(
+        &self,
+        record: &Record,
+        read: Option<&Opened>,
+        nonce: &mut impl FnMut() -> Result<Nonce, E>,
+    ) -> Result<Record, E> {
+        let read = read.filter(|read| read.stored.sealed);
+        let data = record.data.iter().map(|(name, value)| {
+            let kept = read.filter(|read| read.record.data.get(name) == Some(value));
+            let sealed = match kept.and_then(|read| read.stored.data.get(name)) {
+                Some(sealed) => sealed.clone(),
+                None => self.value(Place::Variable(name), value, nonce()?),
+            };
+            Ok((name.clone(), sealed))
+        });
+        Ok(Record {
+            data: data.collect::<Result<_, _>>()?,
+            owner: match (&record.owner, read.and_then(|read| read.stored.owner.clone())) {
+                (None, _) => None,
+                (Some(_), Some(sealed)) => Some(sealed),
+                (Some(owner), None) => Some(self.value(Place::Owner, owner, nonce()?)),
+            },
+            sealed: true,
+            writes: record.writes.clone(),
+            label: record.label.clone(),
+            ..*record
+        })
+    }
+
+    /// The record as it was before it was sealed; the name of the attribute that does not open if there is one.
+    pub(crate) fn open(&self, sealed: &Record) -> Result<Record, &'static str> {
+        let data = sealed.data.iter().map(|(name, value)| {
+            let opened = self.opened(Place::Variable(name), value)?;
+            Some((name.clone(), opened))
+        });
+        let owner = sealed
+            .owner
+            .as_ref()
+            .map(|owner| self.opened(Place::Owner, owner).ok_or("owner"));
+        Ok(Record {
+            data: data.collect::<Option<Data>>().ok_or("data")?,
+            owner: owner.transpose()?,
+            ..sealed.clone()
+        })
+    }
+
+    /// The nonce, and the value in DynamoDB's JSON, encrypted.
+    fn value(&self, place: Place<'_>, value: &Value, nonce: Nonce) -> Value {
+        let (text, place) = (plain(value), place.bytes());
+        let payload = Payload {
+            msg: &text,
+            aad: &place,
+        };
+        let encrypted = self.0.encrypt(&XNonce::from(nonce), payload);
+        let encrypted = encrypted.expect("a value is shorter than the 256 GiB that the cipher takes");
+        Value(AttributeValue::B([&nonce[..], &encrypted].concat()))
+    }
+
+    fn opened(&self, place: Place<'_>, value: &Value) -> Option<Value> {
+        let AttributeValue::B(bytes) = &value.0 else {
+            return None;
+        };
+        let (nonce, encrypted) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload {
+            msg: encrypted,
+            aad: &place.bytes(),
+        };
+        let text = self.0.decrypt(&XNonce::from(*nonce), payload).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+fn plain(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).expect("texts, numbers as texts, lists and maps with texts as keys fit JSON")
+}
+
+/// The bytes that a variable takes when it is sealed.
+pub(crate) fn sealed_size(name: &str, value: &Value) -> usize {
+    name.len() + 1 + plain(value).len() + ADDED_BYTES
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What seals opens, and nothing else; and the form is frozen.
+
+use std::convert::Infallible;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::{aead, hkdf};
+
+use super::*;
+
+const ID: SessionId = SessionId::new([7; 32]);
+
+/// Nonces that count.
+fn counting() -> impl FnMut() -> Result<Nonce, Infallible> {
+    let mut next = 0;
+    move || {
+        next += 1;
+        Ok([next; NONCE_BYTES])
+    }
+}
+
+fn record() -> Record {
+    let data = Data::from([
+        ("username".to_owned(), Value::encode("admin").unwrap()),
+        ("visits".to_owned(), Value::encode(3).unwrap()),
+    ]);
+    let mut record = Record::new(data, 1_000_000, 1_001_800);
+    record.owner = Some(Value::encode("user-4711").unwrap());
+    record
+}
+
+fn sealed() -> Record {
+    let Ok(sealed) = Seal::of(&ID).seal(&record(), None, &mut counting());
+    sealed
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    match &value.0 {
+        AttributeValue::B(bytes) => bytes.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_was_sealed_opens_and_shows_nothing_before() {
+    let sealed = sealed();
+    let opened = Seal::of(&ID).open(&sealed).unwrap();
+    assert_eq!(
+        opened,
+        Record {
+            sealed: true,
+            ..record()
+        }
+    );
+    let shown = format!("{:?}", serde_json::to_string(&sealed).unwrap());
+    for secret in ["admin", "user-4711"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn what_was_moved_changed_or_cut_does_not_open() {
+    let opens = |record: &Record| Seal::of(&ID).open(record).is_ok();
+    assert!(
+        Seal::of(&SessionId::new([8; 32])).open(&sealed()).is_err(),
+        "another session's"
+    );
+
+    let mut swapped = sealed();
+    let (name, visits) = (swapped.data["username"].clone(), swapped.data["visits"].clone());
+    swapped.data.insert("username".to_owned(), visits);
+    assert!(!opens(&swapped), "another variable's");
+    swapped.data.insert("username".to_owned(), name.clone());
+    assert!(opens(&swapped));
+    swapped.owner = Some(name);
+    assert!(!opens(&swapped), "a variable as the owner");
+
+    let whole = bytes(&sealed().data["username"]);
+    for bit in 0..whole.len() * 8 {
+        let mut changed = whole.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let mut record = sealed();
+        record
+            .data
+            .insert("username".to_owned(), Value(AttributeValue::B(changed)));
+        assert!(!opens(&record), "bit {bit}");
+    }
+    for length in 0..whole.len() {
+        let mut record = sealed();
+        record.data.insert(
+            "username".to_owned(),
+            Value(AttributeValue::B(whole[..length].to_vec())),
+        );
+        assert!(!opens(&record), "{length} bytes");
+    }
+    let mut plain = sealed();
+    plain
+        .data
+        .insert("username".to_owned(), Value::encode("admin").unwrap());
+    assert!(!opens(&plain), "not sealed at all");
+}
+
+#[test]
+fn every_value_is_counted_as_it_is_stored() {
+    let record = record();
+    for (name, value) in &sealed().data {
+        let counted = sealed_size(name, &record.data[name]);
+        assert_eq!(counted, name.len() + 1 + bytes(value).len(), "{name}");
+    }
+}
+
+/// The check by another implementation: `ring`'s HKDF and RFC 8439, and `HChaCha20` from draft-irtf-cfrg-xchacha, section 2.2.
+fn opened_by_ring(id: [u8; 32], place: &[u8], sealed: &[u8]) -> Vec<u8> {
+    let key = SessionId::new(id).record_key();
+    let info = [b"lambda-session/sealed/v1\0", key.as_str().as_bytes()];
+    let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&id);
+    let mut key = [0; 32];
+    derived
+        .expand(&info, hkdf::HKDF_SHA256)
+        .unwrap()
+        .fill(&mut key)
+        .unwrap();
+    let (nonce, encrypted) = sealed.split_first_chunk::<24>().unwrap();
+    let subkey = hchacha20(key, nonce[..16].try_into().unwrap());
+    let opening = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &subkey).unwrap());
+    let short: [u8; 12] = [&[0; 4], &nonce[16..]].concat().try_into().unwrap();
+    let mut text = encrypted.to_vec();
+    let nonce = aead::Nonce::assume_unique_for_key(short);
+    opening
+        .open_in_place(nonce, aead::Aad::from(place), &mut text)
+        .unwrap()
+        .to_vec()
+}
+
+fn hchacha20(key: [u8; 32], nonce: [u8; 16]) -> [u8; 32] {
+    let input = [&b"expand 32-byte k"[..], &key, &nonce].concat();
+    let mut x: Vec<u32> = input
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| u32::from_le_bytes(*word))
+        .collect();
+    let mut quarter = |[a, b, c, d]: [usize; 4]| {
+        for (plus, with, onto, by) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
+            x[plus] = x[plus].wrapping_add(x[with]);
+            x[onto] = (x[onto] ^ x[plus]).rotate_left(by);
+        }
+    };
+    for _ in 0..10 {
+        let columns = [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15]];
+        let diagonals = [[0, 5, 10, 15], [1, 6, 11, 12], [2, 7, 8, 13], [3, 4, 9, 14]];
+        columns.into_iter().chain(diagonals).for_each(&mut quarter);
+    }
+    let output: Vec<u8> = x[..4]
+        .iter()
+        .chain(&x[12..])
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    output.try_into().unwrap()
+}
+
+#[test]
+fn the_form_is_frozen_and_another_implementation_opens_it() {
+    let sealed = sealed();
+    let username = bytes(&sealed.data["username"]);
+    assert_eq!(
+        opened_by_ring([7; 32], b"variable\0username", &username),
+        br#"{"S":"admin"}"#
+    );
+    let owner = bytes(sealed.owner.as_ref().unwrap());
+    assert_eq!(opened_by_ring([7; 32], b"owner", &owner), br#"{"S":"user-4711"}"#);
+    let frozen = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBpqMU0BqjlsXTt6v6bL2zJObUPKklUG2K-2FUs5I";
+    assert_eq!(URL_SAFE_NO_PAD.encode(&username), frozen);
+}

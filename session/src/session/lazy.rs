@@ -1,0 +1,140 @@
+//! A request's session before anybody has asked for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{Extensions, Request};
+
+use super::Session;
+use super::request::RequestSession;
+use crate::core::cookie::SessionCookie;
+use crate::protocol::error::SessionError;
+
+/// A request's session, not loaded yet. [`SessionLayer`](crate::SessionLayer) puts it into the request's
+/// extensions; a request that never loads it costs no store call.
+///
+/// ```
+/// use http::{Request, Response};
+/// use lambda_session::{LazySession, SessionError};
+///
+/// async fn page(request: Request<String>) -> Result<Response<String>, SessionError> {
+///     let session = LazySession::of(&request)?;
+///     if request.uri().path() == "/about" {
+///         return Ok(Response::new("a page that needs no session".to_owned()));
+///     }
+///     let name: Option<String> = session.load().await?.get("username")?;
+///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct LazySession(pub(crate) Arc<RequestSession>);
+
+impl LazySession {
+    /// The session of `request`.
+    ///
+    /// # Errors
+    ///
+    /// The request did not come through a [`SessionLayer`](crate::SessionLayer).
+    ///
+    /// ```
+    /// use http::Request;
+    /// use lambda_session::{LazySession, SessionErrorKind};
+    ///
+    /// let error = LazySession::of(&Request::new(())).unwrap_err();
+    /// assert_eq!(error.kind(), SessionErrorKind::NoLayer);
+    /// ```
+    pub fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
+        Self::in_extensions(request.extensions())
+    }
+
+    pub(crate) fn in_extensions(extensions: &Extensions) -> Result<Self, SessionError> {
+        extensions.get().cloned().ok_or_else(SessionError::no_layer)
+    }
+
+    /// Loads the session, as [`Session::of`] does.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    ///
+    /// ```
+    /// # use http::Request;
+    /// # use lambda_session::{LazySession, SessionError};
+    /// # async fn view(request: Request<()>) -> Result<(), SessionError> {
+    /// let session = LazySession::of(&request)?.load().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn load(&self) -> Result<Session, SessionError> {
+        self.0.load().await?;
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// Ends the session, as [`Session::end`] does, but without the read if it is not loaded.
+    ///
+    /// ```
+    /// # use http::Request;
+    /// # use lambda_session::{LazySession, SessionError};
+    /// # fn logout(request: &Request<()>) -> Result<(), SessionError> {
+    /// LazySession::of(request)?.end();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "logout")]
+    pub fn end(&self) {
+        self.0.state().end();
+    }
+
+    /// How many store calls the request has made.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use lambda_session::LazySession;
+    /// # fn log(response: &Response<String>) {
+    /// // The layer leaves the session in the response, too.
+    /// let calls = response.extensions().get().map_or(0, LazySession::store_calls);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn store_calls(&self) -> u32 {
+        self.0.visit().map_or(0, |visit| visit.budget.calls())
+    }
+
+    /// Whether a layer for this cookie made it.
+    pub(crate) fn is_of(&self, cookie: &SessionCookie) -> bool {
+        self.0.visit().is_some_and(|visit| visit.cookie.name() == cookie.name())
+    }
+}
+
+impl Session {
+    /// The session of `request`: one consistent read of the store if the request has a cookie that verifies, none otherwise or
+    /// when it is loaded already. A visitor without a session gets an empty one, which is kept only if you put something into
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or the request did not come through a [`SessionLayer`](crate::SessionLayer).
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use lambda_session::{Session, SessionError};
+    ///
+    /// async fn greet(request: Request<String>) -> Result<Response<String>, SessionError> {
+    ///     let name: Option<String> = Session::of(&request).await?.get("username")?;
+    ///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
+    /// }
+    /// ```
+    pub async fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
+        let lazy = LazySession::of(request)?;
+        lazy.load().await
+    }
+}
+
+impl fmt::Debug for LazySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read = self.0.state().is_read();
+        f.debug_struct("LazySession")
+            .field("read", &read)
+            .finish_non_exhaustive()
+    }
+}

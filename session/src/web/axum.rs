@@ -1,0 +1,52 @@
+//! The session as axum knows it: extractors, and an error that is a response.
+
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use crate::core::value::ValueError;
+use crate::protocol::error::SessionError;
+use crate::session::Session;
+use crate::session::lazy::LazySession;
+use crate::session::sessions::Sessions;
+
+/// Loads the session: one read of the store.
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        let lazy = LazySession::in_extensions(&parts.extensions)?;
+        lazy.load().await
+    }
+}
+
+/// Reads nothing until it is asked to.
+impl<S: Send + Sync> FromRequestParts<S> for LazySession {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        Self::in_extensions(&parts.extensions)
+    }
+}
+
+/// Within the request's deadline.
+impl<S: Send + Sync> FromRequestParts<S> for Sessions {
+    type Rejection = SessionError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+        Self::from_lazy(&LazySession::in_extensions(&parts.extensions)?)
+    }
+}
+
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        SessionError::into_response(self)
+    }
+}
+
+/// As the [`SessionError`] that it becomes by `?`.
+impl IntoResponse for ValueError {
+    fn into_response(self) -> Response {
+        SessionError::from(self).into_response()
+    }
+}

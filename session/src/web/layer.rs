@@ -1,0 +1,301 @@
+//! The tower layer: find the ID, call the handler, save the session, answer.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Request, Response, header};
+use tower::{Layer, Service};
+
+use crate::core::cookie::SessionCookie;
+use crate::core::limits::Limits;
+use crate::core::time::Timeouts;
+use crate::protocol::budget::Budget;
+use crate::session::found::CookieAction;
+use crate::session::lazy::LazySession;
+use crate::session::request::{Clock, Outcome, RequestSession, Visit};
+use crate::session::sessions::Sessions;
+use crate::session::state::State;
+use crate::store::erased::AnyStore;
+
+/// Gives every request a [`LazySession`] and saves what the handler did with it.
+///
+/// It wraps any `Service<http::Request<_>>`: `lambda_http`'s handlers and axum routers alike. If the session cannot
+/// be saved, the handler's response is replaced by
+/// [`SessionError::into_response`](crate::SessionError::into_response). A service that fails (`Err`)
+/// saves nothing; an answer with an error's status is an answer, and saves, as in Flask. axum turns a handler's `Err`
+/// into such an answer.
+///
+/// Within another layer for the same cookie it does nothing: the outer one's session is the handler's. Layers for cookies of
+/// different names are independent, and a handler gets the inner one's session.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use http::{Request, Response};
+/// use lambda_session::{Keys, MemoryStore, SessionLayer};
+/// use tower::{Layer, service_fn};
+///
+/// async fn hello(request: Request<String>) -> Result<Response<String>, Infallible> {
+///     Ok(Response::new("hello".to_owned()))
+/// }
+///
+/// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
+/// let sessions = SessionLayer::builder(MemoryStore::default(), keys).build()?;
+/// let service = sessions.layer(service_fn(hello));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct SessionLayer {
+    pub(crate) store: Arc<dyn AnyStore>,
+    pub(crate) limits: Limits,
+    pub(crate) cookie: Arc<SessionCookie>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) clock: Clock,
+    pub(crate) per_owner: Option<usize>,
+    pub(crate) sealed: bool,
+}
+
+impl SessionLayer {
+    /// The sessions of this layer's store, by their owners: for a program that serves no requests, such as an administrator's
+    /// tool. A handler takes [`Sessions::of`] its request, which keeps to the request's deadline.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionError, SessionLayer};
+    /// # async fn suspend(layer: SessionLayer) -> Result<(), SessionError> {
+    /// layer.sessions().end_all("user-4711").await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.store), self.timeouts, Arc::clone(&self.clock))
+    }
+}
+
+/// `Debug` omits the keys.
+impl fmt::Debug for SessionLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("store", &self.store)
+            .field("cookie", &self.cookie.name())
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`SessionLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct SessionService<S> {
+    inner: S,
+    layer: SessionLayer,
+}
+
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SessionService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S::Future: Send + 'static,
+    S::Error: Send,
+    ResponseBody: From<String> + Send,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let cookie = Arc::clone(&self.layer.cookie);
+        let outer = request.extensions().get::<LazySession>();
+        if outer.is_some_and(|session| session.is_of(&cookie)) {
+            return Box::pin(self.inner.call(request));
+        }
+        let visit = Visit {
+            budget: Budget::new(Arc::clone(&self.layer.store), request.extensions().get().copied()),
+            sealed: self.layer.sealed,
+            timeouts: self.layer.timeouts,
+            per_owner: self.layer.per_owner,
+            clock: Arc::clone(&self.layer.clock),
+            cookie: Arc::clone(&cookie),
+        };
+        let ids = cookie.read(request.headers());
+        let state = State::new(ids, self.layer.limits.clone(), self.layer.sealed);
+        let session = LazySession(Arc::new(RequestSession::new(visit, state)));
+        request.extensions_mut().insert(session.clone());
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = response.await?;
+            let Outcome { cookie: action, failed } = session.0.finish().await;
+            if let Some(error) = failed {
+                response = error.into_response();
+            }
+            match action {
+                CookieAction::Keep => {}
+                CookieAction::Issue(id, max_age) => set_cookie(&mut response, cookie.issue(&id, max_age)),
+                CookieAction::Clear => set_cookie(&mut response, cookie.clear()),
+            }
+            if session.0.is_used() {
+                mark_private(&mut response);
+            }
+            response.extensions_mut().insert(session);
+            Ok(response)
+        })
+    }
+}
+
+/// A cache that kept the answer would give one visitor's session to another, whatever the handler says of it.
+fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, value);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// An answer made with a session is one visitor's: no cache gives it to another (RFC 9111, section 4.1; RFC 6265bis,
+/// section 8.8), unless the handler knows better. One `Vary` header, because payload format 2.0 keeps one of a name.
+fn mark_private<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
+    let cookie = HeaderValue::from_static("Cookie");
+    if headers.contains_key(header::VARY) {
+        headers.append(header::VARY, cookie);
+        let values: Vec<_> = headers
+            .get_all(header::VARY)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        if let Ok(vary) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
+            headers.insert(header::VARY, vary);
+        }
+    } else {
+        headers.insert(header::VARY, cookie);
+    }
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::Ready;
+    use std::task::Waker;
+
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+    use crate::{Keys, MemoryStore};
+
+    /// Never ready.
+    struct Busy;
+
+    impl Service<Request<String>> for Busy {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Pending
+        }
+
+        fn call(&mut self, _: Request<String>) -> Self::Future {
+            unreachable!("it is not ready")
+        }
+    }
+
+    fn sessions() -> SessionLayer {
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        SessionLayer::builder(MemoryStore::default(), keys).build().unwrap()
+    }
+
+    #[test]
+    fn it_is_not_ready_before_the_service_inside_is() {
+        let ready = sessions()
+            .layer(Busy)
+            .poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_pending());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_what_was_made_with_a_session_is_private() {
+        let pages = sessions().layer(service_fn(async |request: Request<String>| {
+            let session = LazySession::of(&request).unwrap();
+            match request.uri().path() {
+                "/view" => drop(session.load().await.unwrap()),
+                "/logout" => session.end(),
+                _ => {}
+            }
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }));
+        for (path, private) in [("/view", true), ("/logout", true), ("/about", false)] {
+            let request = Request::builder().uri(path).body(String::new()).unwrap();
+            let answer = pages.clone().oneshot(request).await.unwrap();
+            let names = [header::VARY, header::CACHE_CONTROL];
+            assert_eq!(
+                names.map(|name| answer.headers().contains_key(name)),
+                [private; 2],
+                "{path}"
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_answer_that_sets_or_clears_the_cookie_is_not_stored_whatever_the_handler_says() {
+        let pages = sessions().layer(service_fn(async |request: Request<String>| {
+            let session = LazySession::of(&request).unwrap();
+            if request.uri().path() == "/logout" {
+                session.end();
+            } else {
+                session.load().await.unwrap().insert("visits", 1).unwrap();
+            }
+            let response = Response::builder().header("cache-control", "public, max-age=600");
+            Ok::<_, Infallible>(response.body(String::new()).unwrap())
+        }));
+        for path in ["/", "/logout"] {
+            let request = Request::builder().uri(path).body(String::new()).unwrap();
+            let answer = pages.clone().oneshot(request).await.unwrap();
+            assert!(answer.headers().contains_key(header::SET_COOKIE), "{path}");
+            let caching: Vec<_> = answer.headers().get_all(header::CACHE_CONTROL).iter().collect();
+            assert_eq!(caching, ["no-store"], "{path}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_layer_within_another_for_the_same_cookie_leaves_the_session_to_it() {
+        async fn count(request: Request<String>) -> Result<Response<String>, Infallible> {
+            let visits = crate::Session::of(&request).await.unwrap().increment("visits", 1);
+            Ok(Response::new(visits.unwrap().to_string()))
+        }
+        let visit = async |service: tower::util::BoxCloneService<_, Response<String>, Infallible>, cookie: &str| {
+            let request = Request::builder().header(header::COOKIE, cookie);
+            let answer = service.oneshot(request.body(String::new()).unwrap()).await.unwrap();
+            let cookies = answer.headers().get_all(header::SET_COOKIE).iter();
+            let cookies: Vec<_> = cookies.map(|value| value.to_str().unwrap().to_owned()).collect();
+            (answer.into_body(), cookies)
+        };
+        let inner = sessions();
+        let twice = tower::util::BoxCloneService::new(inner.layer(inner.layer(service_fn(count))));
+        let (body, cookies) = visit(twice.clone(), "").await;
+        assert_eq!((body.as_str(), cookies.len()), ("1", 1));
+        assert_eq!(visit(twice, cookies[0].split(';').next().unwrap()).await.0, "2");
+
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        let other = SessionLayer::builder(MemoryStore::default(), keys).cookie_name("__Host-other");
+        let two = tower::util::BoxCloneService::new(other.build().unwrap().layer(inner.layer(service_fn(count))));
+        let (body, cookies) = visit(two.clone(), "").await;
+        assert_eq!((body.as_str(), cookies.len()), ("1", 1));
+        assert!(cookies[0].starts_with("__Host-session="), "{cookies:?}");
+        assert_eq!(visit(two, cookies[0].split(';').next().unwrap()).await.0, "2");
+    }
+}

@@ -1,0 +1,192 @@
+//! What holds of every finished schedule.
+
+use super::request::Outcome;
+use super::scenario::{Op, Outside, Scenario, SetCookie, Start, Vars};
+use super::spec::History;
+
+/// What stands at the end under the key of a cookie that was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Standing {
+    Nothing,
+    Tombstone,
+    /// A record that is no session: it has expired, or is malformed.
+    Dead,
+    /// These variables, until then.
+    Alive(Vars, u64),
+}
+
+/// A schedule that was played to its end.
+#[derive(Debug, Hash)]
+pub(crate) struct Played<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) outcomes: Vec<&'a Outcome>,
+    /// The session whose cookie each request brought, if its instance could verify it: that of the start is 0, then comes one for
+    /// each request.
+    pub(crate) subjects: Vec<Option<usize>>,
+    /// What stands under the key of each session, if its cookie was handed out.
+    pub(crate) sessions: Vec<Option<Standing>>,
+    /// Records that are alive and that no browser's cookie opens.
+    pub(crate) orphans: usize,
+    /// Sessions of the owner that are alive.
+    pub(crate) owned: usize,
+    /// The sessions in the owner's list.
+    pub(crate) listed: Vec<usize>,
+    pub(crate) violation: Option<&'static str>,
+    pub(crate) endless: bool,
+}
+
+pub(crate) fn check(played: &Played<'_>) -> Result<(), String> {
+    if let Some(violation) = played.violation {
+        return Err(violation.to_owned());
+    }
+    if played.endless {
+        return Err("P7: a request goes on for ever".to_owned());
+    }
+    statuses(played)?;
+    records(played)?;
+    jars(played)?;
+    orphans(played)?;
+    let history = History {
+        scenario: played.scenario,
+        outcomes: &played.outcomes,
+        subjects: &played.subjects,
+        sessions: &played.sessions,
+    };
+    if history.is_explained() {
+        limit(played)?;
+        return lists(played);
+    }
+    Err("P2: no order of the requests explains the answers and what stands at the end".to_owned())
+}
+
+/// 503 only where a call failed, and no status that nobody promised. A failure leaves the cookie alone, unless an earlier save of the
+/// same request had something to say.
+fn statuses(played: &Played<'_>) -> Result<(), String> {
+    for (place, outcome) in played.outcomes.iter().enumerate() {
+        let Some(answer) = &outcome.answer else { continue };
+        let op = played.scenario.requests[place].op;
+        let known = answer.status == 200 || answer.status == 409 || answer.status == 503 && outcome.spoiled;
+        let silent = answer.status == 200 || answer.cookie == SetCookie::Nothing || op == Op::SaveAndAdd;
+        if !(known && silent) {
+            return Err("P2: an unfounded failure".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// P4: never a cookie without its record, never a new cookie beside a living old session.
+fn records(played: &Played<'_>) -> Result<(), String> {
+    for (session, standing) in played.sessions.iter().enumerate().skip(1) {
+        let Some(standing) = standing else { continue };
+        if *standing == Standing::Nothing {
+            return Err("P4: a cookie without its record".to_owned());
+        }
+        let old = played.subjects[session - 1].and_then(|brought| played.sessions[brought]);
+        if matches!(old, Some(Standing::Dead | Standing::Alive(..))) {
+            return Err("P4: a new cookie beside an old session".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// An owner has no more sessions than allowed, where nothing failed.
+fn limit(played: &Played<'_>) -> Result<(), String> {
+    let most = played
+        .scenario
+        .requests
+        .iter()
+        .filter_map(|asked| asked.per_owner)
+        .min();
+    let unspoiled = played.outcomes.iter().all(|outcome| !outcome.spoiled);
+    if unspoiled && most.is_some_and(|most| played.owned > most) {
+        return Err(format!("limit: an owner has {} sessions", played.owned));
+    }
+    Ok(())
+}
+
+/// When `end_all` came last, nothing is in the owner's list; and never the session of a login that was refused.
+fn lists(played: &Played<'_>) -> Result<(), String> {
+    if played.outcomes.iter().any(|outcome| outcome.spoiled) {
+        return Ok(());
+    }
+    let everybody = (1 << played.outcomes.len()) - 1;
+    let asked = played.scenario.requests.iter().enumerate();
+    let mut last = asked.filter(|(place, asked)| asked.op == Op::EndAll && asked.after == everybody & !(1 << place));
+    if last.next().is_some() && !played.listed.is_empty() {
+        return Err("lists: an owner's names a session that end_all has ended".to_owned());
+    }
+    let refused = |session: &&usize| {
+        let request = session.checked_sub(1).map(|request| &played.outcomes[request].answer);
+        request.is_some_and(|answer| answer.as_ref().is_some_and(|answer| answer.status == 409))
+    };
+    if played.listed.iter().any(|session| refused(&session)) {
+        return Err("lists: an owner's names a login that was refused".to_owned());
+    }
+    Ok(())
+}
+
+/// P3: in whatever order the answers arrive, the browser's cookie is that of the login whose answer came last, or none. Only where
+/// there was no session at the start may the first variable's cookie come after a login's.
+fn jars(played: &Played<'_>) -> Result<(), String> {
+    let spoiled = played.scenario.outside != Outside::Nothing;
+    let anonymous = spoiled
+        || !matches!(
+            played.scenario.start,
+            Start::Live | Start::Owned | Start::Small | Start::Old | Start::Remembered | Start::Ended
+        );
+    let answered = played.outcomes.iter().enumerate().filter_map(|(place, outcome)| {
+        let answer = outcome.answer.as_ref()?;
+        let anonymous = anonymous || played.subjects[place].is_none();
+        Some((played.scenario.requests[place].op, answer, anonymous))
+    });
+    let answered: Vec<_> = answered.collect();
+    for order in orders(answered.len()) {
+        let mut jar = None;
+        let mut login = None;
+        for place in order {
+            let (op, answer, anonymous) = answered[place];
+            match &answer.cookie {
+                SetCookie::Nothing => {}
+                SetCookie::Cleared => jar = None,
+                SetCookie::Issued(cookie) => {
+                    jar = Some(cookie);
+                    if op.is_login() || anonymous {
+                        login = jar;
+                    }
+                }
+            }
+        }
+        if jar.is_some() && jar != login {
+            return Err("P3: the browser's cookie is not the last login's".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// All orders of so many answers.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut orders = vec![Vec::new()];
+    for _ in 0..count {
+        orders = orders
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                let rest: Vec<_> = (0..count).filter(|place| !order.contains(place)).collect();
+                rest.into_iter().map(move |next| [order.clone(), vec![next]].concat())
+            })
+            .collect();
+    }
+    orders
+}
+
+/// Records that are alive and that no browser's cookie opens: only where a fault met a request that failed, was refused or cancelled.
+fn orphans(played: &Played<'_>) -> Result<(), String> {
+    let failed = played.outcomes.iter();
+    let failed = failed.filter(|outcome| {
+        let succeeded = outcome.answer.as_ref().is_some_and(|answer| answer.status == 200);
+        outcome.spoiled && !succeeded
+    });
+    if played.orphans > failed.count() {
+        return Err(format!("orphans: {} records that no cookie opens", played.orphans));
+    }
+    Ok(())
+}

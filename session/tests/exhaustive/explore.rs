@@ -1,0 +1,107 @@
+//! All schedules of a scenario, depth first. The world is copied before each move, so what schedules have in common is played once.
+//!
+//! Two moves are independent if either order of them leads to the same: they are of different requests, they do not touch the same
+//! place or both only read it, and together they do not use up the faults. Everything that is checked is a function of what each
+//! request was answered, of what became of each place in order, and of what stands at the end; none of it depends on the order of two
+//! independent moves. So of all schedules that differ in such orders alone, one is enough. Sleep sets pick it (Godefroid,
+//! "Partial-Order Methods for the Verification of Concurrent Systems", 1996): whoever goes back to a choice puts the move
+//! that was tried to sleep, and it stays asleep below until a move comes that is not independent of it.
+
+use super::world::{Move, World};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Schedules played to the end.
+    pub(crate) schedules: u64,
+    /// Schedules left because all moves were asleep.
+    pub(crate) left: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.schedules += other.schedules;
+        self.left += other.left;
+    }
+}
+
+/// Whether either order of the two leads to the same, with so many faults left.
+pub(crate) fn independent(one: &Move, other: &Move, faults: usize) -> bool {
+    let of_one_request = one.goes_on && other.goes_on && one.request == other.request;
+    let clash = match (one.touches, other.touches) {
+        (Some((one, writes)), Some((other, also_writes))) => one == other && (writes || also_writes),
+        _ => false,
+    };
+    !(of_one_request || clash || one.fault && other.fault && faults < 2)
+}
+
+/// Plays every schedule from the world on, and checks each. The first violation ends it, with its schedule.
+pub(crate) fn explore(
+    world: World,
+    reduce: bool,
+    check: &mut impl FnMut(&World) -> Result<(), String>,
+) -> Result<Counts, String> {
+    let mut exploration = Exploration {
+        reduce,
+        check,
+        counts: Counts::default(),
+        schedule: Vec::new(),
+    };
+    exploration.go_on(world, Vec::new())?;
+    Ok(exploration.counts)
+}
+
+struct Exploration<'a, C> {
+    reduce: bool,
+    check: &'a mut C,
+    counts: Counts,
+    schedule: Vec<Move>,
+}
+
+impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
+    fn go_on(&mut self, world: World, mut asleep: Vec<Move>) -> Result<(), String> {
+        let moves = world.moves();
+        if moves.is_empty() {
+            self.counts.schedules += 1;
+            return (self.check)(&world).map_err(|broken| self.shown(&world, &broken));
+        }
+        if moves.iter().all(|next| asleep.contains(next)) {
+            self.counts.left += 1;
+            return Ok(());
+        }
+        for next in moves {
+            if asleep.contains(&next) {
+                continue;
+            }
+            let below = if self.reduce {
+                let still = |other: &&Move| independent(other, &next, world.faults);
+                asleep.iter().filter(still).copied().collect()
+            } else {
+                Vec::new()
+            };
+            let mut after = world.clone();
+            after.play(next);
+            self.schedule.push(next);
+            self.go_on(after, below)?;
+            self.schedule.pop();
+            if self.reduce {
+                asleep.push(next);
+            }
+        }
+        Ok(())
+    }
+
+    fn shown(&self, world: &World, broken: &str) -> String {
+        let moves = self
+            .schedule
+            .iter()
+            .map(|next| format!("request {}: {:?}", next.request, next.act));
+        let outcomes = (0..world.scenario().requests.len()).map(|request| world.outcome(request));
+        format!(
+            "{broken}\n{:?}\n{}\n{:?}\n{:?}",
+            world.scenario(),
+            moves.collect::<Vec<_>>().join("\n"),
+            outcomes.collect::<Vec<_>>(),
+            world.played().sessions,
+        )
+    }
+}

@@ -1,0 +1,438 @@
+//! Every schedule of a few requests at once, with faults: the function that decides, and what surrounds it, on a table whose every call
+//! is a step of the schedule. What that proves, in what scope, and what it does not: `README.md` beside this file.
+
+#![expect(clippy::disallowed_methods, reason = "it says how long the schedules took")]
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+mod checks;
+mod explore;
+mod layer;
+mod mutants;
+mod ops;
+mod request;
+mod scenario;
+mod scopes;
+mod spec;
+mod table;
+mod world;
+
+use explore::{Counts, explore};
+use mutants::{Kind, Mutant, Part};
+use scenario::{Instance, Op, Scenario, Start};
+use scopes::{
+    HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated, served_by, spoiled,
+    triples, upgraded,
+};
+use world::World;
+
+/// How the scenarios are explored.
+#[derive(Clone, Copy)]
+struct Way {
+    mutant: Option<Mutant>,
+    /// Without the schedules that differ from another only in the order of independent moves.
+    reduced: bool,
+}
+
+const USUAL: Way = Way {
+    mutant: None,
+    reduced: true,
+};
+
+/// Explores all scenarios, on all cores, up to so many violations.
+fn run(scenarios: &[Scenario], way: Way, most: usize) -> (Counts, Vec<String>) {
+    let next = AtomicUsize::new(0);
+    let result = Mutex::new((Counts::default(), Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(place) else { return };
+                    let world = World::new(scenario.clone(), way.mutant);
+                    // What was found good once is good.
+                    let mut good = HashSet::new();
+                    let explored = explore(world, way.reduced, &mut |world: &World| {
+                        let played = world.played();
+                        let mut hasher = DefaultHasher::new();
+                        played.hash(&mut hasher);
+                        if good.contains(&hasher.finish()) {
+                            return Ok(());
+                        }
+                        checks::check(&played)?;
+                        good.insert(hasher.finish());
+                        Ok(())
+                    });
+                    let mut result = result.lock().expect("no thread fails");
+                    match explored {
+                        Ok(counts) => result.0 += counts,
+                        Err(broken) => result.1.push((place, broken)),
+                    }
+                    if result.1.len() >= most {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let (counts, mut violations) = result.into_inner().expect("no thread failed");
+    // The order of the scenarios, whichever core was faster.
+    violations.sort();
+    (counts, violations.into_iter().map(|(_, violation)| violation).collect())
+}
+
+/// Explores all scenarios over the real layer, on all cores, and fails with the first violation.
+#[track_caller]
+fn hold_in_the_layer(what: &str, scenarios: &[Scenario]) {
+    let (began, next) = (Instant::now(), AtomicUsize::new(0));
+    let result = Mutex::new((Counts::default(), None));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                // The deadline of a request needs a timer; no time passes for it here, however slow the machine is.
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .start_paused(true)
+                    .build();
+                let runtime = runtime.expect("a runtime");
+                let _inside = runtime.enter();
+                let mut site = layer::Site::new();
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let explored = site.explore(scenario);
+                    let mut result = result.lock().expect("no thread fails");
+                    match explored {
+                        Ok(counts) => result.0 += counts,
+                        Err(broken) => result.1 = Some(broken),
+                    }
+                    if result.1.is_some() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let (counts, violation) = result.into_inner().expect("no thread failed");
+    say(&format!(
+        "{what}: {} scenarios, {} schedules, {} left, {:.1} s",
+        scenarios.len(),
+        counts.schedules,
+        counts.left,
+        began.elapsed().as_secs_f64()
+    ));
+    assert!(violation.is_none(), "{what}: {}", violation.unwrap_or_default());
+}
+
+/// Explores all scenarios, and fails with the first violation.
+#[track_caller]
+fn hold(what: &str, scenarios: &[Scenario]) -> Counts {
+    let began = Instant::now();
+    let (counts, violations) = run(scenarios, USUAL, 1);
+    say(&format!(
+        "{what}: {} scenarios, {} schedules, {} left, {:.1} s",
+        scenarios.len(),
+        counts.schedules,
+        counts.left,
+        began.elapsed().as_secs_f64()
+    ));
+    assert!(violations.is_empty(), "{what}: {}", violations[0]);
+    counts
+}
+
+/// Straight to the stream: what a test prints by macro is only shown when it fails.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn of_all(starts: &[Start], scenarios: impl Fn(Start) -> Vec<Scenario>) -> Vec<Scenario> {
+    starts.iter().flat_map(|start| scenarios(*start)).collect()
+}
+
+#[test]
+fn two_requests_without_a_fault() {
+    hold(
+        "two requests, any start",
+        &of_all(&STARTS, |start| pairs(start, &OPS, 0)),
+    );
+    hold("spoiled records", &spoiled(&pairs(Start::Live, &OPS, 0)));
+    let living = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
+    hold("mixed keys", &rotated(&living));
+    hold(
+        "mixed versions",
+        &upgraded(&of_all(&UPGRADED, |start| pairs(start, &OPS, 0))),
+    );
+}
+
+#[test]
+fn two_requests_whose_clocks_differ() {
+    hold("clocks", &in_time(&of_all(&TIMES, |start| pairs(start, &KINDS, 0))));
+    hold(
+        "one fault, clocks",
+        &in_time(&of_all(&TIMES, |start| pairs(start, &KINDS, 1))),
+    );
+    let about_to_end = of_all(&[Start::Idle, Start::Past], |start| pairs(start, &HARD, 2));
+    hold("two faults, clocks", &in_time(&about_to_end));
+}
+
+#[test]
+fn two_requests_with_a_fault() {
+    hold("one fault, any start", &of_all(&STARTS, |start| pairs(start, &OPS, 1)));
+    hold("one fault, spoiled records", &spoiled(&pairs(Start::Live, &KINDS, 1)));
+    hold("one fault, mixed keys", &rotated(&pairs(Start::Live, &KINDS, 1)));
+    let both = of_all(&UPGRADED, |start| pairs(start, &KINDS, 1));
+    hold("one fault, mixed versions", &upgraded(&both));
+}
+
+#[test]
+fn two_requests_with_two_faults() {
+    hold(
+        "two faults, any start",
+        &of_all(&STARTS, |start| pairs(start, &KINDS, 2)),
+    );
+    hold("two faults, all kinds", &pairs(Start::Live, &OPS, 2));
+    let hard = pairs(Start::Live, &HARD, 2);
+    hold("two faults, spoiled records", &spoiled(&hard));
+    hold("two faults, mixed keys", &rotated(&hard));
+    hold("two faults, mixed versions", &upgraded(&hard));
+}
+
+#[test]
+fn three_requests() {
+    let living = of_all(&[Start::Live, Start::Owned], |start| triples(start, &KINDS, 0));
+    hold("three requests", &living);
+    hold("three requests, one fault", &triples(Start::Live, &KINDS, 1));
+    for (start, ops) in [
+        (Start::Live, [Op::Set, Op::Flash, Op::Ann]),
+        (Start::Owned, [Op::Add, Op::Renew, Op::EndAll]),
+        (Start::Old, [Op::View, Op::Add, Op::Logout]),
+        (Start::Past, [Op::View, Op::Add, Op::Ann]),
+        (Start::Malformed, [Op::View, Op::Add, Op::Ann]),
+    ] {
+        hold(
+            &format!("three requests, one fault, {start:?}, {ops:?}"),
+            &triples(start, &ops, 1),
+        );
+    }
+}
+
+#[test]
+fn an_owner_with_a_limit() {
+    let ops = [Op::View, Op::Owner, Op::Renew, Op::Logout, Op::EndAll];
+    let starts = [Start::Nothing, Start::Owned];
+    for most in [1, 2] {
+        hold(
+            &format!("at most {most}, one fault"),
+            &limited(&of_all(&starts, |start| pairs(start, &ops, 1)), most),
+        );
+        hold(
+            &format!("at most {most}, three requests"),
+            &limited(&of_all(&starts, |start| triples(start, &ops, 0)), most),
+        );
+    }
+}
+
+/// What surrounds the function that decides: extractors, cookies, the loop, cancelled futures, and records that are sealed: no instance
+/// seals, all do, or one does, whose first write seals a record.
+#[test]
+fn the_layer_around_it() {
+    let starts = [Start::Nothing, Start::Live, Start::Owned, Start::Small];
+    hold_in_the_layer("the layer", &of_all(&STARTS, |start| pairs(start, &KINDS, 0)));
+    hold_in_the_layer(
+        "the layer, one fault",
+        &of_all(&starts, |start| pairs(start, &KINDS, 1)),
+    );
+    hold_in_the_layer(
+        "the layer, saves in the middle",
+        &pairs(Start::Live, &[Op::SaveAndAdd, Op::Ann, Op::Logout], 1),
+    );
+    hold_in_the_layer(
+        "the layer, clocks",
+        &in_time(&of_all(&TIMES, |start| pairs(start, &HARD, 0))),
+    );
+    hold_in_the_layer("the layer, mixed keys", &rotated(&pairs(Start::Live, &KINDS, 0)));
+    let mut scenarios = of_all(&starts[..3], |start| pairs(start, &KINDS, 0));
+    scenarios.extend(pairs(Start::Live, &[Op::Add, Op::Ann], 1));
+    for instances in [
+        [Instance::Seals; 2],
+        [Instance::Seals, Instance::Usual],
+        [Instance::Usual, Instance::Seals],
+    ] {
+        hold_in_the_layer(&format!("the layer, {instances:?}"), &served_by(&scenarios, instances));
+    }
+}
+
+/// `EXHAUSTIVE=all` asks for it: what was played to attack the protocol beyond the scope that is played each time.
+#[test]
+fn beyond() {
+    if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
+        return;
+    }
+    let mut all = Counts::default();
+    let starts = [Start::Live, Start::Owned, Start::Small];
+    all += hold("three faults", &of_all(&starts, |start| pairs(start, &HARD, 3)));
+    let owners = [Op::Owner, Op::Renew, Op::Logout, Op::EndAll];
+    all += hold("three faults, an owner", &pairs(Start::Owned, &owners, 3));
+    all += hold("four requests", &of_all(&starts, |start| quadruples(start, &HARD)));
+    all += hold("four requests, an owner", &quadruples(Start::Owned, &owners));
+    let ops = [Op::View, Op::Add, Op::Ann, Op::Logout];
+    let in_three = of_all(&[Start::Idle, Start::Past, Start::Aged], |start| {
+        triples(start, &ops, 0)
+    });
+    all += hold("three requests, clocks", &in_time(&in_three));
+    let ops = [Op::View, Op::Owner, Op::Renew, Op::EndAll];
+    all += hold("at most 1, two faults", &limited(&pairs(Start::Owned, &ops, 2), 1));
+    all += hold(
+        "at most 1, three requests, one fault",
+        &limited(&triples(Start::Owned, &ops[1..], 1), 1),
+    );
+    say(&format!("beyond: {} schedules", all.schedules));
+}
+
+/// What a request costs when it is alone and nothing fails.
+#[test]
+fn each_request_costs_what_the_design_says() {
+    for (start, op, calls) in [
+        (Start::Nothing, Op::View, 0),
+        (Start::Live, Op::View, 1),
+        (Start::Old, Op::View, 2),
+        (Start::Nothing, Op::Ann, 1),
+        (Start::Nothing, Op::Owner, 2),
+        (Start::Live, Op::Ann, 3),
+        (Start::Live, Op::Owner, 4),
+        (Start::Live, Op::Logout, 1),
+        (Start::Nothing, Op::Set, 1),
+        (Start::Live, Op::Set, 2),
+        (Start::Live, Op::Take, 2),
+    ] {
+        let explored = explore(
+            World::new(scopes::alone(start, op), None),
+            true,
+            &mut |world: &World| {
+                let made = world.outcome(0).map_or(0, |outcome| outcome.calls);
+                if made == calls {
+                    checks::check(&world.played())
+                } else {
+                    Err(format!("P7: {made} calls instead of {calls}"))
+                }
+            },
+        );
+        assert_eq!(explored.map(|counts| counts.schedules), Ok(1), "{start:?} {op:?}");
+    }
+}
+
+/// Every scenario has the same verdict with all schedules and with one of each that are alike, over the real rules and over broken
+/// ones.
+#[test]
+fn the_reduction_loses_no_violation() {
+    let scenarios = of_all(&[Start::Live, Start::Small], |start| pairs(start, &HARD, 0));
+    let mut faulty = pairs(Start::Live, &[Op::Add, Op::Logout], 1);
+    faulty.extend(scenarios);
+    let mut counted = [Counts::default(); 2];
+    for mutant in [
+        None,
+        Some(Mutant::Ignores(Part::Revision)),
+        Some(Mutant::Ignores(Part::Tombstone)),
+        Some(Mutant::Forgets(Part::Writes)),
+        Some(Mutant::Swap(Kind::Create, None)),
+        Some(Mutant::Swap(Kind::Replace, None)),
+    ] {
+        for scenario in &faulty {
+            let verdicts = [true, false].map(|reduced| {
+                let way = Way { mutant, reduced };
+                run(std::slice::from_ref(scenario), way, 1)
+            });
+            let [reduced, full] = &verdicts;
+            assert_eq!(reduced.1.is_empty(), full.1.is_empty(), "{mutant:?} {scenario:?}");
+            for (all, (counts, _)) in counted.iter_mut().zip(verdicts) {
+                *all += counts;
+            }
+        }
+    }
+    println!("reduced: {counted:?}");
+    assert!(counted[0].schedules < counted[1].schedules);
+}
+
+/// The same scenarios in another order, so that those which are alike are far from each other: what a mutant breaks shows sooner.
+fn spread(scenarios: Vec<Scenario>) -> Vec<Scenario> {
+    let count = scenarios.len();
+    let step = (count / 7..=count.max(1))
+        .find(|step| gcd(*step, count) == 1)
+        .expect("a step");
+    (0..count)
+        .map(|place| scenarios[place * step % count].clone())
+        .collect()
+}
+
+fn gcd(one: usize, other: usize) -> usize {
+    if other == 0 { one } else { gcd(other, one % other) }
+}
+
+/// The scenarios in which a mutant shows, those first in which it does soonest.
+fn revealing(mutant: Mutant) -> Vec<Scenario> {
+    let time = || {
+        let mut scenarios = in_time(&of_all(&TIMES, |start| pairs(start, &KINDS[..6], 0)));
+        scenarios.extend(pairs(Start::Old, &KINDS[..2], 1));
+        scenarios
+    };
+    let plain = || {
+        of_all(
+            &[Start::Live, Start::Owned, Start::Small, Start::Nothing, Start::Gone],
+            |start| pairs(start, &KINDS, 0),
+        )
+    };
+    let faulty = || {
+        of_all(&[Start::Live, Start::Owned, Start::Nothing, Start::Small], |start| {
+            pairs(start, &KINDS, 1)
+        })
+    };
+    match mutant {
+        Mutant::Ignores(Part::Expiry | Part::SeenAt) | Mutant::Forgets(Part::Expiry) | Mutant::Skip(Kind::Slide) => {
+            spread(time())
+        }
+        _ => [spread(plain()), spread(faulty())].concat(),
+    }
+}
+
+#[test]
+fn every_mutant_is_noticed() {
+    let began = Instant::now();
+    let mut wrong = Vec::new();
+    for (mutant, property) in mutants::ALL {
+        let (counts, violations) = run(
+            &revealing(mutant),
+            Way {
+                mutant: Some(mutant),
+                ..USUAL
+            },
+            1,
+        );
+        let violation = violations
+            .first()
+            .and_then(|violation| violation.lines().next())
+            .unwrap_or("nothing");
+        println!("{mutant:?}: {violation}, after {} schedules", counts.schedules);
+        if !violation.starts_with(property) {
+            wrong.push((mutant, property, violation.to_owned()));
+        }
+    }
+    say(&format!(
+        "{} mutants, {:.1} s",
+        mutants::ALL.len(),
+        began.elapsed().as_secs_f64()
+    ));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// An earlier attempt of a change that was refused because its session had expired arrives after another instance, whose clock is far
+/// behind, gave the session more time.
+#[test]
+fn a_change_that_was_refused_is_never_made() {
+    let late = [Op::Add, Op::Take, Op::Renew].map(|op| in_time(&pairs(Start::Idle, &[Op::View, op], 1)));
+    hold("refused changes", &late.concat());
+}

@@ -1,0 +1,372 @@
+//! One request of a schedule: the code that ships from the cookie to the answer, but for the loop, whose calls the schedule makes.
+
+use std::sync::Arc;
+
+use super::ops::{act, flashes, take, vars};
+use super::scenario::{Answer, Asked, NOW, OWNER, Op, SLOW, Seen, SetCookie};
+use super::table::{PLACES, Reply, Step, moment};
+use crate::core::id::{OwnerKey, RecordKey, SessionId};
+use crate::core::limits::Limits;
+use crate::core::record::{Tombstone, WriteToken};
+use crate::core::time::Moment;
+use crate::protocol::call::{Call, Next, Place, Told};
+use crate::protocol::error::{SessionError, SessionErrorKind};
+use crate::protocol::known::{Answer as Reported, Known};
+use crate::protocol::next::{Task, next, undo};
+use crate::protocol::save::{Fresh, Wanted};
+use crate::session::found::{CookieAction, Found};
+use crate::session::state::State;
+
+/// What became of a request.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Outcome {
+    /// None if it was cancelled.
+    pub(crate) answer: Option<Answer>,
+    /// Whether one of its calls met another fate than the usual.
+    pub(crate) spoiled: bool,
+    pub(crate) calls: usize,
+}
+
+/// What the task under way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Reading,
+    /// It takes messages.
+    Taking,
+    /// In the middle of the request.
+    SavingNow,
+    Saving,
+    EndingAll,
+}
+
+/// A store call of the request that waits for its fate.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) step: Step,
+    /// Which of the request's calls it is.
+    pub(crate) number: usize,
+    pub(crate) retried: bool,
+    reply: Option<Reply>,
+}
+
+impl Waiting {
+    pub(crate) fn is_open(&self) -> bool {
+        self.reply.is_none()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Request {
+    asked: Asked,
+    place: usize,
+    state: State,
+    found: Found,
+    known: Known,
+    task: Arc<Task>,
+    stage: Stage,
+    at: Moment,
+    /// The call that is under way, and whether it is made aside.
+    call: Option<(Call, bool)>,
+    pub(crate) waiting: Vec<Waiting>,
+    seen: Seen,
+    cookie: CookieAction,
+    /// What the task came to, while what it has begun is taken back.
+    settled: Option<Result<Told, SessionError>>,
+    made: usize,
+    pub(crate) spoiled: bool,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// The ID of the session of this place: that of the start is 0, then come two for each request.
+pub(crate) fn id(place: usize) -> SessionId {
+    SessionId::new([u8::try_from(place + 1).expect("few places"); 32])
+}
+
+impl Request {
+    /// A request whose cookie opens the session of this place, and which has made its first call.
+    pub(crate) fn begin(asked: Asked, place: usize, brings: Option<usize>) -> Self {
+        let ids: Vec<_> = brings.map(id).into_iter().collect();
+        let mut request = Self {
+            asked,
+            place,
+            state: State::new(ids.clone(), Limits::NONE, false),
+            found: Found::default(),
+            known: Known::default(),
+            task: Arc::new(Task::Read(Vec::new())),
+            stage: Stage::Reading,
+            at: moment(NOW.saturating_add_signed(asked.skew)),
+            call: None,
+            waiting: Vec::new(),
+            seen: Seen::default(),
+            cookie: CookieAction::Keep,
+            settled: None,
+            made: 0,
+            spoiled: false,
+            outcome: None,
+        };
+        match asked.op {
+            Op::Logout => {
+                request.state.end();
+                request.finish();
+            }
+            Op::EndAll => request.run(Stage::EndingAll, Task::EndAll(OwnerKey::new(OWNER), None)),
+            _ => match Found::reading(&ids) {
+                Some(task) => request.run(Stage::Reading, task),
+                None => request.has_read(Found::read(ids, Known::default(), &request.at)),
+            },
+        }
+        request
+    }
+
+    pub(crate) fn at(&self) -> u64 {
+        self.at.now
+    }
+
+    /// Whether it makes calls without an end.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.made > 40
+    }
+
+    fn run(&mut self, stage: Stage, task: Task) {
+        (self.stage, self.task) = (stage, Arc::new(task));
+        self.go_on();
+    }
+
+    /// Asks what comes next, until that is a call.
+    fn go_on(&mut self) {
+        if self.settled.is_none() {
+            match next(&self.known, &self.task, &self.at) {
+                Ok(Next::Call(call)) => return self.send(call, false),
+                Ok(Next::Aside(call)) => return self.send(call, true),
+                Ok(Next::Over(told)) => self.settled = Some(Ok(told)),
+                Err(error) => self.settled = Some(Err(error)),
+            }
+        }
+        let issued = matches!(self.settled, Some(Ok(Told::Issue)));
+        match undo(&self.known, &self.task) {
+            Some(call) if !issued => self.send(call, false),
+            _ => self.conclude(),
+        }
+    }
+
+    fn conclude(&mut self) {
+        let known = std::mem::take(&mut self.known);
+        match (self.settled.take(), self.stage) {
+            (None, _) => {}
+            (Some(Err(error)), stage) => match error.kind() {
+                SessionErrorKind::Conflict if stage == Stage::Taking => self.finish(),
+                SessionErrorKind::Conflict => self.answer(409),
+                SessionErrorKind::Unavailable | SessionErrorKind::Contention => self.answer(503),
+                _ => self.answer(500),
+            },
+            (Some(Ok(_)), Stage::Reading) => {
+                let ids = self.state.ids().to_vec();
+                self.has_read(Found::read(ids, known, &self.at));
+            }
+            (Some(Ok(_)), Stage::EndingAll) => self.finish(),
+            (Some(Ok(told)), _) => {
+                let found = std::mem::take(&mut self.found);
+                let (found, cookie) = found.saved(known, &self.task, told, &self.at);
+                self.has_saved(found, cookie);
+            }
+        }
+    }
+
+    fn send(&mut self, call: Call, aside: bool) {
+        self.known.sending(&call);
+        let steps = match call.clone() {
+            Call::Load(keys) => keys.into_iter().map(Step::Load).collect(),
+            Call::End(keys) => keys.into_iter().map(Step::End).collect(),
+            Call::Swap { key, read, next, .. } => {
+                vec![Step::Swap(key, read.map(|read| read.stored), Arc::new(next))]
+            }
+            Call::Enlist(_, key) => vec![Step::Enlist(key)],
+            Call::List(_) => vec![Step::List],
+            Call::Strike(_, keys) => vec![Step::Strike(Arc::new(keys))],
+        };
+        self.call = Some((call, aside));
+        self.waiting.clear();
+        for step in steps {
+            self.waiting.push(Waiting {
+                step,
+                number: self.made,
+                retried: false,
+                reply: None,
+            });
+            self.made += 1;
+        }
+    }
+
+    /// Takes in the reply to one of the calls that wait, or that there is none. Gives back the calls that nobody waits for any more.
+    pub(crate) fn answered(&mut self, number: usize, reply: Option<Reply>) -> Vec<Waiting> {
+        let Some(reply) = reply else {
+            let dropped = std::mem::take(&mut self.waiting);
+            let dropped = dropped
+                .into_iter()
+                .filter(|waiting| waiting.is_open() && waiting.number != number);
+            let dropped: Vec<_> = dropped.collect();
+            let aside = self.call.take().is_some_and(|(_, aside)| aside);
+            if aside {
+                self.known.hurried = true;
+                self.go_on();
+            } else if self.settled.is_some() {
+                self.conclude();
+            } else {
+                self.settled = Some(Err(SessionError::unavailable("a fault of the schedule")));
+                self.go_on();
+            }
+            return dropped;
+        };
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.number == number) {
+            waiting.reply = Some(reply.clone());
+        }
+        if self.waiting.iter().all(|waiting| waiting.reply.is_some()) {
+            let replies = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .filter_map(|waiting| waiting.reply);
+            if let Some((call, _)) = self.call.take() {
+                self.known.learn(reported(call, replies));
+                self.go_on();
+            }
+        }
+        Vec::new()
+    }
+
+    fn has_read(&mut self, found: Found) {
+        let session = found.session.clone();
+        self.state.found(found);
+        self.seen.found = Some(session.map(|(_, record)| vars(record.data.clone())));
+        if self.asked.slow {
+            self.at.now += SLOW;
+        }
+        if self.asked.op == Op::Take {
+            match self.state.taking_flashes() {
+                Some((found, wanted)) => self.save(Stage::Taking, found, wanted),
+                None => self.has_taken(),
+            }
+            return;
+        }
+        act(&mut self.state, self.asked.op, self.place);
+        if self.asked.op == Op::SaveAndAdd {
+            match self.state.take() {
+                Some((found, wanted)) => self.save(Stage::SavingNow, found, wanted),
+                None => self.answer(500),
+            }
+            return;
+        }
+        self.finish();
+    }
+
+    fn has_taken(&mut self) {
+        self.seen.taken += take(&mut self.state);
+        self.finish();
+    }
+
+    /// The layer's turn.
+    fn finish(&mut self) {
+        match self.state.close() {
+            Some((found, wanted)) => self.save(Stage::Saving, found, wanted),
+            None => self.answer(500),
+        }
+    }
+
+    fn save(&mut self, stage: Stage, mut found: Found, wanted: Wanted) {
+        // A second save of a request that has made a session already does not make another.
+        let place = 1 + 2 * self.place + usize::from(stage == Stage::Saving && self.cookie != CookieAction::Keep);
+        let token = WriteToken::new([u8::try_from(10 * self.place + self.made).expect("few calls"); 6]);
+        let fresh = || Ok::<_, SessionError>(Fresh::new(id(place), token));
+        match found.saving(wanted, self.asked.per_owner, &self.at, fresh) {
+            Ok(Some(task)) => {
+                self.known = std::mem::take(&mut found.known);
+                self.found = found;
+                self.run(stage, task);
+            }
+            Ok(None) => {
+                self.stage = stage;
+                self.has_saved(found, CookieAction::Keep);
+            }
+            Err(_) => self.answer(500),
+        }
+    }
+
+    fn has_saved(&mut self, found: Found, cookie: CookieAction) {
+        if cookie != CookieAction::Keep {
+            self.cookie = cookie;
+        }
+        match self.stage {
+            Stage::Taking => {
+                if let Some((before, _)) = &found.known.sent {
+                    self.seen.taken = flashes(&before.data);
+                }
+                self.state.moved_to(found);
+                self.has_taken();
+            }
+            Stage::SavingNow => {
+                self.state.saved_as(found);
+                act(&mut self.state, Op::Add, self.place);
+                self.finish();
+            }
+            _ => {
+                self.state.saved_as(found);
+                self.answer(200);
+            }
+        }
+    }
+
+    fn answer(&mut self, status: u16) {
+        let cookie = match &self.cookie {
+            CookieAction::Keep => SetCookie::Nothing,
+            CookieAction::Clear => SetCookie::Cleared,
+            CookieAction::Issue(issued, _) => {
+                let mut places = 0..PLACES;
+                SetCookie::Issued(
+                    places
+                        .find(|place| id(*place) == *issued)
+                        .expect("an ID of the schedule"),
+                )
+            }
+        };
+        let seen = if status == 200 { self.seen } else { Seen::default() };
+        self.over(Some(Answer { status, cookie, seen }));
+    }
+
+    /// It has answered, or was dropped.
+    pub(crate) fn over(&mut self, answer: Option<Answer>) {
+        self.outcome = Some(Outcome {
+            answer,
+            spoiled: self.spoiled,
+            calls: self.made,
+        });
+        self.waiting.clear();
+    }
+}
+
+/// The store's answer to a call, of the replies to its parts.
+fn reported(call: Call, mut replies: impl Iterator<Item = Reply>) -> Reported {
+    let places = |replies: &mut dyn Iterator<Item = Reply>, keys: Vec<RecordKey>| -> Vec<(RecordKey, Place)> {
+        let places = replies.filter_map(|reply| match reply {
+            Reply::Place(place) => Some(place),
+            _ => None,
+        });
+        keys.into_iter().zip(places).collect()
+    };
+    match (call, &mut replies) {
+        (Call::Load(keys), replies) => Reported::Loaded(places(replies, keys)),
+        (Call::Swap { key, .. }, replies) => {
+            let (key, place) = places(replies, vec![key]).pop().expect("a reply");
+            Reported::Swapped(key, place)
+        }
+        (Call::End(keys), replies) => {
+            let ended = places(replies, keys).into_iter().map(|(key, place)| match place {
+                Place::Tombstone(tombstone) => (key, tombstone),
+                _ => (key, Tombstone::default()),
+            });
+            Reported::Ended(ended.collect())
+        }
+        (Call::Enlist(owner, _) | Call::List(owner), replies) => match replies.next() {
+            Some(Reply::List(list)) => Reported::Listed(owner, Arc::unwrap_or_clone(list)),
+            other => panic!("{other:?}"),
+        },
+        (Call::Strike(_, keys), _) => Reported::Struck(keys),
+    }
+}

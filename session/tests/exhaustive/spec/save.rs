@@ -1,0 +1,283 @@
+//! What a request's save does: the decisions of `plan`, and what `save` makes of each over what others did.
+
+use super::super::scenario::{IDLE, Op, Vars, message, value};
+use super::{Found, History, Life, Progress, Said, Session, State};
+
+/// The save of one request, as `plan` and `save` have it, at one point.
+pub(super) struct Save<'a> {
+    pub(super) history: &'a History<'a>,
+    pub(super) place: usize,
+    pub(super) op: Op,
+    pub(super) at: u64,
+    pub(super) now: Progress,
+}
+
+impl Save<'_> {
+    pub(super) fn outcomes(&self, state: &State) -> Vec<(State, Said)> {
+        if self.op == Op::Goodbye {
+            let mut state = *state;
+            self.end(&mut state);
+            let vars = Vars {
+                flashes: message(self.place),
+                ..Vars::default()
+            };
+            self.make(&mut state, vars, None, false);
+            return vec![(state, Said::Issued)];
+        }
+        let Found::Live(loaded, revision) = self.now.found else {
+            return self.without_session(state);
+        };
+        let subject = self.now.subject.expect("what was found");
+        let session = state[subject].expect("what was found");
+        let owned = if self.renews() {
+            self.owned_by(&session, loaded)
+        } else {
+            session.owned
+        };
+        let now = if session.is_alive(self.at) {
+            session.vars
+        } else {
+            loaded
+        };
+        let after = self.applied(loaded, now);
+        let changed = after != now;
+        let emptied = self.edits(loaded) && after == Vars::default() && !owned;
+        if self.renews() && !(emptied && changed) {
+            self.replace(state, subject, loaded, revision)
+        } else if changed {
+            self.change(state, subject, loaded, owned)
+        } else {
+            self.history.slid(self.place, state, subject, self.at)
+        }
+    }
+
+    fn without_session(&self, state: &State) -> Vec<(State, Said)> {
+        let own = self.applied(Vars::default(), Vars::default());
+        let owner = self.op == Op::Owner;
+        let mut after = *state;
+        if own == Vars::default() && !owner {
+            if self.op == Op::Clear && self.now.subject.is_some() {
+                self.end(&mut after);
+                return vec![(after, Said::Cleared)];
+            }
+            return vec![(after, Said::Keep)];
+        }
+        if self.now.found == Found::Ended && !self.renews() {
+            return vec![(after, Said::Conflict)];
+        }
+        if self.now.found == Found::Lapsed
+            && let Some(session) = self.now.subject.and_then(|subject| after[subject].as_mut())
+        {
+            session.bury();
+        }
+        self.make(&mut after, own, None, owner);
+        self.unless_revoked(vec![(after, Said::Issued)], state, owner)
+    }
+
+    /// Writes over what others wrote.
+    fn change(&self, state: &State, subject: usize, loaded: Vars, owned: bool) -> Vec<(State, Said)> {
+        let mut after = *state;
+        let session = after[subject].as_mut().expect("what was found");
+        if !session.is_alive(self.at) {
+            return vec![(*state, Said::Conflict)];
+        }
+        let vars = self.applied(loaded, session.vars);
+        if vars == session.vars {
+            return vec![(*state, Said::Keep)];
+        }
+        if vars == Vars::default() && !owned {
+            session.kill();
+            return vec![(after, Said::Cleared)];
+        }
+        session.vars = vars;
+        session.revision += 1;
+        session.touch(self.at);
+        vec![(after, Said::Keep)]
+    }
+
+    /// A new session in the place of the one that was found.
+    fn replace(&self, state: &State, subject: usize, loaded: Vars, revision: u8) -> Vec<(State, Said)> {
+        let mut after = *state;
+        let session = state[subject].expect("what was found");
+        let owned = self.owned_by(&session, loaded);
+        let new_owner = self.op == Op::Owner;
+        let inherited = owned && !new_owner;
+        let conflict = (*state, Said::Conflict);
+        if session.is_alive(self.at) {
+            let vars = self.applied(loaded, session.vars);
+            if vars == Vars::default() && !owned {
+                return self.change(state, subject, loaded, false);
+            }
+            after[subject] = Some(Session {
+                life: Life::Replaced(session.revision),
+                ..session
+            });
+            self.make(&mut after, vars, Some(subject), owned);
+            return self.unless_revoked(vec![(after, Said::Issued)], state, owned);
+        }
+        if inherited {
+            return vec![conflict];
+        }
+        if let Life::Replaced(at) = session.life {
+            if !new_owner && !self.edits(loaded) {
+                return vec![conflict];
+            }
+            // Another login was faster. From a state that this one has read, both are good.
+            self.make(&mut after, self.applied(loaded, session.vars), None, owned);
+            let both = vec![(after, Said::Issued)];
+            let outcomes = if at == revision {
+                both
+            } else {
+                [both, vec![conflict]].concat()
+            };
+            return self.unless_revoked(outcomes, state, owned);
+        }
+        self.alone(state)
+    }
+
+    /// A login whose session ended meanwhile: the new session has its own alone.
+    fn alone(&self, state: &State) -> Vec<(State, Said)> {
+        let (Found::Live(loaded, _), Some(subject)) = (self.now.found, self.now.subject) else {
+            return Vec::new();
+        };
+        let session = state[subject].expect("what was found");
+        let (owned, new_owner) = (self.owned_by(&session, loaded), self.op == Op::Owner);
+        let mut after = *state;
+        let own = self.applied_to_nothing(loaded);
+        self.kill(&mut after);
+        if !new_owner && (owned || own == Vars::default()) {
+            return vec![(*state, Said::Conflict)];
+        }
+        let ended = after;
+        self.make(&mut after, own, None, owned);
+        let mut outcomes = self.unless_revoked(vec![(after, Said::Issued)], &ended, owned);
+        if owned && self.history.may_be_revoked(self.place) {
+            outcomes.push((*state, Said::Conflict));
+        }
+        outcomes
+    }
+
+    /// A session of an owner may be ended before it stands, so that its login fails, or before its login is answered.
+    fn unless_revoked(&self, mut outcomes: Vec<(State, Said)>, state: &State, owned: bool) -> Vec<(State, Said)> {
+        if owned && self.history.may_be_revoked(self.place) {
+            let mut ended = outcomes.clone();
+            for (state, _) in &mut ended {
+                state[self.place + 1].iter_mut().for_each(Session::kill);
+            }
+            outcomes.extend(ended);
+            outcomes.push((*state, Said::Conflict));
+        }
+        outcomes
+    }
+
+    /// As a logout does it, for whoever has asked what stands there: where nothing does, nothing is to end.
+    fn end(&self, state: &mut State) {
+        let Some(subject) = self.now.subject else { return };
+        let bury = if self.now.found == Found::Absent || self.is_older() {
+            Session::kill
+        } else {
+            Session::bury
+        };
+        state[subject].iter_mut().for_each(bury);
+        self.history.end_renewals(self.place, state, subject);
+    }
+
+    fn kill(&self, state: &mut State) {
+        if let Some(session) = self.now.subject.and_then(|subject| state[subject].as_mut()) {
+            session.kill();
+        }
+    }
+
+    /// Makes the new session, in the place of the one that is replaced by it.
+    fn make(&self, state: &mut State, vars: Vars, replaces: Option<usize>, owned: bool) {
+        let before = self.now.subject.and_then(|subject| state[subject]);
+        let found_live = matches!(self.now.found, Found::Live(..));
+        let loaded = match self.now.found {
+            Found::Live(vars, _) => vars,
+            _ => Vars::default(),
+        };
+        let kept = before.filter(|before| {
+            found_live && before.remembered && !self.clears(loaded) && !matches!(self.op, Op::Owner | Op::Goodbye)
+        });
+        let remembered = self.op == Op::Remember || kept.is_some();
+        let expires_at = match kept {
+            _ if self.op == Op::Remember => self.at + 5 * IDLE,
+            Some(kept) => kept.expires_at,
+            None => self.at + IDLE,
+        };
+        state[self.place + 1] = Some(Session {
+            life: Life::Live,
+            vars,
+            revision: 0,
+            owned,
+            remembered,
+            created_at: self.at,
+            expires_at,
+            inherited_from: replaces.filter(|_| owned && self.op != Op::Owner),
+            renewal_of: replaces.filter(|_| self.op != Op::Owner && !self.clears(loaded) || self.is_older()),
+        });
+    }
+
+    fn is_older(&self) -> bool {
+        self.history.is_older(self.place)
+    }
+
+    fn renews(&self) -> bool {
+        matches!(
+            self.op,
+            Op::Ann | Op::Bob | Op::Owner | Op::Renew | Op::RenewAndPop | Op::Remember
+        )
+    }
+
+    /// Whether the session after it has an owner.
+    fn owned_by(&self, before: &Session, loaded: Vars) -> bool {
+        self.op == Op::Owner || before.owned && !self.clears(loaded)
+    }
+
+    fn clears(&self, loaded: Vars) -> bool {
+        match self.op {
+            Op::Clear => true,
+            Op::Ann => loaded.user != 1,
+            Op::Bob => loaded.user != 2,
+            _ => false,
+        }
+    }
+
+    /// Whether it does something to variables, be it without consequence.
+    fn edits(&self, loaded: Vars) -> bool {
+        match self.op {
+            Op::Pop | Op::RenewAndPop => loaded.x != 0,
+            Op::View | Op::Owner | Op::Renew | Op::Take => false,
+            _ => true,
+        }
+    }
+
+    /// What is left of it where there is nothing to do it to.
+    fn applied_to_nothing(&self, loaded: Vars) -> Vars {
+        match self.op {
+            Op::Pop | Op::RenewAndPop => Vars::default(),
+            Op::Ann | Op::Remember => Vars {
+                user: 1,
+                ..Vars::default()
+            },
+            _ => self.applied(loaded, Vars::default()),
+        }
+    }
+
+    /// The variables with what was done to those that were loaded. What changed nothing then changes nothing.
+    fn applied(&self, loaded: Vars, mut vars: Vars) -> Vars {
+        if self.clears(loaded) {
+            vars = Vars::default();
+        }
+        match self.op {
+            Op::Set => vars.x = value(self.place),
+            Op::Add => vars.n += 1,
+            Op::Pop | Op::RenewAndPop if loaded.x != 0 => vars.x = 0,
+            Op::Flash => vars.flashes = vars.flashes * 10 + message(self.place),
+            Op::Ann | Op::Remember if loaded.user != 1 => vars.user = 1,
+            Op::Bob if loaded.user != 2 => vars.user = 2,
+            _ => {}
+        }
+        vars
+    }
+}

@@ -1,0 +1,314 @@
+//! A table as a store keeps it, for the schedules: a register under each of a few places, and the owner's list.
+//!
+//! It watches itself: what it finds broken in one write, whoever made it, is a violation whatever is answered later.
+
+use std::sync::Arc;
+
+use super::mutants::{Kind, Mutant, Part};
+use super::scenario::{IDLE, LIFETIME, MOST, NOW, Outside, REMEMBERED};
+use crate::core::id::RecordKey;
+use crate::core::record::{Record, Stored, Tombstone};
+use crate::core::time::{Moment, Timeouts};
+use crate::protocol::call::Place;
+use crate::store::OwnerList;
+
+/// The session of the start, and two that each request may make.
+pub(crate) const PLACES: usize = 1 + 2 * MOST;
+
+/// The place of the owner's list.
+pub(crate) const LIST: usize = PLACES;
+
+/// One call for one key, to be made at any time.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Load(RecordKey),
+    Swap(RecordKey, Option<Arc<Record>>, Arc<Stored>),
+    End(RecordKey),
+    Enlist(RecordKey),
+    List,
+    Strike(Arc<Vec<RecordKey>>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    Place(Place),
+    List(Arc<OwnerList>),
+    Struck,
+}
+
+impl Step {
+    /// What it does, if it is a write.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Self::Load(_) | Self::List => return None,
+            Self::Swap(_, None, _) => Kind::Create,
+            Self::Swap(_, Some(read), next) => match &**next {
+                Stored::Tombstone(tombstone) if tombstone.replaced_by.is_some() => Kind::Replace,
+                Stored::Tombstone(_) => Kind::Empty,
+                Stored::Record(next) if next.revision == read.revision => Kind::Slide,
+                _ => Kind::Change,
+            },
+            Self::End(_) => Kind::End,
+            Self::Enlist(_) => Kind::Enlist,
+            Self::Strike(_) => Kind::Strike,
+        })
+    }
+}
+
+/// Who makes a call, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By {
+    pub(crate) at: u64,
+    /// Whether it is an instance of 0.3, whose conditions are weaker.
+    pub(crate) older: bool,
+    /// Whether an end leaves nothing where nothing stands: but for "log out everywhere", 0.3 does not.
+    pub(crate) ends_what_stands: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    records: [Option<Arc<Stored>>; PLACES],
+    /// It was ended once: it must be so for ever.
+    was_ended: [bool; PLACES],
+    pub(crate) list: Arc<OwnerList>,
+    pub(crate) mutant: Option<Mutant>,
+    /// What the watch has seen.
+    pub(crate) violation: Option<&'static str>,
+}
+
+pub(crate) fn moment(now: u64) -> Moment {
+    Moment {
+        now,
+        timeouts: Timeouts {
+            idle: IDLE,
+            lifetime: LIFETIME,
+            remembered: REMEMBERED,
+        },
+    }
+}
+
+pub(crate) fn is_alive(stored: &Stored, now: u64) -> bool {
+    matches!(stored, Stored::Record(record) if record.is_alive(&moment(now)))
+}
+
+/// What a request gets to know of what stands there.
+pub(crate) fn as_place(stored: Option<&Stored>) -> Place {
+    match stored {
+        None => Place::Nothing,
+        Some(Stored::Record(record)) => Place::Record(record.clone().into()),
+        Some(Stored::Tombstone(tombstone)) => Place::Tombstone(tombstone.clone()),
+        Some(Stored::Malformed(_)) => Place::Malformed,
+    }
+}
+
+impl Table {
+    pub(crate) fn put(&mut self, place: usize, stored: Stored) {
+        self.was_ended[place] = matches!(stored, Stored::Tombstone(_));
+        self.records[place] = Some(Arc::new(stored));
+    }
+
+    pub(crate) fn get(&self, place: usize) -> Option<&Stored> {
+        self.records[place].as_deref()
+    }
+
+    /// Whether this can happen to the first session now.
+    pub(crate) fn may(&self, outside: Outside) -> bool {
+        match (outside, self.get(0)) {
+            (Outside::Deletes, Some(Stored::Record(record))) => record.expires_at <= NOW,
+            (Outside::Spoils, Some(Stored::Record(_))) => true,
+            _ => false,
+        }
+    }
+
+    /// Lets it happen.
+    pub(crate) fn happen(&mut self, outside: Outside) {
+        self.records[0] = match outside {
+            Outside::Nothing => return,
+            Outside::Deletes => None,
+            Outside::Spoils => Some(Arc::new(Stored::Malformed("an attribute of another type".to_owned()))),
+        };
+    }
+
+    fn broken(&mut self, violation: &'static str) {
+        self.violation.get_or_insert(violation);
+    }
+
+    fn ignores(&self, part: Part) -> bool {
+        self.mutant == Some(Mutant::Ignores(part))
+    }
+
+    fn forgets(&self, part: Part) -> bool {
+        self.mutant == Some(Mutant::Forgets(part))
+    }
+
+    /// Makes the call, one atomic step.
+    pub(crate) fn make(&mut self, place: usize, step: &Step, by: By) -> Reply {
+        match step {
+            Step::Load(_) => Reply::Place(self.place(place)),
+            Step::Swap(_, read, next) => {
+                if self.matches(place, read.as_deref(), next, by) {
+                    self.write(place, read.as_deref(), next, by);
+                    return Reply::Place(as_place(Some(next)));
+                }
+                Reply::Place(self.place(place))
+            }
+            Step::End(_) => {
+                if !by.ends_what_stands || self.get(place).is_some() {
+                    let mut tombstone = Tombstone::of(self.get(place), by.at);
+                    self.check_tombstone(place, &tombstone);
+                    self.was_ended[place] = true;
+                    if self.forgets(Part::Successor) {
+                        tombstone.replaced_by = None;
+                    }
+                    if !self.forgets(Part::Ended) {
+                        self.records[place] = Some(Arc::new(Stored::Tombstone(tombstone)));
+                    }
+                }
+                Reply::Place(self.place(place))
+            }
+            Step::Enlist(key) => {
+                Arc::make_mut(&mut self.list).insert(key.clone(), by.at);
+                Reply::List(Arc::clone(&self.list))
+            }
+            Step::List => Reply::List(Arc::clone(&self.list)),
+            Step::Strike(keys) => {
+                Arc::make_mut(&mut self.list).retain(|key, _| !keys.contains(key));
+                Reply::Struck
+            }
+        }
+    }
+
+    fn place(&self, place: usize) -> Place {
+        as_place(self.get(place))
+    }
+
+    /// Whether what stands there is what was read.
+    fn matches(&self, place: usize, read: Option<&Record>, next: &Stored, by: By) -> bool {
+        let (stands, read) = match (self.get(place), read) {
+            (None, None) => return true,
+            (Some(_), None) => return self.ignores(Part::Nothing),
+            (Some(Stored::Record(stands)), Some(read)) => (stands, read),
+            (Some(Stored::Tombstone(_)), Some(_)) => return self.ignores(Part::Tombstone),
+            (Some(Stored::Malformed(_)) | None, Some(_)) => return false,
+        };
+        if by.older {
+            let alive = stands.is_alive(&moment(by.at));
+            return match next {
+                Stored::Record(next) if next.revision == read.revision => alive && stands.expires_at == read.expires_at,
+                Stored::Record(next) => {
+                    alive && stands.revision == read.revision && stands.expires_at <= next.expires_at
+                }
+                // 0.3 ends an emptied session by its revision alone.
+                Stored::Tombstone(left) => stands.revision == read.revision && (alive || left.replaced_by.is_none()),
+                Stored::Malformed(_) => false,
+            };
+        }
+        let (stands, read) = (stands.version(), read.version());
+        (stands.revision == read.revision || self.ignores(Part::Revision))
+            && (stands.expires_at == read.expires_at || self.ignores(Part::Expiry))
+            && (stands.seen_at == read.seen_at || self.ignores(Part::SeenAt))
+    }
+
+    fn write(&mut self, place: usize, read: Option<&Record>, next: &Stored, by: By) {
+        self.watch(place, next, by);
+        let next = match (next, read, self.get(place)) {
+            (Stored::Record(next), Some(read), Some(Stored::Record(stands))) => {
+                let mut written = next.clone();
+                if by.older {
+                    // It writes what differs from what it has read.
+                    written.data.clone_from(&stands.data);
+                    written.revision = stands.revision + (next.revision - read.revision);
+                    for (name, value) in &next.data {
+                        if read.data.get(name) != Some(value) {
+                            written.data.insert(name.clone(), value.clone());
+                        }
+                    }
+                    written
+                        .data
+                        .retain(|name, _| next.data.contains_key(name) || !read.data.contains_key(name));
+                    if next.revision == read.revision {
+                        written.writes.clone_from(&stands.writes);
+                    }
+                }
+                self.forget(&mut written, stands);
+                Stored::Record(written)
+            }
+            (Stored::Tombstone(left), ..) => {
+                let mut left = left.clone();
+                // What 0.3 does not tell counts as a renewal.
+                left.renewed |= by.older && left.replaced_by.is_some();
+                if self.forgets(Part::Successor) {
+                    left.replaced_by = None;
+                }
+                if self.forgets(Part::Renewed) {
+                    left.renewed = false;
+                }
+                if self.forgets(Part::Writes) {
+                    left.writes.clear();
+                }
+                self.check_tombstone(place, &left);
+                self.was_ended[place] = true;
+                if self.forgets(Part::Ended) {
+                    return;
+                }
+                Stored::Tombstone(left)
+            }
+            (next, ..) => next.clone(),
+        };
+        self.records[place] = Some(Arc::new(next));
+    }
+
+    /// What a mutant does not write.
+    fn forget(&self, written: &mut Record, stands: &Record) {
+        if self.forgets(Part::Revision) {
+            written.revision = stands.revision;
+        }
+        if self.forgets(Part::Expiry) {
+            written.expires_at = stands.expires_at;
+        }
+        if self.forgets(Part::SeenAt) {
+            written.seen_at = stands.seen_at;
+        }
+        if self.forgets(Part::Writes) {
+            written.writes.clone_from(&stands.writes);
+        }
+        if self.forgets(Part::Set) {
+            written.data.retain(|name, _| stands.data.contains_key(name));
+        }
+        if self.forgets(Part::Removed) {
+            for (name, value) in &stands.data {
+                written.data.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    fn check_tombstone(&mut self, place: usize, left: &Tombstone) {
+        if let Some(Stored::Record(record)) = self.get(place)
+            && (left.writes.len() < record.writes.len() || left.revision < record.revision)
+        {
+            self.broken("P2: a tombstone does not tell the last writes");
+        }
+    }
+
+    /// Watches a write that is about to be made.
+    fn watch(&mut self, place: usize, next: &Stored, by: By) {
+        if self.was_ended[place] {
+            self.broken("P1: an ended session was written to");
+        }
+        let Some(Stored::Record(before)) = self.get(place) else {
+            return;
+        };
+        let alive = before.is_alive(&moment(by.at));
+        // What has expired may be ended, but hands nothing on.
+        let may_be_dead = matches!(next, Stored::Tombstone(left) if left.replaced_by.is_none());
+        let shrinks = match next {
+            Stored::Record(next) => next.expires_at < before.expires_at || next.seen_at < before.seen_at,
+            _ => false,
+        };
+        if !alive && !may_be_dead {
+            self.broken("P5: what is not alive was written to");
+        } else if shrinks {
+            self.broken("P5: a time went back");
+        }
+    }
+}

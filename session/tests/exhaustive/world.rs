@@ -1,0 +1,439 @@
+//! How a schedule of a scenario is played: the state of everything, which can be copied.
+
+use std::sync::Arc;
+
+use super::checks::{Played, Standing};
+use super::mutants::{Kind, Mutant};
+use super::ops::vars;
+use super::request::{Outcome, Request, Waiting, id};
+use super::scenario::{Brings, Instance, MOST, NOW, Op, Scenario, SetCookie, Start, stored};
+use super::table::{By, LIST, PLACES, Reply, Step, Table, as_place, is_alive};
+use crate::core::id::RecordKey;
+use crate::core::record::Stored;
+use crate::protocol::call::Place;
+
+/// What becomes of one call, the SDK's retries included. A reply that is lost needs no fate of its own: it is a late call that
+/// arrives at once. Neither does an answer between others' steps: nothing but its request can tell when it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Pass,
+    /// It never arrives, nor do its retries, and the client gives up.
+    Lost,
+    /// The client gives up, and it arrives later.
+    Late,
+    /// It is done, the reply is lost, and the client waits for its retry.
+    Retried,
+    /// It is done, and an earlier attempt arrives later.
+    Repeated,
+    /// It is done, the client gives up, and an earlier attempt arrives later.
+    LostAndRepeated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// This call of the request meets this fate.
+    Call(usize, Fate),
+    /// A copy of this call arrives.
+    Arrive(usize),
+    /// The request is dropped; its writes under way never arrive, or later.
+    Cancel(bool),
+    /// What may happen to the first session does.
+    Outside,
+}
+
+/// One move of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) act: Act,
+    pub(crate) request: usize,
+    /// Whether the request goes on by it.
+    pub(crate) goes_on: bool,
+    /// The place that it reads or writes, if it does.
+    pub(crate) touches: Option<(usize, bool)>,
+    pub(crate) fault: bool,
+}
+
+/// A call that is on its way without anybody waiting for it.
+#[expect(
+    clippy::option_option,
+    reason = "not held back is something else than held back until the request is over"
+)]
+#[derive(Clone, Debug)]
+struct Stray {
+    request: usize,
+    number: usize,
+    step: Step,
+    by: By,
+    /// A mutant holds it back until the request has made a write of this kind, or is over.
+    held: Option<Option<Kind>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct World {
+    scenario: Arc<Scenario>,
+    pub(crate) table: Table,
+    requests: Vec<Option<Arc<Request>>>,
+    strays: Vec<Stray>,
+    pub(crate) faults: usize,
+    /// A request makes more calls than any needs: it goes round in circles.
+    endless: bool,
+}
+
+/// The place of a key, by the IDs that a schedule has.
+fn place_of(key: &RecordKey) -> usize {
+    thread_local! {
+        static KEYS: Vec<RecordKey> = (0..PLACES).map(|place| id(place).record_key()).collect();
+    }
+    KEYS.with(|keys| {
+        keys.iter()
+            .position(|known| known == key)
+            .expect("a key of the schedule")
+    })
+}
+
+fn place(step: &Step) -> usize {
+    match step {
+        Step::Load(key) | Step::Swap(key, ..) | Step::End(key) => place_of(key),
+        Step::Enlist(_) | Step::List | Step::Strike(_) => LIST,
+    }
+}
+
+/// The session that stands under the key of this place: that of the start is 0, then comes one for each request.
+fn session_of(place: usize) -> usize {
+    place.div_ceil(2)
+}
+
+impl World {
+    /// The scenario at its start, over a table that `mutant` spoils: the requests that wait for no other have begun.
+    pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>) -> Self {
+        let mut table = Table::default();
+        table.mutant = mutant;
+        if let Some(stored) = stored(scenario.start) {
+            if let Stored::Record(record) = &stored
+                && record.owner.is_some()
+            {
+                Arc::make_mut(&mut table.list).insert(id(0).record_key(), record.created_at);
+            }
+            table.put(0, stored);
+        }
+        let mut world = Self {
+            requests: vec![None; scenario.requests.len()],
+            faults: scenario.faults,
+            scenario: Arc::new(scenario),
+            table,
+            strays: Vec::new(),
+            endless: false,
+        };
+        world.begin();
+        world
+    }
+
+    pub(crate) fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    pub(crate) fn outcome(&self, request: usize) -> Option<&Outcome> {
+        self.requests[request].as_ref()?.outcome.as_ref()
+    }
+
+    /// Begins the requests whose turn has come.
+    fn begin(&mut self) {
+        loop {
+            let due = (0..self.requests.len()).find(|place| {
+                let after = self.scenario.requests[*place].after;
+                let waits =
+                    (0..self.requests.len()).any(|other| after & (1 << other) != 0 && self.outcome(other).is_none());
+                self.requests[*place].is_none() && !waits
+            });
+            let Some(place) = due else { return };
+            let asked = self.scenario.requests[place];
+            let begun = Request::begin(asked, place, self.subject(place));
+            self.requests[place] = Some(Arc::new(begun));
+            self.look_after(place);
+        }
+    }
+
+    /// The place whose cookie this request brings, if its instance has the key that signed it.
+    fn subject(&self, request: usize) -> Option<usize> {
+        let asked = &self.scenario.requests[request];
+        let subject = self.jar(asked.brings)?;
+        let rotated = |place: usize| self.scenario.requests[place].instance == Instance::Rotated;
+        let signed_with_new = subject > 0 && rotated(session_of(subject) - 1);
+        (asked.instance == Instance::Rotated || !signed_with_new).then_some(subject)
+    }
+
+    /// The place whose cookie the browser has.
+    fn jar(&self, brings: Brings) -> Option<usize> {
+        let Brings::After(earlier) = brings else {
+            return (self.scenario.start != Start::Nothing).then_some(0);
+        };
+        let answer = self.outcome(earlier).and_then(|outcome| outcome.answer.as_ref());
+        match answer.map(|answer| &answer.cookie) {
+            Some(SetCookie::Issued(place)) => Some(*place),
+            Some(SetCookie::Cleared) => None,
+            _ => self.jar(self.scenario.requests[earlier].brings),
+        }
+    }
+
+    fn by(&self, request: usize) -> By {
+        let asked = &self.scenario.requests[request];
+        let older = asked.instance == Instance::Older;
+        By {
+            at: self.requests[request].as_ref().map_or(NOW, |request| request.at()),
+            older,
+            ends_what_stands: older && asked.op != Op::EndAll,
+        }
+    }
+
+    /// What can happen next.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        if self.endless || self.table.violation.is_some() {
+            return moves;
+        }
+        let spoil = self.faults > 0;
+        for (request, running) in self.requests.iter().enumerate() {
+            let Some(running) = running.as_ref().filter(|running| running.outcome.is_none()) else {
+                continue;
+            };
+            for waiting in running.waiting.iter().filter(|waiting| waiting.is_open()) {
+                let writes = waiting.step.kind().is_some();
+                let mut fates = vec![Fate::Pass];
+                if spoil {
+                    fates.push(Fate::Lost);
+                    if writes {
+                        fates.extend([Fate::Late, Fate::Repeated, Fate::LostAndRepeated]);
+                        if !waiting.retried {
+                            fates.push(Fate::Retried);
+                        }
+                    }
+                }
+                let place = place(&waiting.step);
+                moves.extend(fates.into_iter().map(|fate| Move {
+                    act: Act::Call(waiting.number, fate),
+                    request,
+                    goes_on: true,
+                    touches: (!matches!(fate, Fate::Lost | Fate::Late)).then_some((place, writes)),
+                    fault: fate != Fate::Pass,
+                }));
+            }
+            if spoil {
+                let writes = running.waiting.iter().any(|waiting| waiting.step.kind().is_some());
+                let both: &[bool] = if writes { &[false, true] } else { &[false] };
+                moves.extend(both.iter().map(|late| Move {
+                    act: Act::Cancel(*late),
+                    request,
+                    goes_on: true,
+                    touches: None,
+                    fault: true,
+                }));
+            }
+        }
+        moves.extend(
+            self.strays
+                .iter()
+                .filter(|stray| stray.held.is_none())
+                .map(|stray| Move {
+                    act: Act::Arrive(stray.number),
+                    request: stray.request,
+                    goes_on: false,
+                    touches: Some((place(&stray.step), true)),
+                    fault: false,
+                }),
+        );
+        if self.table.may(self.scenario.outside) {
+            moves.push(Move {
+                act: Act::Outside,
+                request: MOST,
+                goes_on: false,
+                touches: Some((0, true)),
+                fault: false,
+            });
+        }
+        moves
+    }
+
+    pub(crate) fn play(&mut self, next: Move) {
+        if next.fault {
+            self.faults -= 1;
+            self.running(next.request).spoiled = true;
+        }
+        match next.act {
+            Act::Call(number, fate) => self.meet(next.request, number, fate),
+            Act::Arrive(number) => {
+                let is =
+                    |stray: &Stray| stray.request == next.request && stray.number == number && stray.held.is_none();
+                let stray = self.strays.iter().position(is).expect("a copy on its way");
+                let stray = self.strays.remove(stray);
+                let _ = self.table.make(place(&stray.step), &stray.step, stray.by);
+            }
+            Act::Cancel(late) => {
+                let dropped = std::mem::take(&mut self.running(next.request).waiting);
+                if late {
+                    self.stray(next.request, dropped);
+                }
+                self.running(next.request).over(None);
+                self.look_after(next.request);
+                self.begin();
+            }
+            Act::Outside => self.table.happen(self.scenario.outside),
+        }
+    }
+
+    fn running(&mut self, request: usize) -> &mut Request {
+        Arc::make_mut(self.requests[request].as_mut().expect("it has begun"))
+    }
+
+    /// Writes of which nobody knows any more whether they are made.
+    fn stray(&mut self, request: usize, dropped: Vec<Waiting>) {
+        let by = self.by(request);
+        let writes = dropped
+            .into_iter()
+            .filter(|waiting| waiting.is_open() && waiting.step.kind().is_some());
+        self.strays.extend(writes.map(|waiting| Stray {
+            request,
+            number: waiting.number,
+            step: waiting.step,
+            by,
+            held: None,
+        }));
+    }
+
+    fn meet(&mut self, request: usize, number: usize, fate: Fate) {
+        let by = self.by(request);
+        let waiting = self
+            .running(request)
+            .waiting
+            .iter_mut()
+            .find(|waiting| waiting.number == number);
+        let waiting = waiting.expect("a call that waits");
+        waiting.retried |= fate == Fate::Retried;
+        let step = waiting.step.clone();
+        if matches!(fate, Fate::Late | Fate::Repeated | Fate::LostAndRepeated) {
+            self.strays.push(Stray {
+                request,
+                number,
+                step: step.clone(),
+                by,
+                held: None,
+            });
+        }
+        let reply = match fate {
+            Fate::Lost | Fate::Late => None,
+            Fate::LostAndRepeated => {
+                self.make(request, number, &step, by);
+                None
+            }
+            Fate::Pass | Fate::Repeated => Some(self.make(request, number, &step, by)),
+            Fate::Retried => {
+                self.make(request, number, &step, by);
+                return;
+            }
+        };
+        let dropped = self.running(request).answered(number, reply);
+        self.stray(request, dropped);
+        self.look_after(request);
+        self.begin();
+    }
+
+    /// Makes the call, unless a mutant does otherwise.
+    fn make(&mut self, request: usize, number: usize, step: &Step, by: By) -> Reply {
+        let kind = step.kind();
+        match self.table.mutant {
+            Some(Mutant::Skip(skipped)) if kind == Some(skipped) => promise(step, &self.table, by),
+            Some(Mutant::Swap(first, second)) if kind == Some(first) => {
+                self.strays.push(Stray {
+                    request,
+                    number: number + 50,
+                    step: step.clone(),
+                    by,
+                    held: Some(second),
+                });
+                promise(step, &self.table, by)
+            }
+            _ => {
+                let reply = self.table.make(place(step), step, by);
+                for stray in self.strays.iter_mut().filter(|stray| stray.request == request) {
+                    if stray.held.is_some_and(|until| until == kind && kind.is_some()) {
+                        stray.held = None;
+                    }
+                }
+                self.as_seen_by(request, reply)
+            }
+        }
+    }
+
+    /// What an instance of 0.3 makes of a reply: any tombstone is fresh to it, and only "log out everywhere" follows a successor.
+    fn as_seen_by(&self, request: usize, reply: Reply) -> Reply {
+        let asked = &self.scenario.requests[request];
+        match reply {
+            Reply::Place(Place::Tombstone(mut tombstone)) if asked.instance == Instance::Older => {
+                tombstone.ended_at = self.by(request).at;
+                tombstone.renewed &= asked.op == Op::EndAll;
+                Reply::Place(Place::Tombstone(tombstone))
+            }
+            reply => reply,
+        }
+    }
+
+    /// After a request has gone on.
+    fn look_after(&mut self, request: usize) {
+        let running = self.requests[request].as_ref().expect("it has begun");
+        self.endless |= running.is_endless();
+        if running.outcome.is_some() {
+            for stray in self.strays.iter_mut().filter(|stray| stray.request == request) {
+                stray.held = None;
+            }
+        }
+    }
+
+    /// What there is to judge, when all is over.
+    pub(crate) fn played(&self) -> Played<'_> {
+        let count = self.requests.len();
+        let mut handed_out = vec![None; count + 1];
+        handed_out[0] = (self.scenario.start != Start::Nothing).then_some(0);
+        for request in 0..count {
+            let answer = self.outcome(request).and_then(|outcome| outcome.answer.as_ref());
+            if let Some(SetCookie::Issued(place)) = answer.map(|answer| &answer.cookie) {
+                handed_out[session_of(*place)] = Some(*place);
+            }
+        }
+        let standing = |place: usize| match self.table.get(place) {
+            None => Standing::Nothing,
+            Some(Stored::Tombstone(_)) => Standing::Tombstone,
+            Some(stored) if !is_alive(stored, NOW) => Standing::Dead,
+            Some(Stored::Record(record)) => Standing::Alive(vars(record.data.clone()), record.expires_at),
+            Some(Stored::Malformed(_)) => Standing::Dead,
+        };
+        let alive = |place: &usize| self.table.get(*place).is_some_and(|stored| is_alive(stored, NOW));
+        let orphans = (0..PLACES)
+            .filter(alive)
+            .filter(|place| !handed_out.contains(&Some(*place)));
+        let owned = |place: &usize| match self.table.get(*place) {
+            Some(Stored::Record(record)) => record.owner.is_some(),
+            _ => false,
+        };
+        let listed: Vec<_> = self.table.list.keys().map(place_of).collect();
+        Played {
+            scenario: &self.scenario,
+            outcomes: (0..count).filter_map(|request| self.outcome(request)).collect(),
+            subjects: (0..count)
+                .map(|request| self.subject(request).map(session_of))
+                .collect(),
+            sessions: handed_out.iter().map(|place| place.map(standing)).collect(),
+            orphans: orphans.count(),
+            owned: (0..PLACES).filter(alive).filter(owned).count(),
+            listed: listed.into_iter().map(session_of).collect(),
+            violation: self.table.violation,
+            endless: self.endless,
+        }
+    }
+}
+
+/// What is answered to a mutant that says it is done without doing it.
+fn promise(step: &Step, table: &Table, by: By) -> Reply {
+    match step {
+        Step::Swap(_, _, next) => Reply::Place(as_place(Some(next))),
+        _ => table.clone().make(place(step), step, by),
+    }
+}

@@ -1,0 +1,26 @@
+//! Tokio's clock, stopped: no timeout ends a call because the machine is busy.
+
+use std::sync::mpsc;
+
+use tokio::task::spawn_blocking;
+
+/// This runtime's clock stands still until the value is dropped, in the runtime. It is one of a single thread.
+pub(crate) struct Stopped(Option<mpsc::Sender<()>>);
+
+impl Stopped {
+    pub(crate) fn now() -> Self {
+        tokio::time::pause();
+        // A clock that is paused passes when there is nothing else to do, unless a blocking task runs:
+        // <https://docs.rs/tokio/latest/tokio/time/fn.pause.html>.
+        let (end, ended) = mpsc::channel();
+        drop(spawn_blocking(move || ended.recv()));
+        Self(Some(end))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        tokio::time::resume();
+    }
+}

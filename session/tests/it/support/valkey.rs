@@ -1,0 +1,102 @@
+//! A Valkey, or a Redis, and the store of `examples/valkey.rs` over it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dev::PATIENCE;
+use tempfile::{TempDir, tempdir};
+
+use self::example::ValkeyStore;
+
+#[expect(dead_code, reason = "a program has a `main`")]
+#[path = "../../../examples/valkey.rs"]
+mod example;
+
+const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
+
+/// A store over a server of its own, which ends with the value.
+pub(crate) struct Valkey {
+    pub(crate) store: ValkeyStore,
+    _server: Server,
+}
+
+impl Valkey {
+    /// `None` where there is no server. That is said, or fails if `REQUIRE_VALKEY` is set.
+    pub(crate) async fn new() -> Option<Self> {
+        let directory = tempdir().expect("a directory");
+        let Some(process) = PROGRAMS.iter().find_map(|program| start(program, directory.path())) else {
+            skip();
+            return None;
+        };
+        let socket = directory.path().join(SOCKET);
+        let mut server = Server {
+            process,
+            _directory: directory,
+        };
+        server.ready(&socket).await;
+        Some(Self {
+            store: store(&format!("redis+unix://{}", socket.display())),
+            _server: server,
+        })
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn store(url: &str) -> ValkeyStore {
+    ValkeyStore::open(url).expect("the address of a Valkey")
+}
+
+/// Says that a test is skipped, where `cargo test` shows it.
+fn skip() {
+    let required = variable("REQUIRE_VALKEY").is_some();
+    assert!(!required, "there is neither {} nor {}", PROGRAMS[0], PROGRAMS[1]);
+    let test = std::thread::current();
+    let test = test.name().unwrap_or("a test");
+    // Straight to the stream: what a test prints by macro is only shown when it fails.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: there is no valkey-server");
+}
+
+const SOCKET: &str = "socket";
+
+/// In memory, and on a socket alone: there is no port to find.
+fn start(program: &str, directory: &Path) -> Option<Child> {
+    Command::new(program)
+        .args(["--port", "0", "--unixsocket", SOCKET])
+        .args(["--save", "", "--appendonly", "no"])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
+}
+
+struct Server {
+    process: Child,
+    _directory: TempDir,
+}
+
+impl Server {
+    /// A connection that comes too early is tried again by the store.
+    async fn ready(&mut self, socket: &Path) {
+        let started = Instant::now();
+        while !socket.exists() {
+            let ended = self.process.try_wait().expect("a process");
+            assert_eq!(ended, None, "the server ended");
+            assert!(started.elapsed() < PATIENCE, "the server does not listen");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
