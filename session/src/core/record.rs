@@ -165,7 +165,7 @@ impl Record {
         let seen = self.seen_at.is_some_and(|seen| at.now >= seen.saturating_add(step));
         (moved || seen).then(|| Self {
             expires_at,
-            seen_at: self.seen_at(at),
+            seen_at: self.seen_after(at),
             ..self.clone()
         })
     }
@@ -179,7 +179,7 @@ impl Record {
         }
     }
 
-    fn seen_at(&self, at: &Moment) -> Option<u64> {
+    fn seen_after(&self, at: &Moment) -> Option<u64> {
         self.seen_at.map(|earlier| earlier.max(at.now))
     }
 
@@ -194,7 +194,7 @@ impl Record {
             remembered: self.remembered,
             owner: self.owner.clone(),
             label: self.label.clone(),
-            seen_at: self.seen_at(at),
+            seen_at: self.seen_after(at),
             sealed: self.sealed,
         }
     }

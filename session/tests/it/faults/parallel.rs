@@ -69,12 +69,11 @@ async fn settled(world: &World) {
     timeout(PATIENCE, settled).await.expect("all calls are answered");
 }
 
+/// How many visits are counted. A busy machine may count none in time.
 #[track_caller]
 fn visits(found: &str) -> usize {
     let visits = found.split(' ').find_map(|pair| pair.strip_prefix("visits="));
-    visits
-        .and_then(|visits| visits.parse().ok())
-        .expect("a number of visits")
+    visits.map_or(0, |visits| visits.parse().expect("a number of visits"))
 }
 
 fn one_layer(store: impl Store) -> Site {

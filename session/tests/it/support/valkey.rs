@@ -6,7 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dev::PATIENCE;
+use lambda_session::Store as _;
+use lambda_session::testing::steps::key;
 use tempfile::{TempDir, tempdir};
+use tokio::time::timeout;
 
 use self::example::ValkeyStore;
 
@@ -36,10 +39,9 @@ impl Valkey {
             _directory: directory,
         };
         server.ready(&socket).await;
-        Some(Self {
-            store: store(&format!("redis+unix://{}", socket.display())),
-            _server: server,
-        })
+        let store = store(&format!("redis+unix://{}", socket.display()));
+        connect(&store).await;
+        Some(Self { store, _server: server })
     }
 }
 
@@ -49,6 +51,13 @@ fn variable(name: &str) -> Option<String> {
 
 fn store(url: &str) -> ValkeyStore {
     ValkeyStore::open(url).expect("the address of a Valkey")
+}
+
+/// The first call connects. The socket may be there before the server listens at it.
+async fn connect(store: &ValkeyStore) {
+    let answered = async { while store.load(&key()).await.is_err() {} };
+    let answered = timeout(PATIENCE, answered).await;
+    answered.expect("the server answers");
 }
 
 /// Says that a test is skipped, where `cargo test` shows it.
@@ -82,7 +91,6 @@ struct Server {
 }
 
 impl Server {
-    /// A connection that comes too early is tried again by the store.
     async fn ready(&mut self, socket: &Path) {
         let started = Instant::now();
         while !socket.exists() {
