@@ -1,5 +1,5 @@
-//! A request that began before a login or a logout in another tab, and comes after it: it changes nothing, makes no session
-//! and never touches the cookie.
+//! A request that began before a login or a logout in another tab, and comes after it: it changes nothing, makes no
+//! session and never touches the cookie.
 
 use lambda_session::MemoryStore;
 

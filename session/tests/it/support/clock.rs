@@ -9,8 +9,8 @@ use tokio::task::spawn_blocking;
 /// Far longer than what is done meanwhile.
 const AT_MOST: Duration = PATIENCE.saturating_mul(10);
 
-/// This runtime's clock stands still until the value is dropped, in the runtime. It is one of a single thread. What waits
-/// for a time that does not come fails after all.
+/// This runtime's clock stands still until the value is dropped, in the runtime. It is one of a single thread. What
+/// waits for a time that does not come fails after all.
 pub(crate) struct Stopped(Option<mpsc::Sender<()>>);
 
 impl Stopped {
