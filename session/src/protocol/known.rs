@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::call::{Call, Opened, Place, Write};
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::record::{Record, Tombstone};
+use crate::core::time::Moment;
 use crate::store::OwnerList;
 
 /// The store's answer to a call.
@@ -50,6 +51,11 @@ impl Known {
             Some(Place::Record(opened)) => Some(opened),
             _ => None,
         }
+    }
+
+    /// The record under the key, if its session is alive.
+    pub(crate) fn alive(&self, key: &RecordKey, at: &Moment) -> Option<&Opened> {
+        self.record(key).filter(|opened| opened.record.is_alive(at))
     }
 
     pub(crate) fn list_of(&self, owner: &OwnerKey) -> Option<&OwnerList> {

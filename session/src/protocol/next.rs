@@ -70,11 +70,10 @@ pub(crate) fn alive(known: &Known, keys: &[RecordKey], at: &Moment) -> Option<(u
     if keys.len() > MOST_COOKIES {
         return None;
     }
-    let records = keys.iter().map(|key| known.record(key)).enumerate();
-    let mut alive = records.filter_map(|(place, opened)| {
-        let opened = opened.filter(|opened| opened.record.is_alive(at))?;
-        Some((place, Arc::clone(&opened.record)))
-    });
+    let mut alive = keys
+        .iter()
+        .enumerate()
+        .filter_map(|(place, key)| Some((place, Arc::clone(&known.alive(key, at)?.record))));
     match (alive.next(), alive.next()) {
         (first, None) => first,
         _ => None,

@@ -174,12 +174,16 @@ impl Run<'_> {
         next: &Stored,
         write: Write,
     ) -> Result<Option<Stored>, SessionError> {
-        match (next, self.id_of(key)) {
-            (Stored::Record(record), Some(id)) if record.sealed || self.sealed && write != Write::Slide => {
-                sealing::seal(id, read, record).map(|sealed| Some(Stored::Record(sealed)))
+        let sealable = match next {
+            Stored::Record(record) if record.sealed || self.sealed && write != Write::Slide => {
+                self.id_of(key).map(|id| (id, record))
             }
-            _ => Ok(None),
-        }
+            _ => None,
+        };
+        let sealed = sealable
+            .map(|(id, record)| sealing::seal(id, read, record))
+            .transpose()?;
+        Ok(sealed.map(Stored::Record))
     }
 
     fn id_of(&self, key: &RecordKey) -> Option<&SessionId> {

@@ -174,8 +174,8 @@ impl Save {
 
     /// Whether several cookies open live sessions, so that nothing tells which of them is the visitor's.
     fn is_planted(&self, known: &Known, at: &Moment) -> bool {
-        let alive = |key: &&RecordKey| known.record(key).is_some_and(|opened| opened.record.is_alive(at));
-        self.keys.len() > MOST_COOKIES || self.keys.iter().filter(alive).count() > 1
+        let alive = self.keys.iter().filter_map(|key| known.alive(key, at));
+        self.keys.len() > MOST_COOKIES || alive.count() > 1
     }
 
     /// The session is alive, and is `now`.
@@ -366,7 +366,7 @@ impl Save {
 
 /// A view of a session that is alive moves its expiry, if that is worth a write.
 pub(super) fn view(known: &Known, key: &RecordKey, at: &Moment) -> Next {
-    let alive = known.record(key).filter(|opened| opened.record.is_alive(at));
+    let alive = known.alive(key, at);
     match alive.and_then(|read| Some((read, read.record.slid(at)?))) {
         Some((read, slid)) if !known.hurried => Next::Aside(Call::Swap {
             key: key.clone(),

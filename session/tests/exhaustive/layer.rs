@@ -408,16 +408,7 @@ impl Site {
         let spoil = self.faults > 0;
         for waiting in &control.waiting {
             let writes = waiting.step.kind().is_some();
-            let mut fates = vec![Fate::Pass];
-            if spoil {
-                fates.push(Fate::Lost);
-                if writes {
-                    fates.extend([Fate::Late, Fate::Repeated, Fate::LostAndRepeated]);
-                    if !waiting.retried {
-                        fates.push(Fate::Retried);
-                    }
-                }
-            }
+            let fates = Fate::of(spoil, writes, waiting.retried);
             moves.extend(fates.into_iter().map(|fate| Move {
                 act: Act::Call(waiting.number, fate),
                 request: waiting.request,

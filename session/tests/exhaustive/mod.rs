@@ -119,13 +119,7 @@ fn hold_in_the_layer(what: &str, scenarios: &[Scenario]) {
         }
     });
     let (counts, violation) = result.into_inner().expect("no thread failed");
-    say(&format!(
-        "{what}: {} scenarios, {} schedules, {} left, {:.1} s",
-        scenarios.len(),
-        counts.schedules,
-        counts.left,
-        began.elapsed().as_secs_f64()
-    ));
+    say_explored(what, scenarios, &counts, began);
     assert!(violation.is_none(), "{what}: {}", violation.unwrap_or_default());
 }
 
@@ -134,6 +128,12 @@ fn hold_in_the_layer(what: &str, scenarios: &[Scenario]) {
 fn hold(what: &str, scenarios: &[Scenario]) -> Counts {
     let began = Instant::now();
     let (counts, violations) = run(scenarios, USUAL, 1);
+    say_explored(what, scenarios, &counts, began);
+    assert!(violations.is_empty(), "{what}: {}", violations[0]);
+    counts
+}
+
+fn say_explored(what: &str, scenarios: &[Scenario], counts: &Counts, began: Instant) {
     say(&format!(
         "{what}: {} scenarios, {} schedules, {} left, {:.1} s",
         scenarios.len(),
@@ -141,8 +141,6 @@ fn hold(what: &str, scenarios: &[Scenario]) -> Counts {
         counts.left,
         began.elapsed().as_secs_f64()
     ));
-    assert!(violations.is_empty(), "{what}: {}", violations[0]);
-    counts
 }
 
 /// Straight to the stream: what a test prints by macro is only shown when it fails.

@@ -214,20 +214,19 @@ pub(crate) fn spoiled(scenarios: &[Scenario]) -> Vec<Scenario> {
 
 /// The scenarios in the middle of a rotation of keys: one of the instances signs with the new key.
 pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
-    let each = [0, 1].into_iter().flat_map(|place| {
-        scenarios.iter().cloned().map(move |mut scenario| {
-            scenario.requests[place].instance = Instance::Rotated;
-            scenario
-        })
-    });
-    each.collect()
+    with_one(scenarios, Instance::Rotated)
 }
 
 /// The scenarios in the middle of an upgrade: one of the instances is still of 0.3.
 pub(crate) fn upgraded(scenarios: &[Scenario]) -> Vec<Scenario> {
+    with_one(scenarios, Instance::Older)
+}
+
+/// The scenarios with the one request by this instance, and those with the other.
+fn with_one(scenarios: &[Scenario], instance: Instance) -> Vec<Scenario> {
     let each = [0, 1].into_iter().flat_map(|place| {
         scenarios.iter().cloned().map(move |mut scenario| {
-            scenario.requests[place].instance = Instance::Older;
+            scenario.requests[place].instance = instance;
             scenario
         })
     });

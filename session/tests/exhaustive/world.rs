@@ -29,6 +29,23 @@ pub(crate) enum Fate {
     LostAndRepeated,
 }
 
+impl Fate {
+    /// What may become of a call, where calls may be spoiled, that writes or not, and was retried or not.
+    pub(crate) fn of(spoil: bool, writes: bool, retried: bool) -> Vec<Self> {
+        let mut fates = vec![Self::Pass];
+        if spoil {
+            fates.push(Self::Lost);
+            if writes {
+                fates.extend([Self::Late, Self::Repeated, Self::LostAndRepeated]);
+                if !retried {
+                    fates.push(Self::Retried);
+                }
+            }
+        }
+        fates
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// This call of the request meets this fate.
@@ -198,16 +215,7 @@ impl World {
             };
             for waiting in running.waiting.iter().filter(|waiting| waiting.is_open()) {
                 let writes = waiting.step.kind().is_some();
-                let mut fates = vec![Fate::Pass];
-                if spoil {
-                    fates.push(Fate::Lost);
-                    if writes {
-                        fates.extend([Fate::Late, Fate::Repeated, Fate::LostAndRepeated]);
-                        if !waiting.retried {
-                            fates.push(Fate::Retried);
-                        }
-                    }
-                }
+                let fates = Fate::of(spoil, writes, waiting.retried);
                 let place = place(&waiting.step);
                 moves.extend(fates.into_iter().map(|fate| Move {
                     act: Act::Call(waiting.number, fate),
