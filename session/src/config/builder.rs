@@ -73,10 +73,10 @@ pub struct SessionLayerBuilder {
     /// Perhaps without a prefix.
     cookie_name: Cow<'static, str>,
     attributes: Attributes,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
     clock: Clock,
     per_owner: Option<usize>,
-    sealed: bool,
+    pub(super) sealed: bool,
 }
 
 /// `Debug` omits the keys.

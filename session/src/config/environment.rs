@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::time::Duration;
 
 use thiserror::Error;
 
@@ -16,6 +15,11 @@ const LONGEST_TIMEOUT: u64 = 365 * 24 * 60 * 60;
 
 /// What Lambda, and `sam local`, pass for a reference that nobody resolved.
 const UNRESOLVED: &str = "{{resolve:";
+
+const SUCH_AS: &str = "such as `openssl rand -hex 32` prints";
+
+/// Asks for a variable by its name, usually [`env::var_os`].
+pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A variable of the environment that is missing or wrong, and what would be right. Never shows the value.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -32,9 +36,7 @@ impl EnvironmentError {
             problem: problem.into(),
         }
     }
-}
 
-impl EnvironmentError {
     /// The variable's name.
     ///
     /// ```
@@ -73,124 +75,91 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_env(store: impl Store) -> Result<SessionLayerBuilder, EnvironmentError> {
-        layer(store, |name| env::var_os(name))
+        layer(store, &|name| env::var_os(name))
     }
 }
 
-fn layer<V: Into<OsString>>(
-    store: impl Store,
-    variable: impl Fn(&str) -> Option<V>,
-) -> Result<SessionLayerBuilder, EnvironmentError> {
-    let read = |name| read(&variable, name);
-    let keys = keys(read("SECRET_KEY")?, read("SECRET_KEY_FALLBACKS")?)?;
-    let mut builder = SessionLayer::builder(store, keys);
-    if let Some(timeout) = seconds("SESSION_IDLE_TIMEOUT", read("SESSION_IDLE_TIMEOUT")?)? {
-        builder = builder.idle_timeout(timeout);
-    }
-    if let Some(lifetime) = seconds("SESSION_LIFETIME", read("SESSION_LIFETIME")?)? {
-        builder = builder.lifetime(lifetime);
-    }
-    let name = "SESSION_COOKIE_SECURE";
-    let builder = builder.secure(switch(name, read(name)?)?.unwrap_or(true));
-    let name = "SESSION_SEALED";
-    match switch(name, read(name)?)? {
-        #[cfg(feature = "sealed")]
-        Some(sealed) => Ok(builder.sealed(sealed)),
-        #[cfg(not(feature = "sealed"))]
-        Some(true) => Err(EnvironmentError::new(
-            name,
-            "is `true`, and lambda-session was built without its feature `sealed`",
-        )),
-        _ => Ok(builder),
-    }
+fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuilder, EnvironmentError> {
+    let mut builder = SessionLayer::builder(store, keys(variables)?);
+    let timeouts = &mut builder.timeouts;
+    timeouts.idle = read(variables, "SESSION_IDLE_TIMEOUT", seconds)?.unwrap_or(timeouts.idle);
+    timeouts.lifetime = read(variables, "SESSION_LIFETIME", seconds)?.unwrap_or(timeouts.lifetime);
+    let sealed = read(variables, "SESSION_SEALED", |value| match switch(value) {
+        Ok(true) if !cfg!(feature = "sealed") => {
+            Err("is `true`, and lambda-session was built without its feature `sealed`")
+        }
+        switch => switch,
+    });
+    builder.sealed = sealed?.unwrap_or(false);
+    Ok(builder.secure(read(variables, "SESSION_COOKIE_SECURE", switch)?.unwrap_or(true)))
 }
 
-/// The value of a variable, which is asked for through `variable`, usually [`std::env::var_os`]. Empty counts as unset.
-pub(crate) fn read<V: Into<OsString>>(
-    variable: impl Fn(&str) -> Option<V>,
+/// The variable's value as `parse` takes it, which tells what is wrong otherwise. Empty counts as unset.
+pub(crate) fn read<T, P: Into<String>>(
+    variables: Variables<'_>,
     name: &'static str,
-) -> Result<Option<String>, EnvironmentError> {
-    match variable(name).map(|value| value.into().into_string()) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Some(Err(_)) => Err(EnvironmentError::new(name, "is not valid UTF-8")),
+    parse: impl FnOnce(String) -> Result<T, P>,
+) -> Result<Option<T>, EnvironmentError> {
+    let Some(value) = variables(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match value.into_string().map(parse) {
+        Ok(parsed) => parsed.map(Some).map_err(|problem| EnvironmentError::new(name, problem)),
+        Err(_) => Err(EnvironmentError::new(name, "is not valid UTF-8")),
     }
 }
 
-fn keys(secret: Option<String>, fallbacks: Option<String>) -> Result<Keys, EnvironmentError> {
-    let name = "SECRET_KEY";
-    let secret = secret.ok_or_else(|| {
-        EnvironmentError::new(
-            name,
+fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
+    let keys = read(variables, "SECRET_KEY", |secret| {
+        resolved(&secret)?;
+        if secret.contains(',') {
+            let problem =
+                "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without";
+            return Err(format!("{problem}, {SUCH_AS}"));
+        }
+        let keys = Keys::new(secret.as_bytes());
+        keys.map_err(|short| {
             format!(
-                "is not set; set it to at least {MIN_KEY_BYTES} random bytes, such as `openssl rand -hex 32` prints"
-            ),
-        )
-    })?;
-    resolved(name, &secret)?;
-    if secret.contains(',') {
-        return Err(EnvironmentError::new(
-            name,
-            "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without, such as \
-             `openssl rand -hex 32` prints",
-        ));
-    }
-    let mut keys = Keys::new(secret.as_bytes()).map_err(|_| {
-        EnvironmentError::new(
-            name,
-            format!(
-                "has {} bytes; it needs at least {MIN_KEY_BYTES}, such as `openssl rand -hex 32` prints",
-                secret.len()
-            ),
-        )
-    })?;
-    let name = "SECRET_KEY_FALLBACKS";
-    for (n, fallback) in fallbacks.iter().flat_map(|all| all.split(',')).enumerate() {
-        resolved(name, fallback)?;
-        keys = keys.with_fallback(fallback.as_bytes()).map_err(|_| {
-            EnvironmentError::new(
-                name,
-                format!(
-                    "has {} bytes in element {}; each comma-separated key needs at least {MIN_KEY_BYTES}",
-                    fallback.len(),
-                    n + 1
-                ),
+                "has {} bytes; it needs at least {MIN_KEY_BYTES}, {SUCH_AS}",
+                short.bytes
             )
-        })?;
-    }
-    Ok(keys)
+        })
+    })?;
+    let keys = keys.ok_or_else(|| {
+        let problem = format!("is not set; set it to at least {MIN_KEY_BYTES} random bytes, {SUCH_AS}");
+        EnvironmentError::new("SECRET_KEY", problem)
+    })?;
+    let rotated = read(variables, "SECRET_KEY_FALLBACKS", |fallbacks| {
+        let mut all = (1..).zip(fallbacks.split(','));
+        all.try_fold(keys.clone(), |keys, (n, fallback)| {
+            resolved(fallback)?;
+            keys.with_fallback(fallback.as_bytes()).map_err(|short| {
+                let bytes = short.bytes;
+                format!("has {bytes} bytes in element {n}; each comma-separated key needs at least {MIN_KEY_BYTES}")
+            })
+        })
+    })?;
+    Ok(rotated.unwrap_or(keys))
 }
 
-fn resolved(name: &'static str, value: &str) -> Result<(), EnvironmentError> {
+fn resolved(value: &str) -> Result<(), String> {
     if value.trim_start().starts_with(UNRESOLVED) {
-        return Err(EnvironmentError::new(
-            name,
-            format!(
-                "is a reference that nobody resolved ({UNRESOLVED}…); under `sam local`, pass its value with --env-vars"
-            ),
-        ));
+        let hint = "under `sam local`, pass its value with --env-vars";
+        return Err(format!("is a reference that nobody resolved ({UNRESOLVED}…); {hint}"));
     }
     Ok(())
 }
 
-fn seconds(name: &'static str, value: Option<String>) -> Result<Option<Duration>, EnvironmentError> {
-    match value.map(|value| value.parse()) {
-        None => Ok(None),
-        Some(Ok(seconds)) if (1..=LONGEST_TIMEOUT).contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
-        Some(_) => Err(EnvironmentError::new(
-            name,
-            format!("is not a whole number of seconds from 1 to {LONGEST_TIMEOUT}"),
-        )),
-    }
+fn seconds(value: String) -> Result<u64, String> {
+    let seconds = value
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds));
+    seconds.ok_or_else(|| format!("is not a whole number of seconds from 1 to {LONGEST_TIMEOUT}"))
 }
 
-fn switch(name: &'static str, value: Option<String>) -> Result<Option<bool>, EnvironmentError> {
-    match value.as_deref() {
-        None => Ok(None),
-        Some("true") => Ok(Some(true)),
-        Some("false") => Ok(Some(false)),
-        Some(_) => Err(EnvironmentError::new(name, "is neither `true` nor `false`")),
-    }
+fn switch(value: String) -> Result<bool, &'static str> {
+    value.parse().map_err(|_| "is neither `true` nor `false`")
 }
 
 #[cfg(test)]

@@ -80,12 +80,8 @@ impl DynamoDbStore {
     /// # Ok::<(), lambda_session::EnvironmentError>(())
     /// ```
     pub fn from_env() -> Result<Self, EnvironmentError> {
-        let settings = environment::settings(|name| env::var_os(name))?;
-        Ok(Self::new(
-            &settings.sdk,
-            &settings.table,
-            settings.endpoint.as_deref().or(settings.sdk.endpoint_url()),
-        ))
+        let (sdk, table) = environment::settings(&|name| env::var_os(name))?;
+        Ok(Self::new(&sdk, &table, sdk.endpoint_url()))
     }
 
     /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as

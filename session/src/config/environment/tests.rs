@@ -7,9 +7,9 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 fn layer_in(variables: &[(&str, &str)]) -> Result<SessionLayer, EnvironmentError> {
     let required = [("SECRET_KEY", KEY)];
-    let builder = layer(MemoryStore::default(), |name| {
+    let builder = layer(MemoryStore::default(), &|name| {
         let mut all = variables.iter().chain(&required);
-        all.find(|(key, _)| *key == name).map(|(_, value)| *value)
+        all.find(|(key, _)| *key == name).map(|(_, value)| value.into())
     });
     Ok(builder?.build().expect("a good configuration"))
 }
@@ -132,7 +132,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
 #[test]
 fn a_value_that_is_no_text_is_refused() {
     use std::os::unix::ffi::OsStringExt as _;
-    let error = layer(MemoryStore::default(), |_| Some(OsString::from_vec(vec![0xff]))).err();
+    let error = layer(MemoryStore::default(), &|_| Some(OsString::from_vec(vec![0xff]))).err();
     assert_eq!(
         error.map(|error| error.to_string()).as_deref(),
         Some("SECRET_KEY is not valid UTF-8")

@@ -1,91 +1,62 @@
 //! The store's configuration in a Lambda function.
 
-use std::ffi::OsString;
-
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use http::Uri;
 
-use crate::config::environment::{EnvironmentError, read};
+use crate::config::environment::{EnvironmentError, Variables, read};
 
-/// What a store is made of.
-#[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) sdk: SdkConfig,
-    pub(super) table: String,
-    pub(super) endpoint: Option<String>,
-}
-
-/// Reads the environment through `variable`, usually [`std::env::var_os`].
-pub(super) fn settings<V: Into<OsString>>(variable: impl Fn(&str) -> Option<V>) -> Result<Settings, EnvironmentError> {
-    Ok(Settings {
-        table: table_name(read(&variable, "TABLE_NAME")?)?,
-        endpoint: read(&variable, "DYNAMODB_ENDPOINT")?.map(endpoint).transpose()?,
-        sdk: sdk(|name| variable(name)?.into().into_string().ok())?,
-    })
+/// The SDK's configuration and the table's name.
+pub(super) fn settings(variables: Variables<'_>) -> Result<(SdkConfig, String), EnvironmentError> {
+    let table = read(variables, "TABLE_NAME", table)?;
+    let table = table
+        .ok_or_else(|| EnvironmentError::new("TABLE_NAME", "is not set; set it to the name of the sessions table"))?;
+    Ok((sdk(variables, read(variables, "DYNAMODB_ENDPOINT", endpoint)?)?, table))
 }
 
 /// A table's name or ARN: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetItem.html>
-fn table_name(value: Option<String>) -> Result<String, EnvironmentError> {
-    let name = "TABLE_NAME";
-    let value =
-        value.ok_or_else(|| EnvironmentError::new(name, "is not set; set it to the name of the sessions table"))?;
+fn table(value: String) -> Result<String, &'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte);
-    if (3..=1024).contains(&value.len()) && value.bytes().all(allowed) {
-        Ok(value)
-    } else {
-        Err(EnvironmentError::new(
-            name,
-            "is not a DynamoDB table; allowed are 3 or more of a-z A-Z 0-9 _ . - or a table's ARN",
-        ))
-    }
+    let is_table = (3..=1024).contains(&value.len()) && value.bytes().all(allowed);
+    let problem = "is not a DynamoDB table; allowed are 3 or more of a-z A-Z 0-9 _ . - or a table's ARN";
+    is_table.then_some(value).ok_or(problem)
 }
 
-fn endpoint(value: String) -> Result<String, EnvironmentError> {
-    let is_url = value
-        .parse::<Uri>()
-        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    if is_url {
-        Ok(value)
-    } else {
-        Err(EnvironmentError::new(
-            "DYNAMODB_ENDPOINT",
-            "is not an http:// or https:// address, such as http://127.0.0.1:8000",
-        ))
-    }
+fn endpoint(value: String) -> Result<String, &'static str> {
+    let is_url = |uri: Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    let problem = "is not an http:// or https:// address, such as http://127.0.0.1:8000";
+    value.parse().is_ok_and(is_url).then_some(value).ok_or(problem)
 }
 
-/// What Lambda sets, and where DynamoDB is, under the names that the SDK's own loader knows.
+/// What Lambda sets, and where DynamoDB is unless `endpoint` says it, under the names that the SDK's own loader knows.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 ///
 /// The loader also looks for profiles, containers, instances and web identities, none of which a function has. Without it
 /// the program is a quarter smaller (ARCHITECTURE.md).
-fn sdk(variable: impl Fn(&str) -> Option<String>) -> Result<SdkConfig, EnvironmentError> {
+fn sdk(variables: Variables<'_>, endpoint: Option<String>) -> Result<SdkConfig, EnvironmentError> {
     // Empty counts as unset, because SAM cannot leave a variable out.
-    let variable = |name| variable(name).filter(|value| !value.is_empty());
-    let flag = |name| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
-    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
-    let region = region.ok_or_else(|| {
-        EnvironmentError::new(
-            "AWS_REGION",
-            "is not set; set it, or AWS_DEFAULT_REGION, to the table's region, such as eu-central-1",
-        )
-    })?;
-    if variable("AWS_ACCESS_KEY_ID").is_none() || variable("AWS_SECRET_ACCESS_KEY").is_none() {
+    let set = |name| variables(name)?.into_string().ok().filter(|value| !value.is_empty());
+    let flag = |name| set(name).map(|value| value.eq_ignore_ascii_case("true"));
+    let Some(region) = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) else {
+        let problem = "is not set; set it, or AWS_DEFAULT_REGION, to the table's region, such as eu-central-1";
+        return Err(EnvironmentError::new("AWS_REGION", problem));
+    };
+    if set("AWS_ACCESS_KEY_ID").is_none() || set("AWS_SECRET_ACCESS_KEY").is_none() {
+        let problem = "are not set; Lambda sets them for every function, and a local DynamoDB takes any";
         return Err(EnvironmentError::new(
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            "are not set; Lambda sets them for every function, and a local DynamoDB takes any",
+            problem,
         ));
     }
+    let credentials = EnvironmentVariableCredentialsProvider::new();
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region))
-        .credentials_provider(SharedCredentialsProvider::new(
-            EnvironmentVariableCredentialsProvider::new(),
-        ));
-    sdk.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL")));
+        .credentials_provider(SharedCredentialsProvider::new(credentials));
+    let of_the_sdk = || set("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| set("AWS_ENDPOINT_URL"));
+    sdk.set_endpoint_url(endpoint.or_else(of_the_sdk));
     sdk.set_use_fips(flag("AWS_USE_FIPS_ENDPOINT"));
     sdk.set_use_dual_stack(flag("AWS_USE_DUALSTACK_ENDPOINT"));
     Ok(sdk.build())
@@ -99,19 +70,23 @@ mod tests {
 
     const TABLE: (&str, &str) = ("TABLE_NAME", "sessions");
 
-    fn try_in(environment: &[(&str, &str)]) -> Result<Settings, EnvironmentError> {
-        settings(|name| {
+    fn try_in(environment: &[(&str, &str)]) -> Result<(SdkConfig, String), EnvironmentError> {
+        settings(&|name| {
             let mut all = environment.iter().chain([&TABLE]);
-            all.find(|(set, _)| *set == name).map(|(_, value)| *value)
+            all.find(|(set, _)| *set == name).map(|(_, value)| value.into())
         })
     }
 
-    fn settings_in(environment: &[(&str, &str)]) -> Settings {
+    fn settings_in(environment: &[(&str, &str)]) -> (SdkConfig, String) {
         try_in(&[environment, &KEYS, &[("AWS_REGION", "eu-central-1")]].concat()).unwrap()
     }
 
     fn sdk_in(environment: &[(&str, &str)]) -> SdkConfig {
-        settings_in(environment).sdk
+        settings_in(environment).0
+    }
+
+    fn endpoint_in(environment: &[(&str, &str)]) -> Option<String> {
+        sdk_in(environment).endpoint_url().map(str::to_owned)
     }
 
     #[test]
@@ -138,13 +113,13 @@ mod tests {
     #[test]
     fn the_table_and_the_endpoint_are_taken() {
         let arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/sessions";
-        assert_eq!(settings_in(&[("TABLE_NAME", arn)]).table, arn);
-        let endpoint = |value| settings_in(&[("DYNAMODB_ENDPOINT", value)]).endpoint;
-        assert_eq!(
-            endpoint("http://127.0.0.1:8000").as_deref(),
-            Some("http://127.0.0.1:8000")
-        );
-        assert_eq!(endpoint(""), None);
+        assert_eq!(settings_in(&[("TABLE_NAME", arn)]).1, arn);
+        let local = ("DYNAMODB_ENDPOINT", "http://127.0.0.1:8000");
+        let of_the_sdk = ("AWS_ENDPOINT_URL_DYNAMODB", "http://own");
+        for environment in [&[local][..], &[local, of_the_sdk]] {
+            assert_eq!(endpoint_in(environment).as_deref(), Some(local.1));
+        }
+        assert_eq!(endpoint_in(&[("DYNAMODB_ENDPOINT", "")]), None);
     }
 
     #[test]
@@ -179,17 +154,16 @@ mod tests {
 
     #[test]
     fn the_services_own_endpoint_comes_before_that_of_all_services() {
-        let endpoint = |environment: &[_]| sdk_in(environment).endpoint_url().map(str::to_owned);
         let (own, all) = (
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://own"),
             ("AWS_ENDPOINT_URL", "http://all"),
         );
-        assert_eq!(endpoint(&[own, all]).as_deref(), Some("http://own"));
+        assert_eq!(endpoint_in(&[own, all]).as_deref(), Some("http://own"));
         assert_eq!(
-            endpoint(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), all]).as_deref(),
+            endpoint_in(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), all]).as_deref(),
             Some("http://all")
         );
-        assert_eq!(endpoint(&[("AWS_ENDPOINT_URL", "")]), None);
+        assert_eq!(endpoint_in(&[("AWS_ENDPOINT_URL", "")]), None);
     }
 
     #[test]
