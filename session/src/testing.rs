@@ -20,76 +20,32 @@ mod handler;
 
 pub use handler::{Clock, in_request, is_ended, is_renewed};
 
-#[doc(hidden)]
-pub mod steps;
-
-use self::steps::{
-    IDLE, START, admin, change, changed, create, created, end, key, load, number, put, record, set_theme, text,
-};
-
-/// Lists the rules once: for the tests that `store_contract` makes of them, and for their export. The first argument is `$`, which
-/// a macro cannot write for the one it defines.
+/// Makes a function of each rule, and of all of them the macro that makes each a test. The first argument is `$`, which a macro
+/// cannot write for the one it defines.
 macro_rules! rules {
-    ($d:tt $rules:ident $contract:ident $($module:ident: $($rule:ident,)* ;)*) => {
+    ($d:tt $module:ident $contract:ident $kind:ident $(async fn $rule:ident($store:ident) $body:block)*) => {
         $(
-            #[expect(missing_docs, clippy::missing_panics_doc, reason = "a rule's name says what it asks for")]
-            mod $module;
+            pub async fn $rule($store: &impl $kind) $body
         )*
-
-        #[doc(hidden)]
-        pub mod $rules {
-            $($(pub use super::$module::$rule;)*)*
-        }
 
         /// Makes every rule of the contract a test over `$store`. See [`testing`](crate::testing).
         #[macro_export]
         macro_rules! $contract {
             ($d store:expr) => {
-                $($(
+                $(
                     #[tokio::test]
                     async fn $rule() {
-                        $d crate::testing::$rules::$rule(&$d store).await;
+                        $d crate::testing::$module::$rule(&$d store).await;
                     }
-                )*)*
+                )*
             };
         }
     };
 }
 
-rules! {
-    $ rules store_contract
-    records:
-        nothing_stands_under_a_new_key,
-        what_was_put_there_is_loaded,
-        a_second_record_is_refused_and_told_what_stands,
-        a_swap_puts_the_next_record_there,
-        a_swap_moves_times_alone,
-        a_swap_of_another_version_is_refused_and_told_what_stands,
-        a_swap_that_is_made_again_finds_what_it_wrote,
-        a_swap_where_nothing_stands_is_refused_and_leaves_nothing,
-        a_store_judges_no_times,
-        a_swap_may_seal_a_record_and_its_owner,
-        the_tokens_of_the_last_changes_come_back,
-        variables_with_hard_names_are_set_and_removed,
-        a_thousand_variables_change_at_once,
-        a_swap_may_leave_a_tombstone,
-        an_end_leaves_a_tombstone_whatever_stands_there,
-        an_end_takes_a_key_where_nothing_stands,
-        what_was_under_way_when_a_session_ended_finds_the_tombstone,
-    ;
-}
-
-rules! {
-    $ owner_rules owner_store_contract
-    owners:
-        a_store_gives_its_lists,
-        a_list_names_what_was_put_there_and_when,
-        nobody_has_an_empty_list,
-        a_list_is_its_owners_alone,
-        putting_a_key_there_again_is_done,
-        what_is_struck_is_no_longer_named,
-        striking_what_is_not_there_makes_no_list,
-        more_sessions_than_one_write_strikes_are_listed_and_struck,
-        a_list_is_no_session,
-    ;
-}
+#[doc(hidden)]
+pub mod owners;
+#[doc(hidden)]
+pub mod records;
+#[doc(hidden)]
+pub mod steps;
