@@ -186,13 +186,9 @@ impl SessionError {
             // The others were logged when the session was loaded or saved.
             self.log();
         }
-        let mut response = Response::new(B::from(text));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(header::CONTENT_TYPE, text);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut response = short_answer(self.status(), text);
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response.extensions_mut().insert(self);
@@ -211,6 +207,17 @@ impl SessionError {
             _ => tracing::error!(event = "session failure", cause, "{self}"),
         }
     }
+}
+
+/// A short text that no cache keeps.
+pub(crate) fn short_answer<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
+    let mut response = Response::new(B::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, plain);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 impl From<StoreError> for SessionError {

@@ -4,25 +4,23 @@ pub(crate) mod next;
 pub(crate) mod require_login;
 pub(crate) mod same_origin;
 
-use std::error::Error;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use thiserror::Error;
 
-/// What the guards' services return.
-type GuardFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+use crate::protocol::error::short_answer;
 
 /// Why [`SameOriginLayer`](crate::SameOriginLayer) or [`RequireLoginLayer`](crate::RequireLoginLayer) refused a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// A page of another origin sent it (OWASP CSRF Prevention Cheat Sheet, Fetch Metadata). 403.
+    #[error("another site sent this request")]
     CrossOrigin,
     /// The browser fetched ahead of a click that may never come. 403.
+    #[error("the browser sent this request ahead of time")]
     Prefetch,
     /// Nobody is logged in, and the request is no navigation that could go to the login page. 401.
+    #[error("nobody is logged in")]
     NotLoggedIn,
 }
 
@@ -61,31 +59,15 @@ impl Refusal {
     /// ```
     #[must_use]
     pub fn into_response<B: From<String>>(self) -> Response<B> {
-        let mut response = Response::new(B::from(format!("{self}\n")));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(header::CONTENT_TYPE, text);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut response = short_answer(self.status(), format!("{self}\n"));
         if self == Self::NotLoggedIn {
+            let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
         }
         response.extensions_mut().insert(self);
         response
     }
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CrossOrigin => "another site sent this request",
-            Self::Prefetch => "the browser sent this request ahead of time",
-            Self::NotLoggedIn => "nobody is logged in",
-        })
-    }
-}
-
-impl Error for Refusal {}
 
 /// The path by which plain `lambda_http` handlers route: without the stage, and before dot segments are resolved.
 #[cfg(feature = "lambda")]

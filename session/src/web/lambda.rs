@@ -46,11 +46,10 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::task::Poll;
+use std::time::{Instant, SystemTime};
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 /// What a function's `main` fails with: any error becomes one by `?`.
 pub use lambda_http::Error;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
@@ -61,11 +60,10 @@ use lambda_http::{Adapter, Body, Context, IntoResponse, LambdaEvent, Request, Re
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
-use tower::util::BoxService;
 use tower::{Service, ServiceExt as _};
 
 use crate::protocol::budget::Deadline;
-use crate::protocol::error::SessionError;
+use crate::protocol::error::{SessionError, short_answer};
 
 mod source;
 
@@ -84,10 +82,8 @@ pub use source::SourceAddress;
 /// The Runtime API cannot be reached.
 pub async fn run<S>(service: S) -> Result<(), Error>
 where
-    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
 {
     run_with(service, bad_request).await
 }
@@ -99,16 +95,14 @@ where
 /// The Runtime API cannot be reached.
 pub async fn run_with<S, U>(service: S, unreadable: U) -> Result<(), Error>
 where
-    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
     // In a task of its own: to wake what `main` waits for takes a system call, and each view would take two. It ends when it is
     // waited for no longer.
     let mut serving = JoinSet::new();
-    serving.spawn(lambda_runtime::run_concurrent(Events { service, unreadable }));
+    serving.spawn(lambda_runtime::run_concurrent(self::service(service, unreadable)));
     match serving.join_next().await {
         Some(Ok(served)) => served,
         Some(Err(error)) => Err(error.into()),
@@ -123,13 +117,38 @@ pub fn service<S, U>(
     unreadable: U,
 ) -> impl Service<LambdaEvent<Box<RawValue>>, Response: Serialize + Send, Error = Infallible, Future: Send> + Clone + Send
 where
-    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
-    Events { service, unreadable }
+    tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let LambdaEvent { payload, context } = event;
+        let service = service.clone();
+        // The service is called in the future that it makes, so what is caught below is the conversion's panic.
+        let answer = tower::service_fn(move |mut request: Request| {
+            let service = service.clone();
+            if let Some(deadline) = request.lambda_context_ref().and_then(deadline) {
+                request.extensions_mut().insert(deadline);
+            }
+            if let Some(source) = SourceAddress::of(&request) {
+                request.extensions_mut().insert(source);
+            }
+            async move {
+                others_first().await;
+                Ok(service.oneshot(request).await?.into_response().await)
+            }
+        });
+        // More headers than a map can hold panic when they are read, the rest when they are converted.
+        let payload = unless_it_panics(|| read(payload.get())).flatten();
+        let like = payload.as_ref().map_or(empty as fn() -> _, empty_like);
+        let event = payload.map(|payload| LambdaEvent::new(payload, context.clone()));
+        if let Some(answer) = event.and_then(|event| unless_it_panics(|| Adapter::from(answer).call(event))) {
+            return answer;
+        }
+        let mut refusal = unreadable(Some(&context.request_id));
+        let refused = tower::service_fn(move |_| std::future::ready(Ok(std::mem::take(&mut refusal))));
+        Adapter::from(refused).call(LambdaEvent::new(like(), context))
+    })
 }
 
 /// A service of an async function whose errors are the session's, which [`run`] and
@@ -166,79 +185,7 @@ where
 }
 
 fn bad_request(_: Option<&str>) -> Response<Body> {
-    let mut response = Response::new(Body::from("this request cannot be read\n"));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let headers = response.headers_mut();
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, text);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// What the Lambda runtime calls: an event in, its answer out.
-#[derive(Clone, Debug)]
-struct Events<S, U> {
-    service: S,
-    unreadable: U,
-}
-
-/// An answer that is on its way.
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-type Converter = Adapter<'static, Response<Body>, BoxService<Request, Response<Body>, Infallible>>;
-
-impl<S, U> Service<LambdaEvent<Box<RawValue>>> for Events<S, U>
-where
-    U: Fn(Option<&str>) -> Response<Body>,
-    S: Service<Request, Response: IntoResponse + Send, Error = Infallible, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
-{
-    type Response = <Converter as Service<LambdaEvent<LambdaRequest>>>::Response;
-    type Error = Infallible;
-    type Future = <Converter as Service<LambdaEvent<LambdaRequest>>>::Future;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, event: LambdaEvent<Box<RawValue>>) -> Self::Future {
-        let LambdaEvent { payload, context } = event;
-        let service = self.service.clone();
-        // The service is called in the future that it makes, so what is caught below is the conversion's panic.
-        let answer = tower::service_fn(move |mut request: Request| -> Answering {
-            let service = service.clone();
-            if let Some(deadline) = request.lambda_context_ref().and_then(deadline) {
-                request.extensions_mut().insert(deadline);
-            }
-            if let Some(source) = SourceAddress::of(&request) {
-                request.extensions_mut().insert(source);
-            }
-            Box::pin(async move {
-                others_first().await;
-                Ok(service.oneshot(request).await?.into_response().await)
-            })
-        });
-        let convert = |payload, service| Converter::from(service).call(LambdaEvent::new(payload, context.clone()));
-        let mut like: fn() -> LambdaRequest = empty;
-        // More headers than a map can hold panic when they are read, the rest when they are converted.
-        if let Some(Some(payload)) = unless_it_panics(|| read(payload.get())) {
-            like = empty_like(&payload);
-            let service = BoxService::new(answer);
-            if !has_fragment(&payload)
-                && let Some(answer) = unless_it_panics(|| convert(payload, service))
-            {
-                return answer;
-            }
-        }
-        let refusal = (self.unreadable)(Some(&context.request_id));
-        let refused = std::sync::Mutex::new(Some(refusal));
-        let service = tower::service_fn(move |_: Request| -> Answering {
-            let refusal = refused.lock().ok().and_then(|mut refusal| refusal.take());
-            Box::pin(std::future::ready(Ok(refusal.unwrap_or_default())))
-        });
-        convert(like(), BoxService::new(service))
-    }
+    short_answer(StatusCode::BAD_REQUEST, "this request cannot be read\n".to_owned())
 }
 
 thread_local! {
@@ -278,21 +225,13 @@ async fn others_first() {
 /// `lambda_http` tries one kind after the other and begins with a REST API's. Most are a Function URL's or an HTTP API's, which no other
 /// kind can be taken for: only they say the method in `requestContext.http`. So they are read once.
 fn read(event: &str) -> Option<LambdaRequest> {
-    match serde_json::from_str(event) {
-        Ok(event) => Some(LambdaRequest::ApiGatewayV2(event)),
-        Err(_) => serde_json::from_str(event).ok(),
-    }
-}
-
-/// Whether the query goes on where a URL's ends. No client can have sent that, and the conversion would drop the rest of it.
-fn has_fragment(event: &LambdaRequest) -> bool {
-    let LambdaRequest::ApiGatewayV2(event) = event else {
-        return false;
+    let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event) else {
+        return serde_json::from_str(event).ok();
     };
-    event
-        .raw_query_string
-        .as_deref()
-        .is_some_and(|query| query.contains('#'))
+    // A query that goes on where a URL's ends: no client can have sent that, and the conversion would drop the rest of it.
+    let query = event.raw_query_string.as_deref();
+    let is_whole = query.is_none_or(|query| !query.contains('#'));
+    is_whole.then_some(LambdaRequest::ApiGatewayV2(event))
 }
 
 /// Makes an event of the same kind with nothing in it, for an answer of the same kind.
@@ -318,10 +257,11 @@ const EARLIEST: u64 = 1_000_000_000_000;
     reason = "Lambda tells the time of the deadline, not how long it is to it"
 )]
 fn deadline(context: &Context) -> Option<Deadline> {
-    let at = Some(context.deadline).filter(|deadline| *deadline >= EARLIEST)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let left = Duration::from_millis(at).saturating_sub(now);
-    Instant::now().checked_add(left).map(Deadline::at)
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    let at = Instant::now()
+        .checked_add(left)
+        .filter(|_| context.deadline >= EARLIEST);
+    at.map(Deadline::at)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! The tower layer: find the ID, call the handler, save the session, answer.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
 use tower::{Layer, Service};
 
@@ -112,7 +111,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -168,19 +167,12 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
 /// section 8.8), unless the handler knows better. One `Vary` header, because payload format 2.0 keeps one of a name.
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    let cookie = HeaderValue::from_static("Cookie");
-    if headers.contains_key(header::VARY) {
-        headers.append(header::VARY, cookie);
-        let values: Vec<_> = headers
-            .get_all(header::VARY)
-            .iter()
-            .map(HeaderValue::as_bytes)
-            .collect();
+    if headers.append(header::VARY, HeaderValue::from_static("Cookie")) {
+        let values = headers.get_all(header::VARY).iter();
+        let values: Vec<_> = values.map(HeaderValue::as_bytes).collect();
         if let Ok(vary) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
             headers.insert(header::VARY, vary);
         }
-    } else {
-        headers.insert(header::VARY, cookie);
     }
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);

@@ -1,5 +1,7 @@
 //! Where to go after a login, if it is on this site.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
+
 /// The longest `next` that is followed, in bytes.
 const MAX_BYTES: usize = 2048;
 
@@ -35,11 +37,11 @@ pub fn local_path(next: &str) -> Option<&str> {
     if !visible || !next.starts_with('/') || next.len() > MAX_BYTES {
         return None;
     }
-    if decoded(next).any(|byte| byte.is_ascii_control()) {
+    if percent_decode_str(next).any(|byte| byte.is_ascii_control()) {
         return None;
     }
     let path = next.split(['?', '#']).next().unwrap_or_default();
-    let path: Vec<u8> = decoded(path).collect();
+    let path: Vec<u8> = percent_decode_str(path).collect();
     let leaves = path.starts_with(b"//") || path.contains(&b'\\');
     // A browser has resolved dot segments before it sends a path; what resolves `/.//evil` makes `//evil` of it.
     let dots = path
@@ -48,44 +50,13 @@ pub fn local_path(next: &str) -> Option<&str> {
     (!leaves && !dots).then_some(next)
 }
 
-/// The bytes of `text`, percent-decoded once. A `%` without two hexadecimal digits stands for itself (URL Standard, section 1.3).
-fn decoded(text: &str) -> impl Iterator<Item = u8> {
-    let mut rest = text.as_bytes();
-    std::iter::from_fn(move || {
-        let (byte, after) = match *rest {
-            [b'%', high, low, ref after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                (digit(high) << 4 | digit(low), after)
-            }
-            [byte, ref after @ ..] => (byte, after),
-            [] => return None,
-        };
-        rest = after;
-        Some(byte)
-    })
-}
-
-fn digit(hexadecimal: u8) -> u8 {
-    match hexadecimal {
-        b'0'..=b'9' => hexadecimal - b'0',
-        other => (other | 0x20) - b'a' + 10,
-    }
-}
-
-/// Percent-encodes a path for a query: everything but unreserved characters (RFC 3986, section 2.3) and `/`.
-pub(crate) fn encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len() + 16);
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            for half in [byte >> 4, byte & 0xf] {
-                encoded.push(char::from(b"0123456789ABCDEF"[usize::from(half)]));
-            }
-        }
-    }
-    encoded
-}
+/// What is percent-encoded in a query: everything but unreserved characters (RFC 3986, section 2.3) and `/`.
+pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
 
 #[cfg(test)]
 mod tests {
@@ -218,7 +189,7 @@ mod tests {
         prop_assert_eq!(followed.origin(), site.origin(), "{:?}", next);
         let again = site.join(followed.path()).unwrap();
         prop_assert_eq!(again.origin(), site.origin(), "{:?} by way of {}", next, followed);
-        let once = String::from_utf8_lossy(&decoded(next).collect::<Vec<_>>()).into_owned();
+        let once = String::from_utf8_lossy(&percent_decode_str(next).collect::<Vec<_>>()).into_owned();
         let followed = site.join(&once).unwrap();
         prop_assert_eq!(followed.origin(), site.origin(), "{:?} decoded", next);
         let again = site.join(followed.path()).unwrap();
@@ -263,9 +234,9 @@ mod tests {
 
         #[test]
         fn what_is_encoded_decodes_to_itself(path in proptest::string::string_regex("[ -~]{0,40}").unwrap()) {
-            let encoded = encoded(&path);
+            let encoded = percent_encoding::utf8_percent_encode(&path, RESERVED).to_string();
             prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/%".contains(&byte)));
-            prop_assert_eq!(decoded(&encoded).collect::<Vec<_>>(), path.as_bytes());
+            prop_assert_eq!(percent_decode_str(&encoded).collect::<Vec<_>>(), path.as_bytes());
         }
     }
 }

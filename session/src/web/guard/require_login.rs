@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use percent_encoding::utf8_percent_encode;
 use tower::{Layer, Service};
 
-use super::next::{encoded, local_path};
-use super::{GuardFuture, Refusal, raw_path};
+use super::next::{RESERVED, local_path};
+use super::{Refusal, raw_path};
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
@@ -123,7 +125,7 @@ impl RequireLoginLayer {
         let location = match asked.and_then(local_path) {
             Some(next) => {
                 let separator = if self.login.contains('?') { '&' } else { '?' };
-                format!("{}{separator}next={}", self.login, encoded(next))
+                format!("{}{separator}next={}", self.login, utf8_percent_encode(next, RESERVED))
             }
             None => self.login.as_ref().to_owned(),
         };
@@ -194,7 +196,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = GuardFuture<S::Response, S::Error>;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)

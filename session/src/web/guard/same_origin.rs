@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::{GuardFuture, Refusal, raw_path};
+use super::{Refusal, raw_path};
 
 /// Where browsers say that they fetch ahead: the Fetch Standard's name, and those before it.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
@@ -48,9 +49,9 @@ const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SameOriginLayer {
-    secure: bool,
+    over_http: bool,
     paths: Arc<Paths>,
 }
 
@@ -58,13 +59,6 @@ pub struct SameOriginLayer {
 struct Paths {
     also: Vec<String>,
     except: Vec<String>,
-}
-
-/// Checks unsafe methods, over https.
-impl Default for SameOriginLayer {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl SameOriginLayer {
@@ -77,10 +71,7 @@ impl SameOriginLayer {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            secure: true,
-            paths: Arc::default(),
-        }
+        Self::default()
     }
 
     /// Checks every method on `path`: one where a GET changes something, such as a link to `/logout`.
@@ -132,7 +123,7 @@ impl SameOriginLayer {
     /// ```
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
-        self.secure = secure;
+        self.over_http = !secure;
         self
     }
 
@@ -158,35 +149,31 @@ impl SameOriginLayer {
         if is_prefetch(headers) {
             return Err(Refusal::Prefetch);
         }
-        let ours = match (single(headers, "sec-fetch-site"), single(headers, "origin")) {
-            (Header::One(site), _) => site == "same-origin" || site == "none",
-            (Header::Absent, Header::One(origin)) => host(request).is_some_and(|host| self.is_own(origin, host)),
-            (Header::Absent, Header::Absent) => true,
-            (Header::Unclear, _) | (_, Header::Unclear) => false,
+        let ours = match single(headers, "sec-fetch-site")? {
+            Some(site) => site == "same-origin" || site == "none",
+            None => match single(headers, "origin")? {
+                Some(origin) => host(request)?.is_some_and(|host| self.is_own(origin, host)),
+                None => true,
+            },
         };
         if ours { Ok(()) } else { Err(Refusal::CrossOrigin) }
     }
 
     /// Whether a request is one of those to check.
     fn guards<B>(&self, request: &Request<B>) -> bool {
-        let paths = [Some(request.uri().path()), raw_path(request)];
-        let mut paths = paths.iter().flatten();
-        if paths
-            .clone()
-            .all(|path| self.paths.except.iter().any(|known| known == path))
-        {
-            return false;
-        }
-        !request.method().is_safe() || paths.any(|path| self.paths.also.iter().any(|known| known == path))
+        let named = |list: &[String], path: &str| list.iter().any(|known| known == path);
+        let mut paths = [Some(request.uri().path()), raw_path(request)].into_iter().flatten();
+        let exempt = paths.clone().all(|path| named(&self.paths.except, path));
+        !exempt && (!request.method().is_safe() || paths.any(|path| named(&self.paths.also, path)))
     }
 
     /// Whether `origin` is the one this request was sent to: scheme, host and port, as a browser serializes them (RFC 6454,
     /// section 6.2), so without a default port.
     fn is_own(&self, origin: &str, host: &str) -> bool {
-        let (scheme, default_port) = if self.secure {
-            ("https://", ":443")
-        } else {
+        let (scheme, default_port) = if self.over_http {
             ("http://", ":80")
+        } else {
+            ("https://", ":443")
         };
         let host = host.strip_suffix(default_port).unwrap_or(host);
         !host.is_empty()
@@ -210,29 +197,20 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
         .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
 }
 
-enum Header<'a> {
-    Absent,
-    One(&'a str),
-    /// Several, or not text.
-    Unclear,
-}
-
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Header<'a> {
+/// The header's value, if there is one. One of several, or one that is not text, could be anybody's.
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {
-        (None, _) => Header::Absent,
-        (Some(Ok(value)), None) => Header::One(value),
-        _ => Header::Unclear,
+        (None, _) => Ok(None),
+        (Some(Ok(value)), None) => Ok(Some(value)),
+        _ => Err(Refusal::CrossOrigin),
     }
 }
 
 /// The host and port that the request was sent to. HTTP/2 has them in the URI, and mostly no `Host`.
-fn host<B>(request: &Request<B>) -> Option<&str> {
-    match single(request.headers(), "host") {
-        Header::One(host) => Some(host),
-        Header::Absent => request.uri().authority().map(http::uri::Authority::as_str),
-        Header::Unclear => None,
-    }
+fn host<B>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
+    let authority = || request.uri().authority().map(http::uri::Authority::as_str);
+    Ok(single(request.headers(), "host")?.or_else(authority))
 }
 
 impl<S> Layer<S> for SameOriginLayer {
@@ -262,7 +240,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = GuardFuture<S::Response, S::Error>;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
