@@ -6,7 +6,6 @@ mod expression;
 mod failure;
 mod http_client;
 mod item;
-mod user_agent;
 
 use std::time::Duration;
 use std::{env, fmt};

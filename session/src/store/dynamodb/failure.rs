@@ -2,8 +2,6 @@
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use std::error::Error;
 
 use super::item::Item;
@@ -21,75 +19,42 @@ pub(super) const PASSING: [&str; 6] = [
     "TransactionInProgressException",
 ];
 
-/// The error of a write that may be refused because something else stands there.
-pub(super) trait Refused: ProvideErrorMetadata + Error + Send + Sync + 'static {
-    /// What stands there, if DynamoDB says it.
-    fn item(self) -> Option<Item>;
-}
-
-impl Refused for PutItemError {
-    fn item(self) -> Option<Item> {
-        match self {
-            Self::ConditionalCheckFailedException(refused) => refused.item,
-            _ => None,
-        }
-    }
-}
-
-impl Refused for UpdateItemError {
-    fn item(self) -> Option<Item> {
-        match self {
-            Self::ConditionalCheckFailedException(refused) => refused.item,
-            _ => None,
-        }
-    }
-}
-
 /// What stands there, as far as DynamoDB says it, if a condition did not hold, which is an answer and not an error.
-pub(super) fn refused<E: Refused>(error: SdkError<E, HttpResponse>) -> Result<Option<Item>, StoreError> {
-    match error {
-        SdkError::ServiceError(service) if service.err().code() == Some("ConditionalCheckFailedException") => {
-            Ok(service.into_err().item())
-        }
-        error => Err(failed(error)),
+pub(super) fn refused<E>(error: SdkError<E, HttpResponse>) -> Result<Option<Item>, StoreError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    aws_sdk_dynamodb::Error: From<SdkError<E, HttpResponse>>,
+{
+    if error.code() != Some("ConditionalCheckFailedException") {
+        return Err(failed(error));
     }
+    Ok(match error.into() {
+        aws_sdk_dynamodb::Error::ConditionalCheckFailedException(refused) => refused.item,
+        _ => None,
+    })
 }
 
 pub(super) fn failed<E>(error: SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let kind = match &error {
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status();
-            match error.code() {
-                Some("ValidationException") if error.message().is_some_and(|text| text.contains("Item size")) => {
-                    StoreErrorKind::TooLarge
-                }
-                Some(code) if PASSING.contains(&code) => StoreErrorKind::Unavailable,
-                _ if status.is_server_error() || status.as_u16() == 429 => StoreErrorKind::Unavailable,
-                // An answer without an error's name is not DynamoDB's.
-                None => StoreErrorKind::Unavailable,
-                Some(_) => StoreErrorKind::Rejected,
-            }
-        }
-        SdkError::ConstructionFailure(_) => StoreErrorKind::Rejected,
+    let passes = |status: u16| status == 429 || status >= 500;
+    let kind = match (error.code(), error.message(), error.raw_response()) {
+        _ if matches!(error, SdkError::ConstructionFailure(_)) => StoreErrorKind::Rejected,
+        (Some("ValidationException"), Some(text), _) if text.contains("Item size") => StoreErrorKind::TooLarge,
+        (Some(code), _, _) if PASSING.contains(&code) => StoreErrorKind::Unavailable,
+        (Some(_), _, Some(answer)) if !passes(answer.status().as_u16()) => StoreErrorKind::Rejected,
+        // An answer without an error's name is not DynamoDB's.
         _ => StoreErrorKind::Unavailable,
     };
-    StoreError::new(kind, cause(&error))
-}
-
-/// Name and message of DynamoDB's error, or the chain of what went wrong before there was one. Not `Debug`, which
-/// shows whole requests and responses.
-fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
-where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-{
-    match (error.code(), error.message()) {
+    // Name and message of DynamoDB's error, or the chain of what went wrong before there was one. Not `Debug`, which shows whole
+    // requests and responses.
+    let cause = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        _ => format!("{error}: {}", causes(error)),
-    }
+        _ => format!("{error}: {}", causes(&error)),
+    };
+    StoreError::new(kind, cause)
 }
 
 #[cfg(test)]

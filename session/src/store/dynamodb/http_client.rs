@@ -16,7 +16,6 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_types::body::SdkBody;
-use futures_util::future::BoxFuture;
 use http::Uri;
 use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
@@ -26,12 +25,13 @@ use hyper_util::client::legacy::connect::{
     CaptureConnection, Connect, HttpConnector as TcpConnector, capture_connection,
 };
 use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::{Service, service_fn};
+
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// A client for an endpoint; without one, for whatever the SDK finds.
 pub(super) fn new(endpoint: Option<&str>) -> SharedHttpClient {
@@ -49,8 +49,8 @@ struct OnDemand {
 }
 
 impl HttpClient for OnDemand {
-    /// One for all calls. Of the settings only the time to connect counts; an answer has the time of an attempt.
-    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    /// One for all calls, with one time to connect; an answer has the time of an attempt.
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let made = self.connector.get_or_init(|| {
             let (roots, proxies) = if self.tls {
                 (native_roots(), Matcher::from_env())
@@ -58,7 +58,7 @@ impl HttpClient for OnDemand {
                 // A local DynamoDB: no proxy leads there, and nobody will show a certificate to be trusted.
                 (RootCertStore::empty(), Matcher::builder().build())
             };
-            connector(roots, proxies, settings.connect_timeout())
+            connector(roots, proxies, CONNECT_TIMEOUT)
         });
         made.clone()
     }
@@ -75,7 +75,7 @@ fn native_roots() -> RootCertStore {
     roots
 }
 
-fn connector(roots: RootCertStore, proxies: Matcher, connect_timeout: Option<Duration>) -> SharedHttpConnector {
+fn connector(roots: RootCertStore, proxies: Matcher, connect_timeout: Duration) -> SharedHttpConnector {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has suites for both versions of TLS")
@@ -85,46 +85,33 @@ fn connector(roots: RootCertStore, proxies: Matcher, connect_timeout: Option<Dur
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    // A proxy at `https://` is itself spoken to through TLS.
     let to_proxy = HttpsConnector::from((tcp.clone(), Arc::clone(&tls)));
-    let https = HttpsConnector::from((route(proxies, tcp, to_proxy), tls));
-    let connect = service_fn(move |to: Uri| -> BoxFuture<'static, Result<_, BoxError>> {
-        let connecting = https.clone().call(to);
+    let proxies = Arc::new(proxies);
+    // A stream to the destination, for `https` through a tunnel where there is a proxy for it.
+    let stream = service_fn(move |to: Uri| {
+        let proxy = proxies.intercept(&to).filter(|_| to.scheme() == Some(&Scheme::HTTPS));
+        let (mut tcp, to_proxy) = (tcp.clone(), to_proxy.clone());
         Box::pin(async move {
-            match connect_timeout {
-                Some(limit) => timeout(limit, connecting).await?,
-                None => connecting.await,
+            let Some(proxy) = proxy else {
+                return Ok(MaybeHttpsStream::Http(tcp.call(to).await?));
+            };
+            let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
+            if let Some(credentials) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(credentials.clone());
             }
+            Ok::<_, BoxError>(tunnel.call(to).await?)
         })
+    });
+    let mut https = HttpsConnector::from((stream, tls));
+    let connect = service_fn(move |to: Uri| {
+        let connecting = timeout(connect_timeout, https.call(to));
+        Box::pin(async move { connecting.await? })
     });
     let pool = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .build(connect);
     SharedHttpConnector::new(Http1(pool))
-}
-
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-/// Opens a stream to the destination, for `https` through a tunnel where there is a proxy for it. A proxy at `https://` is itself
-/// spoken to through TLS.
-fn route(
-    proxies: Matcher,
-    tcp: TcpConnector,
-    to_proxy: HttpsConnector<TcpConnector>,
-) -> impl Service<Uri, Response = Stream, Error = BoxError, Future = BoxFuture<'static, Result<Stream, BoxError>>> + Clone
-{
-    let proxies = Arc::new(proxies);
-    service_fn(move |to: Uri| -> BoxFuture<'static, _> {
-        let proxy = proxies.intercept(&to).filter(|_| to.scheme() == Some(&Scheme::HTTPS));
-        let mut tcp = tcp.clone();
-        let Some(proxy) = proxy else {
-            return Box::pin(async move { Ok(MaybeHttpsStream::Http(tcp.call(to).await?)) });
-        };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy.clone());
-        if let Some(credentials) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(credentials.clone());
-        }
-        Box::pin(async move { Ok(tunnel.call(to).await?) })
-    })
 }
 
 /// Sends the SDK's requests over a pool of connections.
@@ -178,7 +165,7 @@ mod tests {
 
     async fn get(url: String, proxies: Matcher, connect_timeout: Duration) -> Result<HttpResponse, ConnectorError> {
         let request = http::Request::get(url).body(SdkBody::empty()).unwrap();
-        let connector = connector(RootCertStore::empty(), proxies, Some(connect_timeout));
+        let connector = connector(RootCertStore::empty(), proxies, connect_timeout);
         let answer = connector.call(request.try_into().unwrap());
         timeout(Duration::from_secs(30), answer).await.expect("an end")
     }
