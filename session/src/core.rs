@@ -1,5 +1,16 @@
 //! What sessions are made of: pure, without clock, randomness, environment, or AWS.
 
+/// Implements `Debug` for what is secret, by the type's name alone.
+macro_rules! show_name_only {
+    ($($secret:ident),+) => {$(
+        impl std::fmt::Debug for $secret {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($secret), "(..)"))
+            }
+        }
+    )+};
+}
+
 pub(crate) mod cookie;
 pub(crate) mod edits;
 pub(crate) mod id;

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderName;
 use thiserror::Error;
 
-use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, Prefix, SameSite, is_host_name, is_path, is_token};
+use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, SameSite, is_host_name, is_path};
 use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::time::Timeouts;
 use crate::session::request::Clock;
@@ -361,7 +362,8 @@ impl SessionLayerBuilder {
 
 /// The cookie's whole name, if browsers keep a cookie of that name and with these attributes.
 fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'static, str>, BuildError> {
-    if !is_token(&stem) {
+    // Both are tokens (RFC 6265, section 4.1.1; RFC 9110, section 5.1).
+    if HeaderName::from_bytes(stem.as_bytes()).is_err() {
         return Err(BuildError::CookieName(stem.into_owned()));
     }
     if let Some(domain) = attributes.domain.as_ref().filter(|domain| !is_host_name(domain)) {
@@ -382,7 +384,7 @@ fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'
     if name.len() > MOST_NAME_BYTES {
         return Err(BuildError::LongCookieName(name.len()));
     }
-    if let Some(wanted) = Prefix::of(&name).and_then(|prefix| attributes.refused_prefix(prefix)) {
+    if let Some(wanted) = attributes.unmet(&name) {
         return Err(BuildError::Prefix(name.into_owned(), wanted));
     }
     Ok(name)

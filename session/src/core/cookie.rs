@@ -6,7 +6,6 @@
 pub(crate) mod attributes;
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,10 +50,7 @@ pub struct ShortKey {
 /// # Ok::<(), lambda_session::ShortKey>(())
 /// ```
 #[derive(Clone)]
-pub struct Keys {
-    signing: Hmac<Sha256>,
-    fallbacks: Vec<Hmac<Sha256>>,
-}
+pub struct Keys(Vec<Hmac<Sha256>>);
 
 impl Keys {
     /// Keys that sign and verify with `secret`.
@@ -70,10 +66,7 @@ impl Keys {
     /// assert_eq!(Keys::new(b"short").unwrap_err(), ShortKey { bytes: 5 });
     /// ```
     pub fn new(secret: &[u8]) -> Result<Self, ShortKey> {
-        Ok(Self {
-            signing: keyed(secret)?,
-            fallbacks: Vec::new(),
-        })
+        Self(Vec::new()).with_fallback(secret)
     }
 
     /// These keys, and an older one that still verifies. It need stay only for one session lifetime.
@@ -89,21 +82,21 @@ impl Keys {
     /// # Ok::<(), lambda_session::ShortKey>(())
     /// ```
     pub fn with_fallback(mut self, secret: &[u8]) -> Result<Self, ShortKey> {
-        self.fallbacks.push(keyed(secret)?);
+        match Hmac::new_from_slice(secret) {
+            Ok(key) if secret.len() >= MIN_KEY_BYTES => self.0.push(key),
+            _ => return Err(ShortKey { bytes: secret.len() }),
+        }
         Ok(self)
     }
 
     /// These keys, for the cookie `name` only.
     fn for_cookie(&self, name: &str) -> Self {
         let bound = |key: &Hmac<Sha256>| key.clone().chain_update(CONTEXT).chain_update(name).chain_update([0]);
-        Self {
-            signing: bound(&self.signing),
-            fallbacks: self.fallbacks.iter().map(bound).collect(),
-        }
+        Self(self.0.iter().map(bound).collect())
     }
 
     fn sign(&self, id: &str) -> String {
-        let mac = self.signing.clone().chain_update(id).finalize();
+        let mac = self.0[0].clone().chain_update(id).finalize();
         format!("{id}.{}", URL_SAFE_NO_PAD.encode(mac.into_bytes()))
     }
 
@@ -114,25 +107,12 @@ impl Keys {
             Ok(MAC_BYTES) => {}
             _ => return None,
         }
-        std::iter::once(&self.signing)
-            .chain(&self.fallbacks)
-            .any(|key| key.clone().chain_update(id).verify_slice(&claimed).is_ok())
-            .then(|| SessionId::decode(id))?
+        let verifies = |key: &Hmac<_>| key.clone().chain_update(id).verify_slice(&claimed).is_ok();
+        self.0.iter().any(verifies).then(|| SessionId::decode(id))?
     }
 }
 
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keys(..)")
-    }
-}
-
-fn keyed(secret: &[u8]) -> Result<Hmac<Sha256>, ShortKey> {
-    match Hmac::new_from_slice(secret) {
-        Ok(mac) if secret.len() >= MIN_KEY_BYTES => Ok(mac),
-        _ => Err(ShortKey { bytes: secret.len() }),
-    }
-}
+show_name_only!(Keys);
 
 /// How the session cookie is called, signed and sent.
 #[derive(Clone, Debug)]

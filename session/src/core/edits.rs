@@ -60,22 +60,20 @@ impl Edits {
 
     /// Computes the variable `name` by `step`, whose result for the present state is `now`.
     pub(crate) fn compute(&mut self, name: &str, step: Step, now: Value) {
-        match self.writes.get_mut(name) {
-            Some(Write::Compute(steps)) => steps.push(step),
+        let write = match self.writes.remove(name) {
+            Some(Write::Compute(mut steps)) => {
+                steps.push(step);
+                Write::Compute(steps)
+            }
+            Some(Write::Discard(bad)) => Write::Compute(vec![Arc::new(move |before| {
+                let of_others = before.filter(|value| !limits::same(value, &bad));
+                step(of_others)
+            })]),
+            None if !self.cleared => Write::Compute(vec![step]),
             // What comes before is known, so the result is.
-            Some(write @ Write::Set(_)) => *write = Write::Set(Some(now)),
-            Some(write @ Write::Discard(_)) => {
-                let Write::Discard(bad) = std::mem::replace(write, Write::Set(None)) else {
-                    return;
-                };
-                let of_others: Step = Arc::new(move |before| step(before.filter(|value| !limits::same(value, &bad))));
-                *write = Write::Compute(vec![of_others]);
-            }
-            None if self.cleared => self.set(name, Some(now)),
-            None => {
-                self.writes.insert(name.to_owned(), Write::Compute(vec![step]));
-            }
-        }
+            Some(Write::Set(_)) | None => Write::Set(Some(now)),
+        };
+        self.writes.insert(name.to_owned(), write);
     }
 
     /// Takes the variable `name` out, if it is still `bad`: another request may have mended it.

@@ -1,7 +1,5 @@
 //! The session ID: the secret in the cookie, and the key of the record that it opens.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -50,12 +48,6 @@ impl SessionId {
     }
 }
 
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionId(..)")
-    }
-}
-
 /// The key under which a store keeps a session: the SHA-256 of its ID, base64url.
 ///
 /// A store never sees an ID, so a copy of the table opens no session.
@@ -93,12 +85,6 @@ impl RecordKey {
     }
 }
 
-impl fmt::Debug for RecordKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RecordKey(..)")
-    }
-}
-
 /// Hashed first, so that no owner's name has the key of a session.
 const OWNER: &[u8] = b"lambda-session/owner/v1\0";
 
@@ -127,11 +113,7 @@ impl OwnerKey {
     }
 }
 
-impl fmt::Debug for OwnerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OwnerKey(..)")
-    }
-}
+show_name_only!(SessionId, RecordKey, OwnerKey);
 
 #[cfg(test)]
 mod tests {

@@ -135,42 +135,34 @@ fn numbers(set: &[String]) -> HashSet<Option<Decimal>> {
 }
 
 /// A decimal number in one spelling: no leading or trailing zeros, and the power of ten of its first digit.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 struct Decimal {
     negative: bool,
-    digits: Vec<u8>,
+    digits: String,
     exponent: i64,
 }
 
 impl Decimal {
     fn parse(text: &str) -> Option<Self> {
-        let (negative, text) = match text.as_bytes().first()? {
-            b'-' => (true, &text[1..]),
-            b'+' => (false, &text[1..]),
-            _ => (false, text),
-        };
-        let (mantissa, power) = match text.split_once(['e', 'E']) {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (mantissa, power) = match unsigned.split_once(['e', 'E']) {
             Some((mantissa, power)) => (mantissa, power.parse::<i32>().ok()?),
-            None => (text, 0),
+            None => (unsigned, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        let digits = [whole, fraction].concat();
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
             return None;
         }
-        let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
-        let trailing = digits.iter().rev().take_while(|&&digit| digit == b'0').count();
-        if leading == digits.len() {
-            return Some(Self {
-                negative: false,
-                digits: Vec::new(),
-                exponent: 0,
-            });
+        let significant = digits.trim_start_matches('0');
+        if significant.is_empty() {
+            return Some(Self::default());
         }
+        let leading = digits.len() - significant.len();
         Some(Self {
-            negative,
+            negative: text.starts_with('-'),
             exponent: i64::try_from(whole.len()).ok()? - i64::try_from(leading).ok()? - 1 + i64::from(power),
-            digits: digits[leading..digits.len() - trailing].to_vec(),
+            digits: significant.trim_end_matches('0').to_owned(),
         })
     }
 }
@@ -184,19 +176,14 @@ fn size(value: &AttributeValue) -> usize {
     use AttributeValue as Value;
     const CONTAINER: usize = 3;
     let number = |text: &String| Decimal::parse(text).map_or(1, |number| number.digits.len().div_ceil(2) + 1);
+    let named = |(name, value): (&String, _)| name.len() + 1 + size(value);
     match value {
         Value::S(text) => text.len(),
         Value::N(text) => number(text),
         Value::B(bytes) => bytes.len(),
         Value::Bool(_) | Value::Null(_) => 1,
         Value::L(values) => CONTAINER + values.iter().map(|value| 1 + size(value)).sum::<usize>(),
-        Value::M(values) => {
-            CONTAINER
-                + values
-                    .iter()
-                    .map(|(name, value)| name.len() + 1 + size(value))
-                    .sum::<usize>()
-        }
+        Value::M(values) => CONTAINER + values.iter().map(named).sum::<usize>(),
         Value::Ss(texts) => texts.iter().map(String::len).sum(),
         Value::Ns(texts) => texts.iter().map(number).sum(),
         Value::Bs(blobs) => blobs.iter().map(Vec::len).sum(),

@@ -64,20 +64,17 @@ impl Default for Attributes {
 impl Attributes {
     /// The cookie's name: `stem` with the strictest prefix that these attributes allow, or as it is if it has a prefix.
     pub(crate) fn name(&self, stem: Cow<'static, str>) -> Cow<'static, str> {
-        if Prefix::of(&stem).is_some() {
-            stem
-        } else if self.refused_prefix(Prefix::Host).is_none() {
-            format!("__Host-{stem}").into()
-        } else if self.secure {
-            format!("__Secure-{stem}").into()
-        } else {
-            stem
+        if wants_host(&stem).is_some() {
+            return stem;
         }
+        let mut prefixed = ["__Host-", "__Secure-"].iter().map(|prefix| format!("{prefix}{stem}"));
+        let strictest = prefixed.find(|name| self.unmet(name).is_none());
+        strictest.map_or(stem, Cow::Owned)
     }
 
-    /// What browsers want of a cookie with this prefix and these attributes do not give.
-    pub(crate) fn refused_prefix(&self, prefix: Prefix) -> Option<&'static str> {
-        let host = prefix == Prefix::Host;
+    /// What browsers want of a cookie of this name, and these attributes do not give.
+    pub(crate) fn unmet(&self, name: &str) -> Option<&'static str> {
+        let host = wants_host(name)?;
         if !self.secure {
             Some("with Secure")
         } else if host && self.domain.is_some() {
@@ -91,12 +88,8 @@ impl Attributes {
 
     /// What stands behind the value (RFC 6265bis, section 4.1). `HttpOnly` keeps scripts from the cookie.
     pub(super) fn tail(&self) -> String {
-        let same_site = match self.same_site {
-            SameSite::Strict => "Strict",
-            SameSite::Lax => "Lax",
-            SameSite::None => "None",
-        };
-        let mut tail = format!("; HttpOnly; SameSite={same_site}; Path={}", self.path);
+        // The variants are called as the attribute's values are.
+        let mut tail = format!("; HttpOnly; SameSite={:?}; Path={}", self.same_site, self.path);
         if let Some(domain) = &self.domain {
             tail.push_str("; Domain=");
             tail.push_str(domain);
@@ -111,36 +104,19 @@ impl Attributes {
     }
 }
 
-/// How a cookie's name begins, for browsers to hold the cookie to it (RFC 6265bis, section 4.1.3, and its successor's `__Http-`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Prefix {
-    /// `__Secure-` and `__Http-`: wants `Secure`. The latter also wants `HttpOnly`, which this cookie always has.
-    Secure,
-    /// `__Host-` and `__Host-Http-`: also wants no `Domain` and the `Path` `/`, so that only this host can have set it.
-    Host,
-}
-
-impl Prefix {
-    /// The prefix of this name. Browsers compare it without regard to case.
-    pub(crate) fn of(name: &str) -> Option<Self> {
-        let begins_with = |prefix: &str| {
-            let start = name.get(..prefix.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        if begins_with("__Host-") {
-            Some(Self::Host)
-        } else if begins_with("__Secure-") || begins_with("__Http-") {
-            Some(Self::Secure)
-        } else {
-            None
-        }
-    }
-}
-
-/// RFC 9110, section 5.6.2, which RFC 6265, section 4.1.1 takes the cookie's name from.
-pub(crate) fn is_token(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(allowed)
+/// Whether the prefix of this name, by which browsers hold a cookie to what it says, wants no `Domain` and the `Path` `/`, so that
+/// only this host can have set the cookie; `None` if there is no prefix (RFC 6265bis, section 4.1.3, and its successor's `__Http-`).
+///
+/// All want `Secure`, and `__Http-` and `__Host-Http-` also `HttpOnly`, which this cookie always has. Browsers compare without regard to
+/// case.
+fn wants_host(name: &str) -> Option<bool> {
+    let prefixes = [("__Host-", true), ("__Secure-", false), ("__Http-", false)];
+    let begins_with = |prefix: &str| {
+        name.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let (_, host) = prefixes.into_iter().find(|(prefix, _)| begins_with(prefix))?;
+    Some(host)
 }
 
 /// A name of a host as DNS has it. An address is none, because it has no hosts below it that a `Domain` would be for: its last
@@ -203,22 +179,22 @@ mod tests {
 
     #[test]
     fn a_prefix_is_found_whatever_its_case() {
-        for (name, prefix) in [
-            ("__Host-shop", Some(Prefix::Host)),
-            ("__hOST-shop", Some(Prefix::Host)),
-            ("__Host-Http-shop", Some(Prefix::Host)),
-            ("__host-http-shop", Some(Prefix::Host)),
-            ("__Secure-shop", Some(Prefix::Secure)),
-            ("__SECURE-shop", Some(Prefix::Secure)),
-            ("__Http-shop", Some(Prefix::Secure)),
-            ("__http-shop", Some(Prefix::Secure)),
+        for (name, host) in [
+            ("__Host-shop", Some(true)),
+            ("__hOST-shop", Some(true)),
+            ("__Host-Http-shop", Some(true)),
+            ("__host-http-shop", Some(true)),
+            ("__Secure-shop", Some(false)),
+            ("__SECURE-shop", Some(false)),
+            ("__Http-shop", Some(false)),
+            ("__http-shop", Some(false)),
             ("shop", None),
             ("_Host-shop", None),
             ("__Host", None),
             ("x__Host-shop", None),
             ("__Hos\u{e9}", None),
         ] {
-            assert_eq!(Prefix::of(name), prefix, "{name}");
+            assert_eq!(wants_host(name), host, "{name}");
         }
     }
 
