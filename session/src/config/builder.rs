@@ -1,7 +1,6 @@
 //! How a layer is configured, and what is refused.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,9 +10,7 @@ use thiserror::Error;
 use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, SameSite, is_host_name, is_path};
 use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::time::Timeouts;
-use crate::session::request::Clock;
 use crate::store::Store;
-use crate::store::erased::AnyStore;
 use crate::web::layer::SessionLayer;
 
 impl SessionLayer {
@@ -28,15 +25,19 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder(store: impl Store, keys: Keys) -> SessionLayerBuilder {
+        let attributes = Attributes::default();
         SessionLayerBuilder {
-            store: Arc::new(store),
+            layer: Self {
+                store: Arc::new(store),
+                cookie: Arc::new(SessionCookie::with(Cow::Borrowed("session"), &attributes, &keys)),
+                timeouts: Timeouts::default(),
+                clock: Arc::new(system_clock),
+                per_owner: None,
+                sealed: false,
+            },
             keys,
             cookie_name: Cow::Borrowed("session"),
-            attributes: Attributes::default(),
-            timeouts: Timeouts::default(),
-            clock: Arc::new(system_clock),
-            per_owner: None,
-            sealed: false,
+            attributes,
         }
     }
 
@@ -67,29 +68,15 @@ impl SessionLayer {
 }
 
 /// Builds a [`SessionLayer`].
+#[derive(Debug)]
 #[must_use = "`build` makes the layer"]
 pub struct SessionLayerBuilder {
-    store: Arc<dyn AnyStore>,
+    /// The layer but for its cookie, which gets the name and the attributes when it is built.
+    pub(super) layer: SessionLayer,
     keys: Keys,
     /// Perhaps without a prefix.
     cookie_name: Cow<'static, str>,
     attributes: Attributes,
-    pub(super) timeouts: Timeouts,
-    clock: Clock,
-    per_owner: Option<usize>,
-    pub(super) sealed: bool,
-}
-
-/// `Debug` omits the keys.
-impl fmt::Debug for SessionLayerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayerBuilder")
-            .field("store", &self.store)
-            .field("cookie_name", &self.cookie_name)
-            .field("attributes", &self.attributes)
-            .field("timeouts", &self.timeouts)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What a [`SessionLayerBuilder`] refuses.
@@ -142,7 +129,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout.as_secs();
+        self.layer.timeouts.idle = timeout.as_secs();
         self
     }
 
@@ -158,7 +145,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.timeouts.lifetime = lifetime.as_secs();
+        self.layer.timeouts.lifetime = lifetime.as_secs();
         self
     }
 
@@ -176,7 +163,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_remembered(mut self, duration: Duration) -> Self {
-        self.timeouts.remembered = duration.as_secs();
+        self.layer.timeouts.remembered = duration.as_secs();
         self
     }
 
@@ -190,7 +177,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_sessions_per_owner(mut self, most: usize) -> Self {
-        self.per_owner = Some(most);
+        self.layer.per_owner = Some(most);
         self
     }
 
@@ -215,7 +202,7 @@ impl SessionLayerBuilder {
     /// ```
     #[cfg(feature = "sealed")]
     pub fn sealed(mut self, sealed: bool) -> Self {
-        self.sealed = sealed;
+        self.layer.sealed = sealed;
         self
     }
 
@@ -318,7 +305,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        self.clock = Arc::new(clock);
+        self.layer.clock = Arc::new(clock);
         self
     }
 
@@ -334,29 +321,22 @@ impl SessionLayerBuilder {
     /// let refused = SessionLayer::builder(store, keys).cookie_name("my session").build();
     /// assert!(matches!(refused, Err(BuildError::CookieName(_))));
     /// ```
-    pub fn build(self) -> Result<SessionLayer, BuildError> {
+    pub fn build(mut self) -> Result<SessionLayer, BuildError> {
         let name = cookie_name(self.cookie_name, &self.attributes)?;
         for (seconds, timeout) in [
-            (self.timeouts.idle, "idle timeout"),
-            (self.timeouts.lifetime, "lifetime"),
-            (self.timeouts.remembered, "longest time to remember a session"),
+            (self.layer.timeouts.idle, "idle timeout"),
+            (self.layer.timeouts.lifetime, "lifetime"),
+            (self.layer.timeouts.remembered, "longest time to remember a session"),
         ] {
             if seconds == 0 {
                 return Err(BuildError::NoTime(timeout));
             }
         }
-        if self.per_owner == Some(0) {
+        if self.layer.per_owner == Some(0) {
             return Err(BuildError::NoSessions);
         }
-        Ok(SessionLayer {
-            limits: self.store.limits(),
-            store: self.store,
-            cookie: Arc::new(SessionCookie::with(name, &self.attributes, &self.keys)),
-            timeouts: self.timeouts,
-            clock: self.clock,
-            per_owner: self.per_owner,
-            sealed: self.sealed,
-        })
+        self.layer.cookie = Arc::new(SessionCookie::with(name, &self.attributes, &self.keys));
+        Ok(self.layer)
     }
 }
 
@@ -390,10 +370,7 @@ fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'
     Ok(name)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the layer's clock, unless the builder is given another"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the layer's clock")]
 fn system_clock() -> u64 {
     // A clock before 1970 is broken. At 0 no record has outlived its timeouts, so none is lost by it.
     SystemTime::now()

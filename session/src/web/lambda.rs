@@ -104,8 +104,7 @@ where
     let mut serving = JoinSet::new();
     serving.spawn(lambda_runtime::run_concurrent(self::service(service, unreadable)));
     match serving.join_next().await {
-        Some(Ok(served)) => served,
-        Some(Err(error)) => Err(error.into()),
+        Some(served) => served?,
         None => Ok(()),
     }
 }
@@ -252,10 +251,7 @@ fn empty() -> LambdaRequest {
 const EARLIEST: u64 = 1_000_000_000_000;
 
 /// The invocation's own, which Lambda tells in milliseconds since 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "Lambda tells the time of the deadline, not how long it is to it"
-)]
+#[expect(clippy::disallowed_methods, reason = "the deadline is a time of day")]
 fn deadline(context: &Context) -> Option<Deadline> {
     let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
     let at = Instant::now()

@@ -9,7 +9,6 @@ use http::{HeaderValue, Request, Response, header};
 use tower::{Layer, Service};
 
 use crate::core::cookie::SessionCookie;
-use crate::core::limits::Limits;
 use crate::core::time::Timeouts;
 use crate::protocol::budget::Budget;
 use crate::session::found::CookieAction;
@@ -49,7 +48,6 @@ use crate::store::erased::AnyStore;
 #[derive(Clone)]
 pub struct SessionLayer {
     pub(crate) store: Arc<dyn AnyStore>,
-    pub(crate) limits: Limits,
     pub(crate) cookie: Arc<SessionCookie>,
     pub(crate) timeouts: Timeouts,
     pub(crate) clock: Clock,
@@ -132,7 +130,7 @@ where
             cookie: Arc::clone(&cookie),
         };
         let ids = cookie.read(request.headers());
-        let state = State::new(ids, self.layer.limits.clone(), self.layer.sealed);
+        let state = State::new(ids, self.layer.store.limits(), self.layer.sealed);
         let session = LazySession(Arc::new(RequestSession::new(visit, state)));
         request.extensions_mut().insert(session.clone());
         let response = self.inner.call(request);

@@ -21,9 +21,7 @@ use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{
-    CaptureConnection, Connect, HttpConnector as TcpConnector, capture_connection,
-};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector as TcpConnector, capture_connection};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
@@ -126,7 +124,17 @@ impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for 
         };
         let connection = capture_connection(&mut request);
         if let Some(sdk) = request.extensions().get::<CaptureSmithyConnection>() {
-            sdk.set_connection_retriever(move || Some(metadata(&connection)));
+            sdk.set_connection_retriever(move || {
+                // Lets the SDK give up this connection after an answer such as 500, so that its next attempt opens another: the
+                // server behind it may be ill.
+                let connection = connection.clone();
+                let poison = move || {
+                    if let Some(connected) = connection.connection_metadata().as_ref() {
+                        connected.poison();
+                    }
+                };
+                Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
+            });
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
@@ -136,18 +144,6 @@ impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for 
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
-}
-
-/// Lets the SDK give up this connection after an answer such as 500, so that its next attempt opens another: the server behind
-/// it may be ill.
-fn metadata(connection: &CaptureConnection) -> ConnectionMetadata {
-    let connection = connection.clone();
-    let poison = move || {
-        if let Some(connected) = connection.connection_metadata().as_ref() {
-            connected.poison();
-        }
-    };
-    ConnectionMetadata::builder().proxied(false).poison_fn(poison).build()
 }
 
 #[cfg(test)]

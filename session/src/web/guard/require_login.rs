@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use percent_encoding::utf8_percent_encode;
 use tower::{Layer, Service};
 
@@ -116,8 +116,8 @@ impl RequireLoginLayer {
         routed && self.login.split('?').next() == Some(path)
     }
 
-    /// Where a request goes if nobody is logged in. `None` if it is no navigation.
-    fn login_page<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
+    /// The way to the login page, for a request that is a navigation.
+    fn to_login<B, R: From<String>>(&self, request: &Request<B>) -> Option<Response<R>> {
         if !is_navigation(request.method(), request.headers()) {
             return None;
         }
@@ -129,7 +129,11 @@ impl RequireLoginLayer {
             }
             None => self.login.as_ref().to_owned(),
         };
-        HeaderValue::try_from(location).ok()
+        let answer = Response::builder()
+            .status(StatusCode::SEE_OTHER)
+            .header(header::LOCATION, location)
+            .header(header::CACHE_CONTROL, "no-store");
+        answer.body(String::new().into()).ok()
     }
 }
 
@@ -140,15 +144,6 @@ impl fmt::Debug for RequireLoginLayer {
             .field("login", &self.login)
             .finish_non_exhaustive()
     }
-}
-
-fn see_other<B: From<String>>(location: HeaderValue) -> Response<B> {
-    let mut response = Response::new(B::from(String::new()));
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    let headers = response.headers_mut();
-    headers.insert(header::LOCATION, location);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Whether a person is to see the answer as a page.
@@ -215,9 +210,10 @@ where
             let logged_in = async { Ok::<_, SessionError>((layer.logged_in)(&session?.load().await?)) };
             match logged_in.await {
                 Ok(true) => inner.call(request).await,
-                Ok(false) => Ok(layer
-                    .login_page(&request)
-                    .map_or_else(|| Refusal::NotLoggedIn.into_response(), see_other)),
+                Ok(false) => {
+                    let refused = || Refusal::NotLoggedIn.into_response();
+                    Ok(layer.to_login(&request).unwrap_or_else(refused))
+                }
                 Err(error) => Ok(error.into_response()),
             }
         })
