@@ -9,14 +9,6 @@ use std::sync::Arc;
 use super::limits;
 use super::value::{Data, Reason, Value, ValueError};
 
-/// Whether a variable differs between two states.
-fn differs(old: Option<&Value>, new: Option<&Value>) -> bool {
-    match (old, new) {
-        (Some(old), Some(new)) => !limits::same(old, new),
-        (old, new) => old.is_some() != new.is_some(),
-    }
-}
-
 /// Computes a variable from what it was.
 pub(crate) type Step = Arc<dyn Fn(Option<&Value>) -> Result<Value, Reason> + Send + Sync>;
 
@@ -96,9 +88,10 @@ impl Edits {
     pub(crate) fn of_consequence(&self, loaded: &Data) -> Self {
         let mut edits = self.clone();
         if !edits.cleared {
-            edits.writes.retain(|name, write| match write {
-                Write::Set(value) => differs(loaded.get(name), value.as_ref()),
-                Write::Compute(_) | Write::Discard(_) => true,
+            edits.writes.retain(|name, write| match (loaded.get(name), write) {
+                (Some(old), Write::Set(Some(new))) => !limits::same(old, new),
+                (None, Write::Set(None)) => false,
+                _ => true,
             });
         }
         edits
@@ -126,14 +119,12 @@ impl Edits {
                     computed.map_err(|reason| ValueError::new(name, reason))?
                 }
             };
-            if differs(data.get(name), value.as_ref()) {
-                match value {
-                    Some(value) => after.insert(name.clone(), value),
-                    None => after.remove(name),
-                };
-            } else if let Some(kept) = data.get(name) {
-                after.insert(name.clone(), kept.clone());
-            }
+            let is_same = |old: &&Value| value.as_ref().is_some_and(|new| limits::same(old, new));
+            let kept = data.get(name).filter(is_same).cloned();
+            match kept.or(value) {
+                Some(value) => after.insert(name.clone(), value),
+                None => after.remove(name),
+            };
         }
         Ok(after)
     }

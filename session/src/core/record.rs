@@ -87,13 +87,10 @@ pub struct Record {
     #[serde(default)]
     pub remembered: bool,
     /// Whose session it is: a text.
-    #[serde(default)]
     pub owner: Option<Value>,
     /// How the list of the owner's sessions shows it.
-    #[serde(default)]
     pub label: Option<String>,
     /// When its visitor was last seen, in seconds since 1970; only where there is an owner, and as exact as the expiry is.
-    #[serde(default)]
     pub seen_at: Option<u64>,
     /// Whether the variables and the owner are encrypted: then each is bytes.
     #[serde(default)]

@@ -139,7 +139,7 @@ where
         });
         // More headers than a map can hold panic when they are read, the rest when they are converted.
         let payload = unless_it_panics(|| read(payload.get())).flatten();
-        let like = payload.as_ref().map_or(empty as fn() -> _, empty_like);
+        let like = empty_like(payload.as_ref());
         let event = payload.map(|payload| LambdaEvent::new(payload, context.clone()));
         if let Some(answer) = event.and_then(|event| unless_it_panics(|| Adapter::from(answer).call(event))) {
             return answer;
@@ -234,16 +234,12 @@ fn read(event: &str) -> Option<LambdaRequest> {
 }
 
 /// Makes an event of the same kind with nothing in it, for an answer of the same kind.
-fn empty_like(event: &LambdaRequest) -> fn() -> LambdaRequest {
+fn empty_like(event: Option<&LambdaRequest>) -> fn() -> LambdaRequest {
     match event {
-        LambdaRequest::ApiGatewayV1(_) => || LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
-        LambdaRequest::Alb(_) => || LambdaRequest::Alb(AlbTargetGroupRequest::default()),
-        _ => empty,
+        Some(LambdaRequest::ApiGatewayV1(_)) => || LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
+        Some(LambdaRequest::Alb(_)) => || LambdaRequest::Alb(AlbTargetGroupRequest::default()),
+        _ => || LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default()),
     }
-}
-
-fn empty() -> LambdaRequest {
-    LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default())
 }
 
 /// An invocation that would have to end before this second, in 2001, tells something else: `cargo lambda watch` tells how many

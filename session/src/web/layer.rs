@@ -17,6 +17,7 @@ use crate::session::request::{Clock, Outcome, RequestSession, Visit};
 use crate::session::sessions::Sessions;
 use crate::session::state::State;
 use crate::store::erased::AnyStore;
+use crate::web::Layered;
 
 /// Gives every request a [`LazySession`] and saves what the handler did with it.
 ///
@@ -86,19 +87,12 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService {
-            inner,
-            layer: self.clone(),
-        }
+        Layered::new(self, inner)
     }
 }
 
 /// The service that [`SessionLayer`] makes.
-#[derive(Clone, Debug)]
-pub struct SessionService<S> {
-    inner: S,
-    layer: SessionLayer,
-}
+pub type SessionService<S> = Layered<SessionLayer, S>;
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SessionService<S>
 where

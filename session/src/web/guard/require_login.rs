@@ -14,6 +14,7 @@ use super::{Refusal, raw_path};
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
+use crate::web::Layered;
 
 type LoggedIn = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
 
@@ -167,19 +168,12 @@ impl<S> Layer<S> for RequireLoginLayer {
     type Service = RequireLoginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireLoginService {
-            inner,
-            layer: self.clone(),
-        }
+        Layered::new(self, inner)
     }
 }
 
 /// The service that [`RequireLoginLayer`] makes.
-#[derive(Clone, Debug)]
-pub struct RequireLoginService<S> {
-    inner: S,
-    layer: RequireLoginLayer,
-}
+pub type RequireLoginService<S> = Layered<RequireLoginLayer, S>;
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for RequireLoginService<S>
 where

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::{Refusal, raw_path};
+use crate::web::Layered;
 
 /// Where browsers say that they fetch ahead: the Fetch Standard's name, and those before it.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
@@ -217,19 +218,12 @@ impl<S> Layer<S> for SameOriginLayer {
     type Service = SameOriginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SameOriginService {
-            inner,
-            layer: self.clone(),
-        }
+        Layered::new(self, inner)
     }
 }
 
 /// The service that [`SameOriginLayer`] makes.
-#[derive(Clone, Debug)]
-pub struct SameOriginService<S> {
-    inner: S,
-    layer: SameOriginLayer,
-}
+pub type SameOriginService<S> = Layered<SameOriginLayer, S>;
 
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SameOriginService<S>
 where
