@@ -1,6 +1,8 @@
 //! The register under a key.
 
-use super::steps::*;
+use super::steps::{
+    IDLE, START, admin, change, changed, create, created, end, key, load, number, put, record, set_theme, text,
+};
 use crate::{Store, Stored, Swap, Tombstone, Value, WriteToken};
 
 rules! {
