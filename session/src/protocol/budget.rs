@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Mutex as Turns, MutexGuard as Turn};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
@@ -57,7 +58,7 @@ impl Deadline {
 
 /// A store, for one request.
 pub(crate) struct Budget {
-    store: Arc<dyn AnyStore>,
+    pub(crate) store: Arc<dyn AnyStore>,
     deadline: Option<Deadline>,
     left: Mutex<Duration>,
     calls: AtomicU32,
@@ -96,18 +97,11 @@ impl Budget {
         result
     }
 
-    pub(crate) fn store(&self) -> &Arc<dyn AnyStore> {
-        &self.store
-    }
-
-    pub(crate) fn keeps_owners(&self) -> bool {
-        self.store.owners().is_some()
-    }
-
-    /// Waits for `future` within what is left, which stays so: it is for another call of this request, which takes its own time
-    /// from it.
-    pub(crate) async fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        timeout(self.left(), future).await.ok()
+    /// Waits for a turn within what is left, which stays so: what it waits for is another call of this request, which takes its own
+    /// time from it. `held` is what is wrong if there is none.
+    pub(crate) async fn turn<'a>(&self, turns: &'a Turns<()>, held: &str) -> Result<Turn<'a, ()>, SessionError> {
+        let turn = timeout(self.left(), turns.lock()).await;
+        turn.map_err(|_| SessionError::unavailable(held))
     }
 
     /// Lets others go first, after so many conflicts of one write. True if time has passed, so that what stands there may have

@@ -88,7 +88,7 @@ impl Run<'_> {
     /// Makes a call. False if something else stands there than was read.
     async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);
-        let (budget, store, at) = (self.budget, self.budget.store(), self.at);
+        let (budget, store, at) = (self.budget, &self.budget.store, self.at);
         let mut as_read = true;
         known.learn(match call {
             Call::Load(keys) => {
@@ -137,7 +137,7 @@ impl Run<'_> {
     }
 
     fn owners(&self) -> Result<&dyn AnyOwnerStore, StoreError> {
-        let owners = self.budget.store().owners();
+        let owners = self.budget.store.owners();
         owners.ok_or_else(|| StoreError::new(StoreErrorKind::Rejected, NO_LISTS))
     }
 

@@ -76,7 +76,7 @@ impl Session {
         if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
             return Err(SessionError::owner("a session's label has at most 256 bytes"));
         }
-        if self.0.visit().is_some_and(|visit| !visit.budget.keeps_owners()) {
+        if matches!(&self.0.visit, Some(visit) if visit.budget.store.owners().is_none()) {
             return Err(SessionError::no_owners());
         }
         Ok(self.state().login(owner, label)?)
@@ -189,7 +189,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn is_saved(&self) -> bool {
-        self.state().is_saved()
+        self.state().saved
     }
 
     /// What a list of sessions calls this one, if it is saved: no secret. A login or a renewal changes it, when it is saved.

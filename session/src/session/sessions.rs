@@ -106,9 +106,9 @@ impl Sessions {
     }
 
     pub(crate) fn from_lazy(lazy: &LazySession) -> Result<Self, SessionError> {
-        let visit = lazy.0.visit().ok_or_else(SessionError::no_layer)?;
+        let visit = lazy.0.visit.as_ref().ok_or_else(SessionError::no_layer)?;
         Ok(Self {
-            store: Arc::clone(visit.budget.store()),
+            store: Arc::clone(&visit.budget.store),
             timeouts: visit.timeouts,
             clock: Arc::clone(&visit.clock),
             request: Some(Arc::clone(&lazy.0)),
@@ -207,7 +207,7 @@ impl Sessions {
         if let Some(request) = &self.request {
             let session = Session(Arc::clone(request));
             // A login of this request makes another.
-            if is_meant(&session) && !session.state().logs_in() {
+            if is_meant(&session) && !session.state().wanted.login.is_some() {
                 session.end();
             }
         }
@@ -241,7 +241,7 @@ impl Sessions {
             now: (self.clock)(),
             timeouts: self.timeouts,
         };
-        let visit = self.request.as_ref().and_then(|request| request.visit());
+        let visit = self.request.as_ref().and_then(|request| request.visit.as_ref());
         let own = Budget::new(Arc::clone(&self.store), None);
         let run = Run {
             budget: visit.map_or(&own, |visit| &visit.budget),

@@ -160,7 +160,7 @@ impl Request {
                 _ => self.answer(500),
             },
             (Some(Ok(_)), Stage::Reading) => {
-                let ids = self.state.ids().to_vec();
+                let ids = self.state.found.ids.clone();
                 self.has_read(Found::read(ids, known, &self.at));
             }
             (Some(Ok(_)), Stage::EndingAll) => self.finish(),
@@ -234,7 +234,7 @@ impl Request {
 
     fn has_read(&mut self, found: Found) {
         let session = found.session.clone();
-        self.state.found(found);
+        self.state.found = found;
         self.seen.found = Some(session.map(|(_, record)| vars(record.data.clone())));
         if self.asked.slow {
             self.at.now += SLOW;
@@ -298,7 +298,7 @@ impl Request {
                 if let Some((before, _)) = &found.known.sent {
                     self.seen.taken = flashes(&before.data);
                 }
-                self.state.moved_to(found);
+                self.state.saved_as(found);
                 self.has_taken();
             }
             Stage::SavingNow => {
