@@ -11,8 +11,8 @@ use tokio::sync::{Mutex as Turns, MutexGuard as Turn};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
-use super::error::SessionError;
-use super::spans::{self, Word};
+use super::error::{SessionError, SessionErrorKind};
+use super::spans;
 use crate::store::erased::AnyStore;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -74,13 +74,14 @@ impl Budget {
         }
     }
 
-    /// Makes a store call of this name, or so many at once, within `limit` and what is left.
-    pub(crate) async fn call<T: Word>(
+    /// Makes a store call of this name, or so many at once, within `limit` and what is left. Its span tells the `outcome`.
+    pub(crate) async fn call<T>(
         &self,
         limit: Duration,
         name: &'static str,
         calls: usize,
         call: impl Future<Output = Result<T, StoreError>>,
+        outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, StoreError> {
         let limit = limit.min(self.left());
         if limit.is_zero() {
@@ -93,7 +94,7 @@ impl Budget {
         let result = timeout(limit, call).instrument(span.clone()).await;
         drop(spent);
         let result = result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)));
-        spans::answered(&span, &result);
+        spans::answered(&span, result.as_ref().map(outcome));
         result
     }
 
@@ -118,7 +119,8 @@ impl Budget {
             drop(spent);
         }
         if self.left() < WORTH_A_WRITE {
-            return Err(SessionError::contention());
+            let lost = "other requests changed the session each time this one tried to; it was not saved";
+            return Err(SessionError::new(SessionErrorKind::Contention, lost));
         }
         Ok(!pause.is_zero())
     }

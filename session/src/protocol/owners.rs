@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::call::{Call, Next, Place, Told};
-use super::error::SessionError;
+use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
@@ -137,7 +137,8 @@ pub(super) fn tidy(
             .count()
     };
     if count > MOST_ENTRIES || count > MOST && !known.hurried && standing() >= MOST {
-        return Err(SessionError::too_many_sessions());
+        let refused = "there are too many sessions of this owner; nobody was logged in";
+        return Err(SessionError::new(SessionErrorKind::TooManySessions, refused));
     }
     Ok(None)
 }

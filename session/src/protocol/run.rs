@@ -10,7 +10,7 @@ use super::call::{Call, Next, Opened, Place, Told, Write};
 use super::error::{NO_LISTS, SessionError};
 use super::known::{Answer, Known};
 use super::next::{Task, next, undo};
-use super::sealing;
+use super::{sealing, spans};
 use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::Stored;
 use crate::core::time::Moment;
@@ -93,7 +93,11 @@ impl Run<'_> {
         known.learn(match call {
             Call::Load(keys) => {
                 let loads = together(keys.iter().map(|key| store.load(key)).collect());
-                let found = budget.call(limit, "store.load", keys.len(), loads).await?;
+                let outcome = |found: &Vec<Option<_>>| match &found[..] {
+                    [one] => spans::found(one.as_ref()),
+                    _ => "done",
+                };
+                let found = budget.call(limit, "store.load", keys.len(), loads, outcome).await?;
                 let places = keys.into_iter().zip(found);
                 let places = places.map(|(key, found)| self.place(&key, found).map(|place| (key, place)));
                 Answer::Loaded(places.collect::<Result<_, _>>()?)
@@ -102,7 +106,11 @@ impl Run<'_> {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
                 let read = read.as_ref().map(|read| &*read.stored);
                 let swap = store.swap(&key, read, sealed.as_ref().unwrap_or(&next));
-                let place = match budget.call(limit, "store.swap", 1, swap).await? {
+                let outcome = |swap: &Swap| match swap {
+                    Swap::Done => "done",
+                    Swap::Found(_) => "found something else",
+                };
+                let place = match budget.call(limit, "store.swap", 1, swap, outcome).await? {
                     Swap::Done => written(next, sealed),
                     Swap::Found(found) => {
                         as_read = false;
@@ -113,23 +121,22 @@ impl Run<'_> {
             }
             Call::End(keys) => {
                 let ends = together(keys.iter().map(|key| store.end(key, at.now)).collect());
-                let ended = budget.call(limit, "store.end", keys.len(), ends).await?;
+                let ended = budget.call(limit, "store.end", keys.len(), ends, |_| "done").await?;
                 Answer::Ended(keys.into_iter().zip(ended).collect())
             }
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
-                let list = budget.call(limit, "owners.enlist", 1, enlist).await?;
+                let list = budget.call(limit, "owners.enlist", 1, enlist, |_| "read").await?;
                 Answer::Listed(owner, list)
             }
             Call::List(owner) => {
-                let list = budget
-                    .call(limit, "owners.list", 1, self.owners()?.any_list(&owner))
-                    .await?;
+                let list = self.owners()?.any_list(&owner);
+                let list = budget.call(limit, "owners.list", 1, list, |_| "read").await?;
                 Answer::Listed(owner, list)
             }
             Call::Strike(owner, keys) => {
                 let strike = self.owners()?.any_strike(&owner, &keys);
-                budget.call(limit, "owners.strike", 1, strike).await?;
+                budget.call(limit, "owners.strike", 1, strike, |()| "done").await?;
                 Answer::Struck(keys)
             }
         });

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::call::{Call, Next, Opened, Place, Told, Write};
-use super::error::SessionError;
+use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
 use super::owners;
 use crate::core::edits::Edits;
@@ -225,7 +225,9 @@ impl Save {
     fn landed(&self, known: &Known, writes: &[WriteToken], revision: u64) -> Result<bool, SessionError> {
         match &known.sent {
             Some((read, true)) => {
-                has(writes, revision, &self.fresh.token, read.revision).ok_or_else(SessionError::forgotten)
+                let forgotten = "too many other requests changed the session to tell whether this one did";
+                let landed = has(writes, revision, &self.fresh.token, read.revision);
+                landed.ok_or_else(|| SessionError::new(SessionErrorKind::Contention, forgotten))
             }
             _ => Ok(false),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::protocol::error::SessionError;
+use crate::protocol::error::{NO_LISTS, SessionError, SessionErrorKind};
 
 impl Session {
     /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
@@ -70,16 +70,17 @@ impl Session {
     }
 
     fn log_in(&self, owner: &str, label: Option<&str>) -> Result<(), SessionError> {
-        if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
-            return Err(SessionError::owner("an owner's name has 1 to 512 bytes"));
-        }
-        if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
-            return Err(SessionError::owner("a session's label has at most 256 bytes"));
-        }
-        if matches!(&self.0.visit, Some(visit) if visit.budget.store.owners().is_none()) {
-            return Err(SessionError::no_owners());
-        }
-        Ok(self.state().login(owner, label)?)
+        let no_lists = matches!(&self.0.visit, Some(visit) if visit.budget.store.owners().is_none());
+        let problem = if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
+            "an owner's name has 1 to 512 bytes"
+        } else if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
+            "a session's label has at most 256 bytes"
+        } else if no_lists {
+            NO_LISTS
+        } else {
+            return Ok(self.state().login(owner, label)?);
+        };
+        Err(SessionError::new(SessionErrorKind::Owner, problem))
     }
 
     /// Who is logged in, by [`login`](Self::login).

@@ -85,7 +85,8 @@ impl RequestSession {
         let _one_at_a_time = turn.map_err(|error| self.fail(error))?;
         self.not_failed()?;
         if self.state().too_late {
-            return Err(SessionError::saved());
+            let late = "the session was changed after it was saved; that change is lost";
+            return Err(SessionError::new(SessionErrorKind::Saved, late));
         }
         let taken = self.state().take();
         match taken {
