@@ -48,7 +48,7 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
 /// What has to be taken back of a task that did not hand out a new session: nobody has its cookie.
 pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
     let Task::Save(save) = task else { return None };
-    let new = save.fresh.key();
+    let new = &save.fresh.key;
     let owner = known.list.as_ref().filter(|(_, list)| list.contains_key(new));
     let may_stand = match known.place(new) {
         Some(Place::Record(_)) => true,

@@ -1,6 +1,5 @@
 //! The loop: it makes the call that `next` names, adds the answer to what is known, and asks again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -12,7 +11,7 @@ use super::known::{Answer, Known};
 use super::next::{Task, next, undo};
 use super::{sealing, spans};
 use crate::core::id::{RecordKey, SessionId};
-use crate::core::record::Stored;
+use crate::core::record::{Record, Stored};
 use crate::core::time::Moment;
 use crate::store::erased::{AnyOwnerStore, Boxed};
 use crate::store::{StoreError, StoreErrorKind, Swap};
@@ -100,7 +99,7 @@ impl Run<'_> {
                 let found = budget.call(limit, "store.load", keys.len(), loads, outcome).await?;
                 let places = keys.into_iter().zip(found);
                 let places = places.map(|(key, found)| self.place(&key, found).map(|place| (key, place)));
-                Answer::Loaded(places.collect::<Result<_, _>>()?)
+                Answer::Stands(places.collect::<Result<_, _>>()?)
             }
             Call::Swap { key, read, next, write } => {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
@@ -111,18 +110,24 @@ impl Run<'_> {
                     Swap::Found(_) => "found something else",
                 };
                 let place = match budget.call(limit, "store.swap", 1, swap, outcome).await? {
-                    Swap::Done => written(next, sealed),
+                    Swap::Done => match (next, sealed) {
+                        (Stored::Record(record), Some(Stored::Record(stored))) => Place::Record(Opened {
+                            stored: stored.into(),
+                            record: Record { sealed: true, ..record }.into(),
+                        }),
+                        (next, _) => next.into(),
+                    },
                     Swap::Found(found) => {
                         as_read = false;
                         self.place(&key, found)?
                     }
                 };
-                Answer::Swapped(key, place)
+                Answer::Stands(vec![(key, place)])
             }
             Call::End(keys) => {
                 let ends = together(keys.iter().map(|key| store.end(key, at.now)).collect());
                 let ended = budget.call(limit, "store.end", keys.len(), ends, |_| "done").await?;
-                Answer::Ended(keys.into_iter().zip(ended).collect())
+                Answer::Stands(keys.into_iter().zip(ended.into_iter().map(Place::Tombstone)).collect())
             }
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
@@ -150,20 +155,20 @@ impl Run<'_> {
 
     /// What was found, with its seal opened if the request may see it.
     fn place(&self, key: &RecordKey, found: Option<Stored>) -> Result<Place, SessionError> {
-        let (id, found) = match found {
-            None => return Ok(Place::Nothing),
-            Some(Stored::Tombstone(tombstone)) => return Ok(Place::Tombstone(tombstone)),
-            Some(Stored::Record(record)) if !record.sealed => return Ok(Place::Record(record.into())),
-            Some(found) => (self.id_of(key), found),
+        let Some(found) = found else { return Ok(Place::Nothing) };
+        let shows = match &found {
+            Stored::Record(record) => record.sealed,
+            Stored::Tombstone(_) => false,
+            Stored::Malformed(_) => true,
         };
+        let id = if shows { self.id_of(key) } else { None };
         let reason = match (found, id) {
             (Stored::Record(record), Some(id)) => match sealing::open(id, record)? {
                 Ok(opened) => return Ok(Place::Record(opened)),
                 Err(attribute) => format!("attribute `{attribute}` does not open"),
             },
-            (Stored::Record(record), None) => return Ok(Place::Record(record.into())),
             (Stored::Malformed(reason), Some(_)) => reason,
-            _ => return Ok(Place::Malformed),
+            (found, _) => return Ok(found.into()),
         };
         tracing::warn!(
             event = "malformed record",
@@ -181,36 +186,15 @@ impl Run<'_> {
         next: &Stored,
         write: Write,
     ) -> Result<Option<Stored>, SessionError> {
-        let sealable = match next {
-            Stored::Record(record) if record.sealed || self.sealed && write != Write::Slide => {
-                self.id_of(key).map(|id| (id, record))
-            }
-            _ => None,
-        };
-        let sealed = sealable
-            .map(|(id, record)| sealing::seal(id, read, record))
-            .transpose()?;
+        let Stored::Record(record) = next else { return Ok(None) };
+        let seals = record.sealed || self.sealed && write != Write::Slide;
+        let id = if seals { self.id_of(key) } else { None };
+        let sealed = id.map(|id| sealing::seal(id, read, record)).transpose()?;
         Ok(sealed.map(Stored::Record))
     }
 
     fn id_of(&self, key: &RecordKey) -> Option<&SessionId> {
         self.ids.iter().find(|id| id.record_key() == *key)
-    }
-}
-
-/// What stands there after a swap.
-fn written(next: Stored, sealed: Option<Stored>) -> Place {
-    match (next, sealed) {
-        (Stored::Record(mut record), Some(Stored::Record(stored))) => {
-            record.sealed = true;
-            Place::Record(Opened {
-                stored: Arc::new(stored),
-                record: Arc::new(record),
-            })
-        }
-        (Stored::Record(record), _) => Place::Record(record.into()),
-        (Stored::Tombstone(tombstone), _) => Place::Tombstone(tombstone),
-        (Stored::Malformed(_), _) => Place::Malformed,
     }
 }
 

@@ -351,17 +351,14 @@ fn reported(call: Call, mut replies: impl Iterator<Item = Reply>) -> Reported {
         keys.into_iter().zip(places).collect()
     };
     match (call, &mut replies) {
-        (Call::Load(keys), replies) => Reported::Loaded(places(replies, keys)),
-        (Call::Swap { key, .. }, replies) => {
-            let (key, place) = places(replies, vec![key]).pop().expect("a reply");
-            Reported::Swapped(key, place)
-        }
+        (Call::Load(keys), replies) => Reported::Stands(places(replies, keys)),
+        (Call::Swap { key, .. }, replies) => Reported::Stands(places(replies, vec![key])),
         (Call::End(keys), replies) => {
             let ended = places(replies, keys).into_iter().map(|(key, place)| match place {
-                Place::Tombstone(tombstone) => (key, tombstone),
-                _ => (key, Tombstone::default()),
+                Place::Tombstone(_) => (key, place),
+                _ => (key, Place::Tombstone(Tombstone::default())),
             });
-            Reported::Ended(ended.collect())
+            Reported::Stands(ended.collect())
         }
         (Call::Enlist(owner, _) | Call::List(owner), replies) => match replies.next() {
             Some(Reply::List(list)) => Reported::Listed(owner, Arc::unwrap_or_clone(list)),
