@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "it measures how long store calls take")]
 
-use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -131,10 +130,7 @@ impl Budget {
     }
 
     fn spend(&self) -> Spent<'_> {
-        Spent {
-            budget: self,
-            since: tokio::time::Instant::now(),
-        }
+        Spent(self, tokio::time::Instant::now())
     }
 
     pub(crate) fn calls(&self) -> u32 {
@@ -150,23 +146,12 @@ impl Budget {
     }
 }
 
-impl fmt::Debug for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget")
-            .field("left", &self.left())
-            .finish_non_exhaustive()
-    }
-}
-
 /// Takes a call's time from the budget when the call ends, be it because the handler dropped it.
-struct Spent<'a> {
-    budget: &'a Budget,
-    since: tokio::time::Instant,
-}
+struct Spent<'a>(&'a Budget, tokio::time::Instant);
 
 impl Drop for Spent<'_> {
     fn drop(&mut self) {
-        let mut left = self.budget.left.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = left.saturating_sub(self.since.elapsed());
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_sub(self.1.elapsed());
     }
 }

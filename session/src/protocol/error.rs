@@ -180,7 +180,7 @@ impl From<StoreError> for SessionError {
         Self {
             kind,
             message: error.to_string().into(),
-            source: Some(error.into_source()),
+            source: Some(error.source),
         }
     }
 }

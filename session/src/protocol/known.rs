@@ -9,15 +9,6 @@ use crate::core::record::Record;
 use crate::core::time::Moment;
 use crate::store::OwnerList;
 
-/// The store's answer to a call.
-#[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    /// What stands under these keys now, be it what was sent or what was there instead.
-    Stands(Vec<(RecordKey, Place)>),
-    Listed(OwnerKey, OwnerList),
-    Struck(Vec<RecordKey>),
-}
-
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// A key that is not here was not asked about.
@@ -90,19 +81,21 @@ impl Known {
         }
     }
 
-    /// Takes in the answer to a call.
-    pub(crate) fn learn(&mut self, answer: Answer) {
-        match answer {
-            Answer::Stands(places) => self.places.extend(places),
-            Answer::Listed(owner, list) => {
-                self.listed = list.len();
-                self.list = Some((owner, list));
-            }
-            Answer::Struck(keys) => {
-                if let Some((_, list)) = &mut self.list {
-                    list.retain(|key, _| !keys.contains(key));
-                }
-            }
+    /// Takes in what stands under these keys now, be it what was sent or what was there instead.
+    pub(crate) fn stands(&mut self, places: impl IntoIterator<Item = (RecordKey, Place)>) {
+        self.places.extend(places);
+    }
+
+    /// Takes in an owner's list.
+    pub(crate) fn listed(&mut self, owner: OwnerKey, list: OwnerList) {
+        self.listed = list.len();
+        self.list = Some((owner, list));
+    }
+
+    /// Takes in that these keys are not in the owner's list any more.
+    pub(crate) fn struck(&mut self, keys: &[RecordKey]) {
+        if let Some((_, list)) = &mut self.list {
+            list.retain(|key, _| !keys.contains(key));
         }
     }
 

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::budget::{ALL_CALLS, Budget};
 use super::call::{Call, Next, Opened, Place, Told, Write};
 use super::error::{NO_LISTS, SessionError};
-use super::known::{Answer, Known};
+use super::known::Known;
 use super::next::{Task, next, undo};
 use super::{sealing, spans};
 use crate::core::id::{RecordKey, SessionId};
@@ -23,7 +23,6 @@ const ASIDE: Duration = Duration::from_millis(300);
 const AT_ONCE: usize = 16;
 
 /// How a request gets to its store.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) budget: &'a Budget,
     /// The IDs of the sessions that the request may see. What others have sealed stays sealed.
@@ -89,9 +88,9 @@ impl Run<'_> {
         known.sending(&call);
         let (budget, store, at) = (self.budget, &self.budget.store, self.at);
         let mut as_read = true;
-        known.learn(match call {
+        match call {
             Call::Load(keys) => {
-                let loads = together(keys.iter().map(|key| store.load(key)).collect());
+                let loads = together(keys.iter().map(|key| store.any_load(key)).collect());
                 let outcome = |found: &Vec<Option<_>>| match &found[..] {
                     [one] => spans::found(one.as_ref()),
                     _ => "done",
@@ -99,12 +98,12 @@ impl Run<'_> {
                 let found = budget.call(limit, "store.load", keys.len(), loads, outcome).await?;
                 let places = keys.into_iter().zip(found);
                 let places = places.map(|(key, found)| self.place(&key, found).map(|place| (key, place)));
-                Answer::Stands(places.collect::<Result<_, _>>()?)
+                known.stands(places.collect::<Result<Vec<_>, _>>()?);
             }
             Call::Swap { key, read, next, write } => {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
                 let read = read.as_ref().map(|read| &*read.stored);
-                let swap = store.swap(&key, read, sealed.as_ref().unwrap_or(&next));
+                let swap = store.any_swap(&key, read, sealed.as_ref().unwrap_or(&next));
                 let outcome = |swap: &Swap| match swap {
                     Swap::Done => "done",
                     Swap::Found(_) => "found something else",
@@ -122,29 +121,29 @@ impl Run<'_> {
                         self.place(&key, found)?
                     }
                 };
-                Answer::Stands(vec![(key, place)])
+                known.stands([(key, place)]);
             }
             Call::End(keys) => {
-                let ends = together(keys.iter().map(|key| store.end(key, at.now)).collect());
+                let ends = together(keys.iter().map(|key| store.any_end(key, at.now)).collect());
                 let ended = budget.call(limit, "store.end", keys.len(), ends, |_| "done").await?;
-                Answer::Stands(keys.into_iter().zip(ended.into_iter().map(Place::Tombstone)).collect())
+                known.stands(keys.into_iter().zip(ended.into_iter().map(Place::Tombstone)));
             }
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
                 let list = budget.call(limit, "owners.enlist", 1, enlist, |_| "read").await?;
-                Answer::Listed(owner, list)
+                known.listed(owner, list);
             }
             Call::List(owner) => {
                 let list = self.owners()?.any_list(&owner);
                 let list = budget.call(limit, "owners.list", 1, list, |_| "read").await?;
-                Answer::Listed(owner, list)
+                known.listed(owner, list);
             }
             Call::Strike(owner, keys) => {
                 let strike = self.owners()?.any_strike(&owner, &keys);
                 budget.call(limit, "owners.strike", 1, strike, |()| "done").await?;
-                Answer::Struck(keys)
+                known.struck(&keys);
             }
-        });
+        }
         Ok(as_read)
     }
 

@@ -65,10 +65,8 @@ impl Found {
         at: &Moment,
         fresh: impl FnOnce() -> Result<Fresh, E>,
     ) -> Result<Option<Task>, E> {
-        let saw = self
-            .session
-            .as_ref()
-            .map(|(id, record)| (id.record_key(), Arc::clone(record)));
+        let session = self.session.as_ref();
+        let saw = session.map(|(id, record)| (id.record_key(), Arc::clone(record)));
         if wanted.is_nothing() {
             return Ok(saw.map(|(key, _)| Task::View(key)));
         }

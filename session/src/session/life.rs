@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use crate::core::id::RecordKey;
 use crate::protocol::error::{NO_LISTS, SessionError, SessionErrorKind};
 
 impl Session {
@@ -201,8 +202,11 @@ impl Session {
     /// ```
     #[must_use]
     pub fn handle(&self) -> Option<String> {
-        let state = self.state();
-        state.live().map(|(id, _)| id.record_key().as_str().to_owned())
+        self.key().map(|key| key.as_str().to_owned())
+    }
+
+    pub(super) fn key(&self) -> Option<RecordKey> {
+        self.state().live().map(|(id, _)| id.record_key())
     }
 
     /// When the session was created or last logged in, in seconds since 1970-01-01 UTC; `None` if it is not saved yet.

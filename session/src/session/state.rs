@@ -1,6 +1,5 @@
 //! One request's session: what was found, what the handler did to it, and whether that was saved.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::found::{CookieAction, Found};
@@ -368,11 +367,4 @@ pub(crate) fn flashes_of(data: &Data) -> Vec<String> {
 /// A value of another type, which a program may have put there, counts as no messages.
 fn flashes(value: &Value) -> Vec<String> {
     value.decode().unwrap_or_default()
-}
-
-/// Names and types only: the values are the visitor's.
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.data()).finish()
-    }
 }
