@@ -378,7 +378,7 @@ impl IntoIterator for &Session {
 /// Names and types only: the values are the visitor's.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.state().fmt(f)
+        f.debug_map().entries(self.state().data()).finish()
     }
 }
 

@@ -55,7 +55,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// What stands under the key, as of the last acknowledged write.
-    fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send;
+    fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send
+    where
+        Self: Sized;
 
     /// Puts `next` under the key if `read` still stands there: a record of the same [version](Record::version), or nothing. Else tells
     /// what stands there.
@@ -66,11 +68,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         key: &RecordKey,
         read: Option<&Record>,
         next: &Stored,
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send
+    where
+        Self: Sized;
 
     /// Leaves a tombstone under the key, whatever stands there, and if nothing does: what [`Tombstone::of`] makes of it, `at` being
     /// seconds since 1970. Gives back the tombstone that stands there now.
-    fn end(&self, key: &RecordKey, at: u64) -> impl Future<Output = Result<Tombstone, StoreError>> + Send;
+    fn end(&self, key: &RecordKey, at: u64) -> impl Future<Output = Result<Tombstone, StoreError>> + Send
+    where
+        Self: Sized;
 }
 
 /// What [`Store::swap`] came to.
@@ -113,7 +119,7 @@ pub trait OwnerStore: Store {
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
-    source: Arc<dyn StdError + Send + Sync>,
+    pub(crate) source: Arc<dyn StdError + Send + Sync>,
 }
 /// The kinds of [`StoreError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,10 +159,6 @@ impl StoreError {
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
-    }
-
-    pub(crate) fn into_source(self) -> Arc<dyn StdError + Send + Sync> {
-        self.source
     }
 }
 

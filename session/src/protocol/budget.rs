@@ -2,16 +2,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "it measures how long store calls take")]
 
-use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Mutex as Turns, MutexGuard as Turn};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
-use super::error::SessionError;
-use super::spans::{self, Word};
+use super::error::{SessionError, SessionErrorKind};
+use super::spans;
 use crate::store::erased::AnyStore;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -57,7 +57,7 @@ impl Deadline {
 
 /// A store, for one request.
 pub(crate) struct Budget {
-    store: Arc<dyn AnyStore>,
+    pub(crate) store: Arc<dyn AnyStore>,
     deadline: Option<Deadline>,
     left: Mutex<Duration>,
     calls: AtomicU32,
@@ -73,13 +73,14 @@ impl Budget {
         }
     }
 
-    /// Makes a store call of this name, or so many at once, within `limit` and what is left.
-    pub(crate) async fn call<T: Word>(
+    /// Makes a store call of this name, or so many at once, within `limit` and what is left. Its span tells the `outcome`.
+    pub(crate) async fn call<T>(
         &self,
         limit: Duration,
         name: &'static str,
         calls: usize,
         call: impl Future<Output = Result<T, StoreError>>,
+        outcome: impl FnOnce(&T) -> &'static str,
     ) -> Result<T, StoreError> {
         let limit = limit.min(self.left());
         if limit.is_zero() {
@@ -92,22 +93,15 @@ impl Budget {
         let result = timeout(limit, call).instrument(span.clone()).await;
         drop(spent);
         let result = result.unwrap_or_else(|elapsed| Err(StoreError::new(StoreErrorKind::Unavailable, elapsed)));
-        spans::answered(&span, &result);
+        spans::answered(&span, result.as_ref().map(outcome));
         result
     }
 
-    pub(crate) fn store(&self) -> &Arc<dyn AnyStore> {
-        &self.store
-    }
-
-    pub(crate) fn keeps_owners(&self) -> bool {
-        self.store.owners().is_some()
-    }
-
-    /// Waits for `future` within what is left, which stays so: it is for another call of this request, which takes its own time
-    /// from it.
-    pub(crate) async fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        timeout(self.left(), future).await.ok()
+    /// Waits for a turn within what is left, which stays so: what it waits for is another call of this request, which takes its own
+    /// time from it. `held` is what is wrong if there is none.
+    pub(crate) async fn turn<'a>(&self, turns: &'a Turns<()>, held: &str) -> Result<Turn<'a, ()>, SessionError> {
+        let turn = timeout(self.left(), turns.lock()).await;
+        turn.map_err(|_| SessionError::unavailable(held))
     }
 
     /// Lets others go first, after so many conflicts of one write. True if time has passed, so that what stands there may have
@@ -124,7 +118,8 @@ impl Budget {
             drop(spent);
         }
         if self.left() < WORTH_A_WRITE {
-            return Err(SessionError::contention());
+            let lost = "other requests changed the session each time this one tried to; it was not saved";
+            return Err(SessionError::new(SessionErrorKind::Contention, lost));
         }
         Ok(!pause.is_zero())
     }
@@ -135,10 +130,7 @@ impl Budget {
     }
 
     fn spend(&self) -> Spent<'_> {
-        Spent {
-            budget: self,
-            since: tokio::time::Instant::now(),
-        }
+        Spent(self, tokio::time::Instant::now())
     }
 
     pub(crate) fn calls(&self) -> u32 {
@@ -154,23 +146,12 @@ impl Budget {
     }
 }
 
-impl fmt::Debug for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget")
-            .field("left", &self.left())
-            .finish_non_exhaustive()
-    }
-}
-
 /// Takes a call's time from the budget when the call ends, be it because the handler dropped it.
-struct Spent<'a> {
-    budget: &'a Budget,
-    since: tokio::time::Instant,
-}
+struct Spent<'a>(&'a Budget, tokio::time::Instant);
 
 impl Drop for Spent<'_> {
     fn drop(&mut self) {
-        let mut left = self.budget.left.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = left.saturating_sub(self.since.elapsed());
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_sub(self.1.elapsed());
     }
 }

@@ -31,6 +31,16 @@ pub(crate) enum Place {
     Malformed,
 }
 
+impl From<Stored> for Place {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Record(record) => Self::Record(record.into()),
+            Stored::Tombstone(tombstone) => Self::Tombstone(tombstone),
+            Stored::Malformed(_) => Self::Malformed,
+        }
+    }
+}
+
 /// What comes next.
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
@@ -89,7 +99,12 @@ pub(crate) enum Write {
 }
 
 impl Call {
-    pub(super) fn load(key: &RecordKey) -> Self {
-        Self::Load(vec![key.clone()])
+    pub(super) fn swap(key: &RecordKey, read: Option<&Opened>, next: Stored, write: Write) -> Self {
+        Self::Swap {
+            key: key.clone(),
+            read: read.cloned(),
+            next,
+            write,
+        }
     }
 }

@@ -54,7 +54,7 @@ pub enum SessionErrorKind {
 pub(crate) const NO_LISTS: &str = "this store keeps no lists of owners' sessions";
 
 impl SessionError {
-    fn new(kind: SessionErrorKind, message: &str) -> Self {
+    pub(crate) fn new(kind: SessionErrorKind, message: &str) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -76,52 +76,13 @@ impl SessionError {
         )
     }
 
-    pub(crate) fn owner(problem: &str) -> Self {
-        Self::new(SessionErrorKind::Owner, problem)
-    }
-
-    pub(crate) fn no_owners() -> Self {
-        Self::owner(NO_LISTS)
-    }
-
     pub(crate) fn unavailable(why: &str) -> Self {
         StoreError::new(StoreErrorKind::Unavailable, why).into()
     }
 
-    /// Other requests' writes came first each time.
-    pub(crate) fn contention() -> Self {
-        Self::new(
-            SessionErrorKind::Contention,
-            "other requests changed the session each time this one tried to; it was not saved",
-        )
-    }
-
-    /// So many other requests wrote that the record no longer tells whether this one's write is among them.
-    pub(crate) fn forgotten() -> Self {
-        Self::new(
-            SessionErrorKind::Contention,
-            "too many other requests changed the session to tell whether this one did",
-        )
-    }
-
-    /// Something was done too late, which nobody was told.
-    pub(crate) fn saved() -> Self {
-        Self::new(
-            SessionErrorKind::Saved,
-            "the session was changed after it was saved; that change is lost",
-        )
-    }
-
-    pub(crate) fn too_many_sessions() -> Self {
-        Self::new(
-            SessionErrorKind::TooManySessions,
-            "there are too many sessions of this owner; nobody was logged in",
-        )
-    }
-
-    pub(crate) fn random(source: Box<dyn Error + Send + Sync>) -> Self {
+    pub(crate) fn random(source: &str) -> Self {
         Self {
-            source: Some(Arc::from(source)),
+            source: Some(Arc::from(Box::<dyn Error + Send + Sync>::from(source))),
             ..Self::new(SessionErrorKind::Random, "no random numbers for a session ID")
         }
     }
@@ -171,23 +132,19 @@ impl SessionError {
     /// ```
     #[must_use]
     pub fn into_response<B: From<String>>(self) -> Response<B> {
-        let text = match self.kind {
-            SessionErrorKind::Conflict
-            | SessionErrorKind::Contention
-            | SessionErrorKind::Unavailable
-            | SessionErrorKind::NoLayer
-            | SessionErrorKind::TooManySessions => {
-                format!("{self}\n")
-            }
+        let status = self.status();
+        let text = if status == StatusCode::INTERNAL_SERVER_ERROR && self.kind != SessionErrorKind::NoLayer {
             // What else is wrong with the function is not its visitors' to know; the log says it.
-            _ => "something went wrong\n".to_owned(),
+            "something went wrong\n".to_owned()
+        } else {
+            format!("{self}\n")
         };
         if let SessionErrorKind::Value | SessionErrorKind::NoLayer | SessionErrorKind::Owner = self.kind {
             // The others were logged when the session was loaded or saved.
             self.log();
         }
-        let mut response = short_answer(self.status(), text);
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let mut response = short_answer(status, text);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
@@ -230,7 +187,7 @@ impl From<StoreError> for SessionError {
         Self {
             kind,
             message: error.to_string().into(),
-            source: Some(error.into_source()),
+            source: Some(error.source),
         }
     }
 }

@@ -1,14 +1,11 @@
 //! The protocol: one pure function, which says from what is known, what is wanted and the time what comes next.
 
-use std::sync::Arc;
-
 use super::call::{Call, Next, Place, Told};
 use super::error::SessionError;
 use super::known::Known;
 use super::owners;
 use super::save::{MOST_COOKIES, Save, view};
 use crate::core::id::{OwnerKey, RecordKey};
-use crate::core::record::Record;
 use crate::core::time::Moment;
 
 /// What a request wants of the store.
@@ -51,7 +48,7 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
 /// What has to be taken back of a task that did not hand out a new session: nobody has its cookie.
 pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
     let Task::Save(save) = task else { return None };
-    let new = save.fresh.key();
+    let new = &save.fresh.key;
     let owner = known.list.as_ref().filter(|(_, list)| list.contains_key(new));
     let may_stand = match known.place(new) {
         Some(Place::Record(_)) => true,
@@ -62,20 +59,4 @@ pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
         return Some(Call::End(vec![new.clone()]));
     }
     owner.map(|(owner, _)| Call::Strike(owner.clone(), vec![new.clone()]))
-}
-
-/// The visitor's session, of those that the cookies open: the one that is alive. None if several are, because all but one are
-/// planted and nothing tells which.
-pub(crate) fn alive(known: &Known, keys: &[RecordKey], at: &Moment) -> Option<(usize, Arc<Record>)> {
-    if keys.len() > MOST_COOKIES {
-        return None;
-    }
-    let mut alive = keys
-        .iter()
-        .enumerate()
-        .filter_map(|(place, key)| Some((place, Arc::clone(&known.alive(key, at)?.record))));
-    match (alive.next(), alive.next()) {
-        (first, None) => first,
-        _ => None,
-    }
 }

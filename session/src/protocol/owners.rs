@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::call::{Call, Next, Place, Told};
-use super::error::SessionError;
+use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
@@ -113,10 +113,8 @@ pub(super) fn tidy(
 ) -> Result<Option<Call>, SessionError> {
     let entries = || others(known, list, login, at);
     let count = list.len();
-    let crowded = count > MOST
-        || login
-            .most
-            .is_some_and(|most| entries().nth(most.saturating_sub(1)).is_some());
+    let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
+    let crowded = count > MOST || login.most.is_some_and(reaches);
     let sweeps = known.listed.is_multiple_of(SWEEP_EVERY) && known.loaded.is_empty();
     if !known.hurried {
         let looks = crowded || sweeps;
@@ -131,13 +129,10 @@ pub(super) fn tidy(
             return Ok(call);
         }
     }
-    let standing = || {
-        entries()
-            .filter(|(_, entry)| matches!(entry, Entry::Standing(_)))
-            .count()
-    };
-    if count > MOST_ENTRIES || count > MOST && !known.hurried && standing() >= MOST {
-        return Err(SessionError::too_many_sessions());
+    let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
+    if count > MOST_ENTRIES || count > MOST && !known.hurried && standing.count() >= MOST {
+        let refused = "there are too many sessions of this owner; nobody was logged in";
+        return Err(SessionError::new(SessionErrorKind::TooManySessions, refused));
     }
     Ok(None)
 }
@@ -158,9 +153,8 @@ pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<
         let oldest = standing[..excess].iter().map(|(_, key)| (*key).clone());
         return Some(Call::End(oldest.take(CHUNK).collect()));
     }
-    let renewals = known
-        .follow(known.ended.iter().filter(|key| list.contains_key(key)))
-        .standing;
+    let ended = known.ended.iter().filter(|key| list.contains_key(key));
+    let [renewals, _] = known.follow(ended);
     if !renewals.is_empty() {
         return Some(Call::End(renewals.into_iter().cloned().collect()));
     }
@@ -188,18 +182,18 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
     let Some(list) = known.list_of(owner) else {
         return Next::Call(Call::List(owner.clone()));
     };
-    let followed = known.follow([handle]);
-    if let Some(unread) = followed.standing.iter().find(|key| known.place(key).is_none()) {
-        return Next::Call(Call::load(unread));
+    let [standing, ended] = known.follow([handle]);
+    if let Some(unread) = standing.iter().find(|key| known.place(key).is_none()) {
+        return Next::Call(Call::Load(vec![(*unread).clone()]));
     }
-    let all = || followed.ended.iter().chain(&followed.standing).copied().chain([handle]);
+    let all = || ended.iter().chain(&standing).copied().chain([handle]);
     let was_ended = all().any(|key| known.ended.contains(key));
     let Some(enlisted) = all().find_map(|key| list.get(key)) else {
         return Next::Over(if was_ended { Told::Keep } else { Told::Missing });
     };
     let stands = |key: &RecordKey| !matches!(entry(known, key, *enlisted, at), Entry::Gone);
     let pending = Some(handle).filter(|key| matches!(known.place(key), Some(Place::Nothing)));
-    let standing = followed.standing.iter().copied().chain(pending).find(|key| stands(key));
+    let standing = standing.iter().copied().chain(pending).find(|key| stands(key));
     if let Some(standing) = standing {
         return Next::Call(Call::End(vec![standing.clone()]));
     }
@@ -217,7 +211,7 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
     };
     if let Some(but) = but {
         match known.place(but) {
-            None => return Ok(Next::Call(Call::load(but))),
+            None => return Ok(Next::Call(Call::Load(vec![but.clone()]))),
             // Another tab of the same browser has renewed it: the list names what it has become.
             Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => {
                 return Err(SessionError::conflict());
@@ -226,15 +220,18 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
         }
     }
     let listed = || list.keys().filter(|key| Some(*key) != but);
-    let mut standing = known.follow(listed()).standing;
+    let [mut standing, _] = known.follow(listed());
     standing.retain(|key| Some(*key) != but);
     let ended: Vec<_> = listed()
         .filter(|key| matches!(known.place(key), Some(Place::Tombstone(_))))
         .take(CHUNK)
         .collect();
     Ok(if ended.len() == CHUNK || standing.is_empty() && !ended.is_empty() {
-        let with_renewals = known.follow(ended).ended.into_iter().cloned();
-        Next::Call(Call::Strike(owner.clone(), with_renewals.collect()))
+        let [_, with_renewals] = known.follow(ended);
+        Next::Call(Call::Strike(
+            owner.clone(),
+            with_renewals.into_iter().cloned().collect(),
+        ))
     } else if standing.is_empty() {
         Next::Over(Told::Keep)
     } else {

@@ -1,7 +1,5 @@
 //! The operating system's random numbers.
 
-use std::error::Error;
-
 use super::error::SessionError;
 use super::save::Fresh;
 use crate::core::id::{ID_BYTES, SessionId};
@@ -13,19 +11,12 @@ pub(crate) fn fresh() -> Result<Fresh, SessionError> {
     Ok(Fresh::new(id, WriteToken::new(bytes()?)))
 }
 
-/// A nonce for one sealed value.
-#[cfg(feature = "sealed")]
-pub(crate) fn nonce() -> Result<super::seal::Nonce, SessionError> {
-    bytes()
-}
-
+/// Bytes that nobody can guess.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks for random numbers")]
-fn bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], SessionError> {
+pub(crate) fn bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], SessionError> {
     let mut bytes = [0; LENGTH];
     match getrandom::fill(&mut bytes) {
         Ok(()) => Ok(bytes),
-        Err(error) => Err(SessionError::random(Box::<dyn Error + Send + Sync>::from(
-            error.to_string(),
-        ))),
+        Err(error) => Err(SessionError::random(&error.to_string())),
     }
 }

@@ -1,6 +1,5 @@
 //! The loop: it makes the call that `next` names, adds the answer to what is known, and asks again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -8,11 +7,11 @@ use futures_util::future::try_join_all;
 use super::budget::{ALL_CALLS, Budget};
 use super::call::{Call, Next, Opened, Place, Told, Write};
 use super::error::{NO_LISTS, SessionError};
-use super::known::{Answer, Known};
+use super::known::Known;
 use super::next::{Task, next, undo};
-use super::sealing;
+use super::{sealing, spans};
 use crate::core::id::{RecordKey, SessionId};
-use crate::core::record::Stored;
+use crate::core::record::{Record, Stored};
 use crate::core::time::Moment;
 use crate::store::erased::{AnyOwnerStore, Boxed};
 use crate::store::{StoreError, StoreErrorKind, Swap};
@@ -24,7 +23,6 @@ const ASIDE: Duration = Duration::from_millis(300);
 const AT_ONCE: usize = 16;
 
 /// How a request gets to its store.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) budget: &'a Budget,
     /// The IDs of the sessions that the request may see. What others have sealed stays sealed.
@@ -88,75 +86,88 @@ impl Run<'_> {
     /// Makes a call. False if something else stands there than was read.
     async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);
-        let (budget, store, at) = (self.budget, self.budget.store(), self.at);
+        let (budget, store, at) = (self.budget, &self.budget.store, self.at);
         let mut as_read = true;
-        known.learn(match call {
+        match call {
             Call::Load(keys) => {
-                let loads = together(keys.iter().map(|key| store.load(key)).collect());
-                let found = budget.call(limit, "store.load", keys.len(), loads).await?;
+                let loads = together(keys.iter().map(|key| store.any_load(key)).collect());
+                let outcome = |found: &Vec<Option<_>>| match &found[..] {
+                    [one] => spans::found(one.as_ref()),
+                    _ => "done",
+                };
+                let found = budget.call(limit, "store.load", keys.len(), loads, outcome).await?;
                 let places = keys.into_iter().zip(found);
                 let places = places.map(|(key, found)| self.place(&key, found).map(|place| (key, place)));
-                Answer::Loaded(places.collect::<Result<_, _>>()?)
+                known.stands(places.collect::<Result<Vec<_>, _>>()?);
             }
             Call::Swap { key, read, next, write } => {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
                 let read = read.as_ref().map(|read| &*read.stored);
-                let swap = store.swap(&key, read, sealed.as_ref().unwrap_or(&next));
-                let place = match budget.call(limit, "store.swap", 1, swap).await? {
-                    Swap::Done => written(next, sealed),
+                let swap = store.any_swap(&key, read, sealed.as_ref().unwrap_or(&next));
+                let outcome = |swap: &Swap| match swap {
+                    Swap::Done => "done",
+                    Swap::Found(_) => "found something else",
+                };
+                let place = match budget.call(limit, "store.swap", 1, swap, outcome).await? {
+                    Swap::Done => match (next, sealed) {
+                        (Stored::Record(record), Some(Stored::Record(stored))) => Place::Record(Opened {
+                            stored: stored.into(),
+                            record: Record { sealed: true, ..record }.into(),
+                        }),
+                        (next, _) => next.into(),
+                    },
                     Swap::Found(found) => {
                         as_read = false;
                         self.place(&key, found)?
                     }
                 };
-                Answer::Swapped(key, place)
+                known.stands([(key, place)]);
             }
             Call::End(keys) => {
-                let ends = together(keys.iter().map(|key| store.end(key, at.now)).collect());
-                let ended = budget.call(limit, "store.end", keys.len(), ends).await?;
-                Answer::Ended(keys.into_iter().zip(ended).collect())
+                let ends = together(keys.iter().map(|key| store.any_end(key, at.now)).collect());
+                let ended = budget.call(limit, "store.end", keys.len(), ends, |_| "done").await?;
+                known.stands(keys.into_iter().zip(ended.into_iter().map(Place::Tombstone)));
             }
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
-                let list = budget.call(limit, "owners.enlist", 1, enlist).await?;
-                Answer::Listed(owner, list)
+                let list = budget.call(limit, "owners.enlist", 1, enlist, |_| "read").await?;
+                known.listed(owner, list);
             }
             Call::List(owner) => {
-                let list = budget
-                    .call(limit, "owners.list", 1, self.owners()?.any_list(&owner))
-                    .await?;
-                Answer::Listed(owner, list)
+                let list = self.owners()?.any_list(&owner);
+                let list = budget.call(limit, "owners.list", 1, list, |_| "read").await?;
+                known.listed(owner, list);
             }
             Call::Strike(owner, keys) => {
                 let strike = self.owners()?.any_strike(&owner, &keys);
-                budget.call(limit, "owners.strike", 1, strike).await?;
-                Answer::Struck(keys)
+                budget.call(limit, "owners.strike", 1, strike, |()| "done").await?;
+                known.struck(&keys);
             }
-        });
+        }
         Ok(as_read)
     }
 
     fn owners(&self) -> Result<&dyn AnyOwnerStore, StoreError> {
-        let owners = self.budget.store().owners();
+        let owners = self.budget.store.owners();
         owners.ok_or_else(|| StoreError::new(StoreErrorKind::Rejected, NO_LISTS))
     }
 
     /// What was found, with its seal opened if the request may see it.
     fn place(&self, key: &RecordKey, found: Option<Stored>) -> Result<Place, SessionError> {
-        let (id, found) = match found {
-            None => return Ok(Place::Nothing),
-            Some(Stored::Tombstone(tombstone)) => return Ok(Place::Tombstone(tombstone)),
-            Some(Stored::Record(record)) if !record.sealed => return Ok(Place::Record(record.into())),
-            Some(found) => (self.id_of(key), found),
+        let Some(found) = found else { return Ok(Place::Nothing) };
+        let shows = match &found {
+            Stored::Record(record) => record.sealed,
+            Stored::Tombstone(_) => false,
+            Stored::Malformed(_) => true,
         };
+        let id = if shows { self.id_of(key) } else { None };
         let reason = match (found, id) {
             (Stored::Record(record), Some(id)) => match sealing::open(id, record)? {
                 Ok(opened) => return Ok(Place::Record(opened)),
                 Err(attribute) => format!("attribute `{attribute}` does not open"),
             },
-            (Stored::Record(record), None) => return Ok(Place::Record(record.into())),
             (Stored::Malformed(reason), Some(_)) => reason,
-            _ => return Ok(Place::Malformed),
+            (found, _) => return Ok(found.into()),
         };
         tracing::warn!(
             event = "malformed record",
@@ -174,36 +185,15 @@ impl Run<'_> {
         next: &Stored,
         write: Write,
     ) -> Result<Option<Stored>, SessionError> {
-        let sealable = match next {
-            Stored::Record(record) if record.sealed || self.sealed && write != Write::Slide => {
-                self.id_of(key).map(|id| (id, record))
-            }
-            _ => None,
-        };
-        let sealed = sealable
-            .map(|(id, record)| sealing::seal(id, read, record))
-            .transpose()?;
+        let Stored::Record(record) = next else { return Ok(None) };
+        let seals = record.sealed || self.sealed && write != Write::Slide;
+        let id = if seals { self.id_of(key) } else { None };
+        let sealed = id.map(|id| sealing::seal(id, read, record)).transpose()?;
         Ok(sealed.map(Stored::Record))
     }
 
     fn id_of(&self, key: &RecordKey) -> Option<&SessionId> {
         self.ids.iter().find(|id| id.record_key() == *key)
-    }
-}
-
-/// What stands there after a swap.
-fn written(next: Stored, sealed: Option<Stored>) -> Place {
-    match (next, sealed) {
-        (Stored::Record(mut record), Some(Stored::Record(stored))) => {
-            record.sealed = true;
-            Place::Record(Opened {
-                stored: Arc::new(stored),
-                record: Arc::new(record),
-            })
-        }
-        (Stored::Record(record), _) => Place::Record(record.into()),
-        (Stored::Tombstone(tombstone), _) => Place::Tombstone(tombstone),
-        (Stored::Malformed(_), _) => Place::Malformed,
     }
 }
 

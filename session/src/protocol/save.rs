@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::call::{Call, Next, Opened, Place, Told, Write};
-use super::error::SessionError;
+use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
 use super::owners;
 use crate::core::edits::Edits;
@@ -85,7 +85,7 @@ impl Wanted {
 #[derive(Clone, Debug)]
 pub(crate) struct Fresh {
     pub(crate) id: SessionId,
-    key: RecordKey,
+    pub(crate) key: RecordKey,
     token: WriteToken,
 }
 
@@ -94,11 +94,10 @@ impl Fresh {
         let key = id.record_key();
         Self { id, key, token }
     }
-
-    pub(crate) fn key(&self) -> &RecordKey {
-        &self.key
-    }
 }
+
+/// The session that a handler saw: its key, and its record.
+type Saw = (RecordKey, Arc<Record>);
 
 /// A request's save.
 #[derive(Clone, Debug)]
@@ -108,7 +107,7 @@ pub(crate) struct Save {
     /// When the request first asked what stands under them, in seconds since 1970.
     pub(crate) read_at: u64,
     /// The session that the handler saw alive.
-    pub(crate) saw: Option<(RecordKey, Arc<Record>)>,
+    pub(crate) saw: Option<Saw>,
     pub(crate) wanted: Wanted,
     pub(crate) fresh: Fresh,
     /// Most sessions that an owner may have.
@@ -121,19 +120,19 @@ impl Save {
         if self.wanted.ended {
             return self.end(known, &self.keys, at);
         }
-        let Some((key, saw)) = &self.saw else {
+        let Some(saw) = &self.saw else {
             return self.begin(known, at);
         };
-        match known.place(key) {
-            None => Ok(Next::Call(Call::load(key))),
-            Some(Place::Record(now)) if now.record.is_alive(at) => self.change(known, key, saw, now, at),
-            Some(place) => self.too_late(known, key, saw, place, at),
+        match known.place(&saw.0) {
+            None => Ok(Next::Call(Call::Load(vec![saw.0.clone()]))),
+            Some(Place::Record(now)) if now.record.is_alive(at) => self.change(known, saw, now, at),
+            Some(place) => self.too_late(known, saw, place, at),
         }
     }
 
     /// A logout: whatever stands under the keys ends, and what renewed it.
     fn end(&self, known: &Known, keys: &[RecordKey], at: &Moment) -> Result<Next, SessionError> {
-        let standing = known.follow(keys).standing;
+        let [standing, _] = known.follow(keys);
         if !standing.is_empty() {
             return Ok(Next::Call(Call::End(standing.into_iter().cloned().collect())));
         }
@@ -146,9 +145,8 @@ impl Save {
 
     /// There was no session, and now there may be variables or an owner.
     fn begin(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
-        let record = self
-            .wanted
-            .record(self.wanted.edits.applied_to(&Data::new())?, None, at);
+        let data = self.wanted.edits.applied_to(&Data::new())?;
+        let record = self.wanted.record(data, None, at);
         if record.data.is_empty() && record.owner.is_none() {
             // A visitor's empty session is cleared, too: whatever the record is, its ID shall be dead.
             return if self.wanted.edits.cleared() && !self.keys.is_empty() {
@@ -179,14 +177,7 @@ impl Save {
     }
 
     /// The session is alive, and is `now`.
-    fn change(
-        &self,
-        known: &Known,
-        key: &RecordKey,
-        saw: &Record,
-        now: &Opened,
-        at: &Moment,
-    ) -> Result<Next, SessionError> {
+    fn change(&self, known: &Known, (key, saw): &Saw, now: &Opened, at: &Moment) -> Result<Next, SessionError> {
         if self.landed(known, &now.record.writes, now.record.revision)? {
             return Ok(Next::Over(Told::Changed));
         }
@@ -199,20 +190,19 @@ impl Save {
         match new {
             _ if emptied && !changed && edits.cleared() => self.end(known, std::slice::from_ref(key), at),
             Some(new) if !(emptied && changed) => {
-                let left = now.record.replaced(self.fresh.key(), self.wanted.inherits(), at);
-                self.stand(known, new, Some((key, now, left)), at)
+                let left = now.record.replaced(&self.fresh.key, self.wanted.inherits(), at);
+                let replace = Call::swap(key, Some(now), Stored::Tombstone(left), Write::Replace);
+                self.stand(known, new, Some(replace), at)
             }
             _ if !changed => Ok(view(known, key, at)),
-            _ => Ok(Next::Call(Call::Swap {
-                key: key.clone(),
-                read: Some(now.clone()),
-                next: if emptied {
+            _ => {
+                let next = if emptied {
                     Stored::Tombstone(now.record.emptied(&self.fresh.token, at))
                 } else {
                     Stored::Record(now.record.changed(data, &self.fresh.token, at))
-                },
-                write: Write::Change,
-            })),
+                };
+                Ok(Next::Call(Call::swap(key, Some(now), next, Write::Change)))
+            }
         }
     }
 
@@ -225,21 +215,16 @@ impl Save {
     fn landed(&self, known: &Known, writes: &[WriteToken], revision: u64) -> Result<bool, SessionError> {
         match &known.sent {
             Some((read, true)) => {
-                has(writes, revision, &self.fresh.token, read.revision).ok_or_else(SessionError::forgotten)
+                let forgotten = "too many other requests changed the session to tell whether this one did";
+                let landed = has(writes, revision, &self.fresh.token, read.revision);
+                landed.ok_or_else(|| SessionError::new(SessionErrorKind::Contention, forgotten))
             }
             _ => Ok(false),
         }
     }
 
     /// The handler saw a session that is no more.
-    fn too_late(
-        &self,
-        known: &Known,
-        key: &RecordKey,
-        saw: &Record,
-        place: &Place,
-        at: &Moment,
-    ) -> Result<Next, SessionError> {
+    fn too_late(&self, known: &Known, (key, saw): &Saw, place: &Place, at: &Moment) -> Result<Next, SessionError> {
         let Wanted { edits, login, .. } = &self.wanted;
         let read = known.sent.as_ref().map_or(saw, |(read, _)| read);
         let as_read = edits.of_consequence(&saw.data).applied_to(&read.data)?;
@@ -248,7 +233,8 @@ impl Save {
             Place::Tombstone(tombstone) => (Some(tombstone), None),
             Place::Record(now) => {
                 let left = Tombstone::of(Some(&Stored::Record(Record::clone(&now.stored))), at.now);
-                (None, Some((key, now, left)))
+                let replace = Call::swap(key, Some(now), Stored::Tombstone(left), Write::Replace);
+                (None, Some(replace))
             }
             Place::Nothing | Place::Malformed => (None, None),
         };
@@ -271,7 +257,7 @@ impl Save {
         }
         let replaced = tombstone.filter(|tombstone| tombstone.replaced_by.is_some());
         let data = match replaced {
-            Some(mine) if mine.replaced_by.as_ref() == Some(self.fresh.key()) => as_read,
+            Some(mine) if mine.replaced_by.as_ref() == Some(&self.fresh.key) => as_read,
             // A renewal has its owner from the session, and loses it with the session.
             _ if read.owner.is_some() && self.wanted.inherits() => return Err(SessionError::conflict()),
             // Another login was faster, from the same state, as after a double click: both are good. From a newer state, which is
@@ -285,9 +271,9 @@ impl Save {
                     return Err(SessionError::conflict());
                 }
                 // Whoever ended all of the owner's sessions may have ended both.
-                let new = self.fresh.key();
+                let new = &self.fresh.key;
                 if known.record(new).is_some() && !known.loaded.contains(new) {
-                    return Ok(Next::Call(Call::load(new)));
+                    return Ok(Next::Call(Call::Load(vec![new.clone()])));
                 }
                 own
             }
@@ -295,15 +281,9 @@ impl Save {
         self.stand(known, self.wanted.record(data, Some(read), at), old, at)
     }
 
-    /// A new session, in the place of `old`, which leaves a tombstone.
-    fn stand(
-        &self,
-        known: &Known,
-        record: Record,
-        old: Option<(&RecordKey, &Opened, Tombstone)>,
-        at: &Moment,
-    ) -> Result<Next, SessionError> {
-        let new = self.fresh.key();
+    /// A new session, in the place of the one that the call `old` replaces by a tombstone.
+    fn stand(&self, known: &Known, record: Record, old: Option<Call>, at: &Moment) -> Result<Next, SessionError> {
+        let new = &self.fresh.key;
         if let Some(owner) = record.owner_key() {
             match known.list_of(&owner) {
                 None => return Ok(Next::Call(Call::Enlist(owner, new.clone()))),
@@ -314,42 +294,32 @@ impl Save {
                 }
             }
         }
-        let (read, next, write) = match known.place(new) {
-            None => (None, record, Write::Create),
+        let call = match known.place(new) {
+            None => Call::swap(new, None, Stored::Record(record), Write::Create),
             Some(Place::Record(now)) if now.record.data != record.data || record.sealed && !now.record.sealed => {
                 let mut next = now.record.changed(record.data, &self.fresh.token, at);
                 next.sealed |= record.sealed;
-                (Some(now.clone()), next, Write::Rewrite)
+                Call::swap(new, Some(now), Stored::Record(next), Write::Rewrite)
             }
             Some(Place::Record(_)) => return Ok(self.take_over(known, old, at)),
             // Whoever ended all sessions of the owner ended this one, too.
             Some(_) => return Err(SessionError::conflict()),
         };
-        Ok(Next::Call(Call::Swap {
-            key: new.clone(),
-            read,
-            next: Stored::Record(next),
-            write,
-        }))
+        Ok(Next::Call(call))
     }
 
     fn login(&self) -> owners::Login<'_> {
         owners::Login {
-            new: self.fresh.key(),
+            new: &self.fresh.key,
             replaced: &self.keys,
             most: self.per_owner,
         }
     }
 
     /// The new session stands: the others make room, and its cookie leaves.
-    fn take_over(&self, known: &Known, old: Option<(&RecordKey, &Opened, Tombstone)>, at: &Moment) -> Next {
-        if let Some((key, now, left)) = old {
-            return Next::Call(Call::Swap {
-                key: key.clone(),
-                read: Some(now.clone()),
-                next: Stored::Tombstone(left),
-                write: Write::Replace,
-            });
+    fn take_over(&self, known: &Known, old: Option<Call>, at: &Moment) -> Next {
+        if let Some(replace) = old {
+            return Next::Call(replace);
         }
         // Or a write that is still on its way would revive one of them, beside the new one.
         let stands = |key: &&RecordKey| !matches!(known.place(key), Some(Place::Tombstone(_) | Place::Nothing));
@@ -368,12 +338,9 @@ impl Save {
 pub(super) fn view(known: &Known, key: &RecordKey, at: &Moment) -> Next {
     let alive = known.alive(key, at);
     match alive.and_then(|read| Some((read, read.record.slid(at)?))) {
-        Some((read, slid)) if !known.hurried => Next::Aside(Call::Swap {
-            key: key.clone(),
-            read: Some(read.clone()),
-            next: Stored::Record(slid),
-            write: Write::Slide,
-        }),
+        Some((read, slid)) if !known.hurried => {
+            Next::Aside(Call::swap(key, Some(read), Stored::Record(slid), Write::Slide))
+        }
         _ => Next::Over(Told::Keep),
     }
 }

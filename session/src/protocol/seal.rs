@@ -23,24 +23,16 @@ const TAG_BYTES: usize = 16;
 /// What sealing adds to a value.
 const ADDED_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
+/// What the owner is bound to, beside the record: another place in it is not the same.
+const OWNER: &[u8] = b"owner";
+
+/// What a variable is bound to.
+fn variable(name: &str) -> Vec<u8> {
+    [b"variable\0", name.as_bytes()].concat()
+}
+
 /// A fresh nonce.
 pub(crate) type Nonce = [u8; NONCE_BYTES];
-
-/// What a sealed text is bound to, beside the record: another place in it is not the same.
-#[derive(Clone, Copy)]
-enum Place<'a> {
-    Variable(&'a str),
-    Owner,
-}
-
-impl Place<'_> {
-    fn bytes(self) -> Vec<u8> {
-        match self {
-            Self::Variable(name) => [b"variable\0", name.as_bytes()].concat(),
-            Self::Owner => b"owner".to_vec(),
-        }
-    }
-}
 
 /// Seals and opens one session's record.
 pub(crate) struct Seal(XChaCha20Poly1305);
@@ -71,7 +63,7 @@ impl Seal {
             let kept = read.filter(|read| read.record.data.get(name) == Some(value));
             let sealed = match kept.and_then(|read| read.stored.data.get(name)) {
                 Some(sealed) => sealed.clone(),
-                None => self.value(Place::Variable(name), value, nonce()?),
+                None => self.value(&variable(name), value, nonce()?),
             };
             Ok((name.clone(), sealed))
         });
@@ -80,7 +72,7 @@ impl Seal {
             owner: match (&record.owner, read.and_then(|read| read.stored.owner.clone())) {
                 (None, _) => None,
                 (Some(_), Some(sealed)) => Some(sealed),
-                (Some(owner), None) => Some(self.value(Place::Owner, owner, nonce()?)),
+                (Some(owner), None) => Some(self.value(OWNER, owner, nonce()?)),
             },
             sealed: true,
             writes: record.writes.clone(),
@@ -92,13 +84,13 @@ impl Seal {
     /// The record as it was before it was sealed; the name of the attribute that does not open if there is one.
     pub(crate) fn open(&self, sealed: &Record) -> Result<Record, &'static str> {
         let data = sealed.data.iter().map(|(name, value)| {
-            let opened = self.opened(Place::Variable(name), value)?;
+            let opened = self.opened(&variable(name), value)?;
             Some((name.clone(), opened))
         });
         let owner = sealed
             .owner
             .as_ref()
-            .map(|owner| self.opened(Place::Owner, owner).ok_or("owner"));
+            .map(|owner| self.opened(OWNER, owner).ok_or("owner"));
         Ok(Record {
             data: data.collect::<Option<Data>>().ok_or("data")?,
             owner: owner.transpose()?,
@@ -107,25 +99,22 @@ impl Seal {
     }
 
     /// The nonce, and the value in DynamoDB's JSON, encrypted.
-    fn value(&self, place: Place<'_>, value: &Value, nonce: Nonce) -> Value {
-        let (text, place) = (plain(value), place.bytes());
-        let payload = Payload {
-            msg: &text,
-            aad: &place,
-        };
+    fn value(&self, place: &[u8], value: &Value, nonce: Nonce) -> Value {
+        let text = plain(value);
+        let payload = Payload { msg: &text, aad: place };
         let encrypted = self.0.encrypt(&XNonce::from(nonce), payload);
         let encrypted = encrypted.expect("a value is shorter than the 256 GiB that the cipher takes");
         Value(AttributeValue::B([&nonce[..], &encrypted].concat()))
     }
 
-    fn opened(&self, place: Place<'_>, value: &Value) -> Option<Value> {
+    fn opened(&self, place: &[u8], value: &Value) -> Option<Value> {
         let AttributeValue::B(bytes) = &value.0 else {
             return None;
         };
         let (nonce, encrypted) = bytes.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload {
             msg: encrypted,
-            aad: &place.bytes(),
+            aad: place,
         };
         let text = self.0.decrypt(&XNonce::from(*nonce), payload).ok()?;
         serde_json::from_slice(&text).ok()

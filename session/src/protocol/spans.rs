@@ -8,9 +8,9 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span, debug_span};
 
 use super::error::{SessionError, SessionErrorKind};
-use crate::core::record::{Stored, Tombstone};
+use crate::core::record::Stored;
+use crate::store::StoreError;
 use crate::store::erased::AnyStore;
-use crate::store::{OwnerList, StoreError, StoreErrorKind, Swap};
 
 /// The span of a load that asks the store.
 pub(crate) fn load() -> Span {
@@ -28,10 +28,8 @@ pub(crate) async fn within<T>(
     work: impl Future<Output = Result<T, SessionError>>,
 ) -> Result<T, SessionError> {
     let result = work.instrument(span.clone()).await;
-    if let Err(error) = &result
-        && let Some(kind) = failure(error.kind())
-    {
-        failed(&span, kind);
+    if let Err(error) = &result {
+        failed(&span, error);
     }
     result
 }
@@ -52,92 +50,37 @@ pub(crate) fn call(store: &dyn AnyStore, name: &'static str, calls: usize) -> Sp
 }
 
 /// Writes on a store call's span what it came to.
-pub(crate) fn answered<T: Word>(span: &Span, result: &Result<T, StoreError>) {
+pub(crate) fn answered(span: &Span, result: Result<&'static str, &StoreError>) {
     match result {
-        Ok(answer) => {
-            span.record("outcome", answer.word());
-        }
-        Err(error) => failed(
-            span,
-            match error.kind() {
-                StoreErrorKind::Unavailable => "unavailable",
-                StoreErrorKind::Rejected => "rejected",
-                StoreErrorKind::TooLarge => "too large",
-            },
-        ),
+        Ok(outcome) => drop(span.record("outcome", outcome)),
+        Err(error) => failed(span, &error.clone().into()),
     }
 }
 
-fn failed(span: &Span, kind: &'static str) {
+/// Writes the kind of a failure on a span. Conflicts between a visitor's own requests and too many logins do not mark it as failed.
+fn failed(span: &Span, error: &SessionError) {
+    let kind = match error.kind() {
+        SessionErrorKind::Conflict | SessionErrorKind::TooManySessions => return,
+        SessionErrorKind::Contention => "contention",
+        SessionErrorKind::Saved => "saved",
+        SessionErrorKind::Unavailable => "unavailable",
+        SessionErrorKind::Rejected => "rejected",
+        SessionErrorKind::TooLarge => "too large",
+        SessionErrorKind::Value => "value",
+        SessionErrorKind::Random => "random",
+        SessionErrorKind::NoLayer => "no layer",
+        SessionErrorKind::Owner => "owner",
+    };
     span.record("otel.status_code", "ERROR");
     span.record("error.type", kind);
 }
 
-/// The kind of a failure. Conflicts between a visitor's own requests and too many logins do not mark the span as failed.
-fn failure(kind: SessionErrorKind) -> Option<&'static str> {
-    match kind {
-        SessionErrorKind::Conflict | SessionErrorKind::TooManySessions => None,
-        SessionErrorKind::Contention => Some("contention"),
-        SessionErrorKind::Saved => Some("saved"),
-        SessionErrorKind::Unavailable => Some("unavailable"),
-        SessionErrorKind::Rejected => Some("rejected"),
-        SessionErrorKind::TooLarge => Some("too large"),
-        SessionErrorKind::Value => Some("value"),
-        SessionErrorKind::Random => Some("random"),
-        SessionErrorKind::NoLayer => Some("no layer"),
-        SessionErrorKind::Owner => Some("owner"),
-    }
-}
-
-/// What a store call that has not failed came to.
-pub(crate) trait Word {
-    fn word(&self) -> &'static str;
-}
-
-impl Word for Option<Stored> {
-    fn word(&self) -> &'static str {
-        match self {
-            Some(Stored::Record(_)) => "record",
-            Some(Stored::Tombstone(_)) => "tombstone",
-            Some(Stored::Malformed(_)) => "malformed",
-            None => "nothing",
-        }
-    }
-}
-
-impl Word for Swap {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Found(_) => "found something else",
-        }
-    }
-}
-
-impl Word for Tombstone {
-    fn word(&self) -> &'static str {
-        "done"
-    }
-}
-
-impl Word for OwnerList {
-    fn word(&self) -> &'static str {
-        "read"
-    }
-}
-
-impl Word for () {
-    fn word(&self) -> &'static str {
-        "done"
-    }
-}
-
-/// One call, or several at once.
-impl<T: Word> Word for Vec<T> {
-    fn word(&self) -> &'static str {
-        match &self[..] {
-            [one] => one.word(),
-            _ => "done",
-        }
+/// What a load of one key found.
+pub(crate) fn found(stored: Option<&Stored>) -> &'static str {
+    match stored {
+        Some(Stored::Record(_)) => "record",
+        Some(Stored::Tombstone(_)) => "tombstone",
+        Some(Stored::Malformed(_)) => "malformed",
+        None => "nothing",
     }
 }

@@ -7,7 +7,7 @@ use crate::core::record::Record;
 use crate::core::time::Moment;
 use crate::protocol::call::Told;
 use crate::protocol::known::Known;
-use crate::protocol::next::{Task, alive};
+use crate::protocol::next::Task;
 use crate::protocol::save::{Fresh, Save, Wanted};
 
 /// What the request's cookies opened.
@@ -24,8 +24,9 @@ pub(crate) struct Found {
 }
 
 /// What the response has to tell the browser.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CookieAction {
+    #[default]
     Keep,
     /// A session that is remembered has so many seconds to live.
     Issue(SessionId, Option<u64>),
@@ -33,9 +34,12 @@ pub(crate) enum CookieAction {
 }
 
 impl Found {
-    /// What is found by a task that has read the cookies' keys.
+    /// What is found by a task that has read the cookies' keys. The visitor's session is the one that is alive: none if several are,
+    /// because all but one are planted and nothing tells which.
     pub(crate) fn read(ids: Vec<SessionId>, known: Known, at: &Moment) -> Self {
-        let session = alive(&known, &keys(&ids), at).map(|(place, record)| (ids[place].clone(), record));
+        let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(&id.record_key(), at)?.record)));
+        let mut alive = ids.iter().filter_map(opened);
+        let session = alive.next().filter(|_| alive.next().is_none());
         Self {
             ids,
             known,
@@ -61,10 +65,8 @@ impl Found {
         at: &Moment,
         fresh: impl FnOnce() -> Result<Fresh, E>,
     ) -> Result<Option<Task>, E> {
-        let saw = self
-            .session
-            .as_ref()
-            .map(|(id, record)| (id.record_key(), Arc::clone(record)));
+        let session = self.session.as_ref();
+        let saw = session.map(|(id, record)| (id.record_key(), Arc::clone(record)));
         if wanted.is_nothing() {
             return Ok(saw.map(|(key, _)| Task::View(key)));
         }

@@ -97,12 +97,15 @@ impl LazySession {
     /// ```
     #[must_use]
     pub fn store_calls(&self) -> u32 {
-        self.0.visit().map_or(0, |visit| visit.budget.calls())
+        self.0.visit.as_ref().map_or(0, |visit| visit.budget.calls())
     }
 
     /// Whether a layer for this cookie made it.
     pub(crate) fn is_of(&self, cookie: &SessionCookie) -> bool {
-        self.0.visit().is_some_and(|visit| visit.cookie.name() == cookie.name())
+        self.0
+            .visit
+            .as_ref()
+            .is_some_and(|visit| visit.cookie.name() == cookie.name())
     }
 }
 
@@ -132,7 +135,7 @@ impl Session {
 
 impl fmt::Debug for LazySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let read = self.0.state().is_read();
+        let read = self.0.state().found.read_at.is_some();
         f.debug_struct("LazySession")
             .field("read", &read)
             .finish_non_exhaustive()

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::protocol::error::SessionError;
+use crate::core::id::RecordKey;
+use crate::protocol::error::{NO_LISTS, SessionError, SessionErrorKind};
 
 impl Session {
     /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
@@ -70,16 +71,17 @@ impl Session {
     }
 
     fn log_in(&self, owner: &str, label: Option<&str>) -> Result<(), SessionError> {
-        if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
-            return Err(SessionError::owner("an owner's name has 1 to 512 bytes"));
-        }
-        if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
-            return Err(SessionError::owner("a session's label has at most 256 bytes"));
-        }
-        if self.0.visit().is_some_and(|visit| !visit.budget.keeps_owners()) {
-            return Err(SessionError::no_owners());
-        }
-        Ok(self.state().login(owner, label)?)
+        let no_lists = matches!(&self.0.visit, Some(visit) if visit.budget.store.owners().is_none());
+        let problem = if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
+            "an owner's name has 1 to 512 bytes"
+        } else if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
+            "a session's label has at most 256 bytes"
+        } else if no_lists {
+            NO_LISTS
+        } else {
+            return Ok(self.state().login(owner, label)?);
+        };
+        Err(SessionError::new(SessionErrorKind::Owner, problem))
     }
 
     /// Who is logged in, by [`login`](Self::login).
@@ -189,7 +191,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn is_saved(&self) -> bool {
-        self.state().is_saved()
+        self.state().saved
     }
 
     /// What a list of sessions calls this one, if it is saved: no secret. A login or a renewal changes it, when it is saved.
@@ -200,8 +202,11 @@ impl Session {
     /// ```
     #[must_use]
     pub fn handle(&self) -> Option<String> {
-        let state = self.state();
-        state.live().map(|(id, _)| id.record_key().as_str().to_owned())
+        self.key().map(|key| key.as_str().to_owned())
+    }
+
+    pub(super) fn key(&self) -> Option<RecordKey> {
+        self.state().live().map(|(id, _)| id.record_key())
     }
 
     /// When the session was created or last logged in, in seconds since 1970-01-01 UTC; `None` if it is not saved yet.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::found::{CookieAction, Found};
-use super::state::{State, flashes_of};
+use super::state::{Outcome, State, flashes_of};
 use crate::core::cookie::SessionCookie;
 use crate::core::id::SessionId;
 use crate::core::time::{Moment, Timeouts};
@@ -25,30 +25,11 @@ pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub(crate) struct RequestSession {
     state: Mutex<State>,
     /// None for a session that no layer made.
-    visit: Option<Visit>,
+    pub(crate) visit: Option<Visit>,
     /// Held while the session is read, so that it is read once.
     reading: tokio::sync::Mutex<()>,
     /// Held while the session is written, so that it is written in order.
     writing: tokio::sync::Mutex<()>,
-    outcome: Mutex<Outcome>,
-}
-
-/// What the saves of a request have come to.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    /// What the last successful one has to tell the browser.
-    pub(crate) cookie: CookieAction,
-    /// Why one failed. Nothing is saved after it.
-    pub(crate) failed: Option<SessionError>,
-}
-
-impl Default for Outcome {
-    fn default() -> Self {
-        Self {
-            cookie: CookieAction::Keep,
-            failed: None,
-        }
-    }
 }
 
 /// What the layer knows of the request.
@@ -76,27 +57,22 @@ impl RequestSession {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn visit(&self) -> Option<&Visit> {
-        self.visit.as_ref()
-    }
-
     /// Whether the answer may depend on the session, or changes it.
     pub(crate) fn is_used(&self) -> bool {
         let state = self.state();
-        state.is_read() || state.is_ended()
+        state.found.read_at.is_some() || state.wanted.ended
     }
 
     /// Reads the session, once.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
         let Some(visit) = &self.visit else { return Ok(()) };
         if !self.is_used() {
-            let turn = visit.budget.wait(self.reading.lock()).await;
-            let _one_at_a_time =
-                turn.ok_or_else(|| SessionError::unavailable("another read of this session did not end"))?;
+            let read = "another read of this session did not end";
+            let _one_at_a_time = visit.budget.turn(&self.reading, read).await?;
             if !self.is_used() {
-                let presented = self.state().ids().to_vec();
-                let found = visit.find(presented).await.inspect_err(SessionError::log)?;
-                self.state().found(found);
+                let ids = self.state().found.ids.clone();
+                let found = visit.find(ids).await.inspect_err(SessionError::log)?;
+                self.state().found = found;
             }
         }
         Ok(())
@@ -105,22 +81,18 @@ impl RequestSession {
     /// Saves what was done so far, in the middle of the request.
     pub(crate) async fn save_now(&self) -> Result<(), SessionError> {
         let Some(visit) = &self.visit else { return Ok(()) };
-        let _one_at_a_time = match self.turn(visit).await {
-            Ok(turn) => turn,
-            Err(error) => return Err(self.fail(error)),
-        };
+        let turn = self.turn(visit).await;
+        let _one_at_a_time = turn.map_err(|error| self.fail(error))?;
         self.not_failed()?;
-        if self.state().is_too_late() {
-            return Err(SessionError::saved());
+        if self.state().too_late {
+            let late = "the session was changed after it was saved; that change is lost";
+            return Err(SessionError::new(SessionErrorKind::Saved, late));
         }
         let taken = self.state().take();
-        if let Some((found, wanted)) = taken {
-            self.withhold_if_ended(&wanted);
-            let (renewed, remember) = (wanted.renewed, wanted.remember);
-            self.save(visit, found, wanted).await?;
-            self.state().give_back(renewed, remember);
+        match taken {
+            Some((found, wanted)) => self.save(visit, found, wanted).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Saves for the layer, after the handler.
@@ -128,20 +100,14 @@ impl RequestSession {
         if let Some(visit) = &self.visit {
             let turn = self.turn(visit).await;
             let closed = self.state().close();
-            if let Some((_, wanted)) = &closed {
-                self.withhold_if_ended(wanted);
-            }
-            let failed = self.outcome().failed.is_some();
-            match (turn, closed) {
-                (Ok(_one_at_a_time), Some((found, wanted))) if !failed => {
-                    // Whether it was saved is in the outcome.
-                    let _ = self.save(visit, found, wanted).await;
-                }
-                (Err(error), _) if !failed => drop(self.fail(error)),
-                _ => {}
-            }
+            // Whether it was saved is in the outcome.
+            let _ = match (turn, closed) {
+                (Ok(_one_at_a_time), Some((found, wanted))) => self.save(visit, found, wanted).await,
+                (Err(error), _) => Err(self.fail(error)),
+                _ => Ok(()),
+            };
         }
-        self.outcome().clone()
+        self.state().outcome.clone()
     }
 
     /// Takes the messages out of the record while the handler runs, so that of two requests at once one gets them.
@@ -157,7 +123,7 @@ impl RequestSession {
                         if let Some((before, _)) = &found.known.sent {
                             taken = flashes_of(&before.data);
                         }
-                        self.state().moved_to(found);
+                        self.state().saved_as(found);
                     }
                     // The session has ended, and its messages with it.
                     Err(error) if error.kind() == SessionErrorKind::Conflict => {}
@@ -174,63 +140,48 @@ impl RequestSession {
 
     /// Waits until no other write of this session is under way, but not longer than the store may take.
     async fn turn(&self, visit: &Visit) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
-        let turn = visit.budget.wait(self.writing.lock()).await;
-        turn.ok_or_else(|| SessionError::unavailable("another save of this session did not end"))
+        let save = "another save of this session did not end";
+        visit.budget.turn(&self.writing, save).await
     }
 
     async fn save(&self, visit: &Visit, found: Found, wanted: Wanted) -> Result<(), SessionError> {
         // What is wanted is in this future alone now. If the handler drops it, the request fails.
-        let mut dropped = Dropped(Some(self));
+        let dropped = Dropped(self);
         let saved = visit.save(found, wanted).await;
-        dropped.0 = None;
+        std::mem::forget(dropped);
         match saved {
             Ok((found, cookie)) => {
+                let mut state = self.state();
                 if cookie != CookieAction::Keep {
-                    self.outcome().cookie = cookie;
+                    state.outcome.cookie = cookie;
                 }
-                self.state().saved_as(found);
+                state.saved_as(found);
                 Ok(())
             }
             Err(error) => Err(self.fail(error)),
         }
     }
 
-    /// Whoever was refused after a save gets no cookie of the session that it made, whether or not it can be ended.
-    fn withhold_if_ended(&self, wanted: &Wanted) {
-        let mut outcome = self.outcome();
-        if wanted.ended && matches!(outcome.cookie, CookieAction::Issue(..)) {
-            outcome.cookie = CookieAction::Keep;
-        }
-    }
-
     /// Whether a save has failed already.
     fn not_failed(&self) -> Result<(), SessionError> {
-        self.outcome().failed.clone().map_or(Ok(()), Err)
+        self.state().outcome.failed.clone().map_or(Ok(()), Err)
     }
 
     /// From now on nothing is saved, and the request is answered with this error.
     fn fail(&self, error: SessionError) -> SessionError {
         error.log();
-        self.state().not_saved();
-        self.outcome().failed = Some(error.clone());
+        self.state().fail(error.clone());
         error
-    }
-
-    fn outcome(&self) -> MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A save that may be dropped half-way.
-struct Dropped<'a>(Option<&'a RequestSession>);
+struct Dropped<'a>(&'a RequestSession);
 
 impl Drop for Dropped<'_> {
     fn drop(&mut self) {
-        if let Some(session) = self.0 {
-            drop(session.fail(SessionError::unavailable(
-                "the handler dropped a save before it was done",
-            )));
-        }
+        let dropped = SessionError::unavailable("the handler dropped a save before it was done");
+        drop(self.0.fail(dropped));
     }
 }
 

@@ -7,7 +7,7 @@ use http::Request;
 
 use super::Session;
 use super::lazy::LazySession;
-use super::request::{Clock, RequestSession};
+use super::request::Clock;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::{Moment, Timeouts};
 use crate::protocol::budget::Budget;
@@ -56,7 +56,8 @@ pub struct Sessions {
     store: Arc<dyn AnyStore>,
     timeouts: Timeouts,
     clock: Clock,
-    request: Option<Arc<RequestSession>>,
+    /// That of the request that asks.
+    current: Option<Session>,
 }
 
 /// One of an owner's sessions.
@@ -84,7 +85,7 @@ impl Sessions {
             store,
             timeouts,
             clock,
-            request: None,
+            current: None,
         }
     }
 
@@ -106,12 +107,12 @@ impl Sessions {
     }
 
     pub(crate) fn from_lazy(lazy: &LazySession) -> Result<Self, SessionError> {
-        let visit = lazy.0.visit().ok_or_else(SessionError::no_layer)?;
+        let visit = lazy.0.visit.as_ref().ok_or_else(SessionError::no_layer)?;
         Ok(Self {
-            store: Arc::clone(visit.budget.store()),
+            store: Arc::clone(&visit.budget.store),
             timeouts: visit.timeouts,
             clock: Arc::clone(&visit.clock),
-            request: Some(Arc::clone(&lazy.0)),
+            current: Some(Session(Arc::clone(&lazy.0))),
         })
     }
 
@@ -131,10 +132,7 @@ impl Sessions {
     /// # }
     /// ```
     pub async fn list(&self, owner: &str) -> Result<Vec<ListedSession>, SessionError> {
-        let current = self
-            .request
-            .as_ref()
-            .and_then(|request| Session(Arc::clone(request)).handle());
+        let current = self.current.as_ref().and_then(Session::handle);
         let owner = OwnerKey::new(owner);
         let (known, at, _) = self.task(Task::List(owner.clone())).await?;
         let keys = known.list_of(&owner).into_iter().flat_map(|list| list.keys());
@@ -178,10 +176,7 @@ impl Sessions {
         if told == Told::Missing {
             return Ok(false);
         }
-        self.end_current_if(|current| {
-            let handle = current.handle().map(RecordKey::from_stored);
-            handle.is_some_and(|key| known.ended.contains(&key))
-        });
+        self.end_current_if(|current| current.key().is_some_and(|key| known.ended.contains(&key)));
         Ok(true)
     }
 
@@ -204,12 +199,12 @@ impl Sessions {
     }
 
     fn end_current_if(&self, is_meant: impl FnOnce(&Session) -> bool) {
-        if let Some(request) = &self.request {
-            let session = Session(Arc::clone(request));
+        if let Some(current) = &self.current
+            && is_meant(current)
             // A login of this request makes another.
-            if is_meant(&session) && !session.state().logs_in() {
-                session.end();
-            }
+            && current.state().wanted.login.is_none()
+        {
+            current.end();
         }
     }
 
@@ -229,8 +224,8 @@ impl Sessions {
     /// ```
     pub async fn end_others(&self, session: &Session) -> Result<(), SessionError> {
         if let Some(owner) = session.owner() {
-            let but = session.handle().map(RecordKey::from_stored);
-            self.task(Task::EndAll(OwnerKey::new(&owner), but)).await?;
+            let others = Task::EndAll(OwnerKey::new(&owner), session.key());
+            self.task(others).await?;
         }
         Ok(())
     }
@@ -241,7 +236,7 @@ impl Sessions {
             now: (self.clock)(),
             timeouts: self.timeouts,
         };
-        let visit = self.request.as_ref().and_then(|request| request.visit());
+        let visit = self.current.as_ref().and_then(|current| current.0.visit.as_ref());
         let own = Budget::new(Arc::clone(&self.store), None);
         let run = Run {
             budget: visit.map_or(&own, |visit| &visit.budget),

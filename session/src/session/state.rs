@@ -1,14 +1,14 @@
 //! One request's session: what was found, what the handler did to it, and whether that was saved.
 
-use std::fmt;
 use std::sync::Arc;
 
-use super::found::Found;
+use super::found::{CookieAction, Found};
 use crate::core::edits::{Edits, Step};
 use crate::core::id::SessionId;
 use crate::core::limits::{self, Limits};
 use crate::core::record::Record;
 use crate::core::value::{Data, Reason, Value, ValueError};
+use crate::protocol::error::SessionError;
 use crate::protocol::save::{NewOwner, Wanted};
 
 static NO_DATA: Data = Data::new();
@@ -19,8 +19,8 @@ const FLASHES: &str = "_flashes";
 /// One request's session.
 #[derive(Clone)]
 pub(crate) struct State {
-    found: Found,
-    wanted: Wanted,
+    pub(crate) found: Found,
+    pub(crate) wanted: Wanted,
     limits: Limits,
     /// The variables after the handler's writes; none before the first.
     now: Option<Data>,
@@ -29,11 +29,21 @@ pub(crate) struct State {
     /// Whether new records are sealed.
     #[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "then nothing is"))]
     sealing: bool,
-    /// The variables when a save in the middle of the request began.
-    before_save: Option<Data>,
-    saved: bool,
+    /// The variables when a save in the middle of the request began, and whether it asks for a new ID and for how long it remembers.
+    before_save: Option<(Data, bool, Option<u64>)>,
+    pub(crate) saved: bool,
     /// Whether something was done after that, which nobody was told.
-    too_late: bool,
+    pub(crate) too_late: bool,
+    pub(crate) outcome: Outcome,
+}
+
+/// What the saves of a request have come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// What the last successful one has to tell the browser.
+    pub(crate) cookie: CookieAction,
+    /// Why one failed. Nothing is saved after it.
+    pub(crate) failed: Option<SessionError>,
 }
 
 impl Default for State {
@@ -60,39 +70,8 @@ impl State {
             before_save: None,
             saved: false,
             too_late: false,
+            outcome: Outcome::default(),
         }
-    }
-
-    /// Takes in what the request's cookies opened.
-    pub(crate) fn found(&mut self, found: Found) {
-        self.found = found;
-    }
-
-    pub(crate) fn is_read(&self) -> bool {
-        self.found.read_at.is_some()
-    }
-
-    pub(crate) fn is_ended(&self) -> bool {
-        self.wanted.ended
-    }
-
-    pub(crate) fn is_saved(&self) -> bool {
-        self.saved
-    }
-
-    /// Whether something was done after the session was saved, which nobody was told.
-    pub(crate) fn is_too_late(&self) -> bool {
-        self.too_late
-    }
-
-    pub(crate) fn ids(&self) -> &[SessionId] {
-        &self.found.ids
-    }
-
-    /// Whether a new ID was asked for.
-    #[cfg(feature = "testing")]
-    pub(crate) fn is_renewed(&self) -> bool {
-        self.wanted.renewed
     }
 
     /// What was found and done so far, for a save in the middle of a request; `None` if the session is saved for good. What is
@@ -101,31 +80,38 @@ impl State {
         if self.saved || self.wanted.ended {
             return self.close();
         }
-        self.before_save = Some(self.data().clone());
-        Some((self.found.clone(), std::mem::take(&mut self.wanted)))
-    }
-
-    /// Takes back what a save in the middle has not used, because there was nothing to write it with.
-    pub(crate) fn give_back(&mut self, renewed: bool, remember: Option<u64>) {
-        if !self.saved && self.live().is_none() {
-            self.wanted.renewed |= renewed;
-            self.wanted.remember = self.wanted.remember.or(remember);
-        }
+        let wanted = std::mem::take(&mut self.wanted);
+        self.before_save = Some((self.data().clone(), wanted.renewed, wanted.remember));
+        Some((self.found.clone(), wanted))
     }
 
     /// The same for the layer, after which nothing can be changed.
     pub(crate) fn close(&mut self) -> Option<(Found, Wanted)> {
-        let first = !std::mem::replace(&mut self.saved, true);
-        first.then(|| (self.found.clone(), self.wanted.clone()))
+        if std::mem::replace(&mut self.saved, true) {
+            return None;
+        }
+        // Whoever was refused after a save gets no cookie of the session that it made, whether or not it can be ended.
+        if self.wanted.ended && matches!(self.outcome.cookie, CookieAction::Issue(..)) {
+            self.outcome.cookie = CookieAction::Keep;
+        }
+        Some((self.found.clone(), self.wanted.clone()))
     }
 
     /// Takes in what a save left, for whoever goes on or still reads: over another request's writes, it may differ from what
     /// the handler saw.
     pub(crate) fn saved_as(&mut self, found: Found) {
-        self.take_in(found);
-        if let Some(before) = self.before_save.take() {
+        self.found = Found {
+            known: found.known.places_only(),
+            ..found
+        };
+        if let Some((before, renewed, remember)) = self.before_save.take() {
             // What was written meanwhile and changed nothing then changes nothing now.
             self.wanted.edits = self.wanted.edits.of_consequence(&before);
+            if self.live().is_none() {
+                // There was nothing to write it with yet.
+                self.wanted.renewed |= renewed;
+                self.wanted.remember = self.wanted.remember.or(remember);
+            }
         }
         if self.saved {
             self.wanted.edits = Edits::default();
@@ -133,25 +119,12 @@ impl State {
         self.recompute();
     }
 
-    /// Takes in a newer state of the session that was found. What was written and changed nothing then changes nothing now.
-    pub(crate) fn moved_to(&mut self, found: Found) {
-        self.wanted.edits = self.wanted.edits.of_consequence(self.found_data());
-        self.take_in(found);
-        self.recompute();
-    }
-
-    fn take_in(&mut self, found: Found) {
-        self.found = Found {
-            known: found.known.places_only(),
-            ..found
-        };
-    }
-
     /// Forgets what the handler did, because it was not saved, and nothing can be saved any more: whoever still reads sees what
     /// was found.
-    pub(crate) fn not_saved(&mut self) {
+    pub(crate) fn fail(&mut self, error: SessionError) {
         self.saved = true;
         self.wanted = Wanted::default();
+        self.outcome.failed = Some(error);
         self.recompute();
     }
 
@@ -188,10 +161,9 @@ impl State {
     }
 
     pub(crate) fn insert(&mut self, name: &str, value: Value) -> Result<(), ValueError> {
-        let checked = self.open().and_then(|()| self.fit(name, Some(&value)));
-        let size = checked.map_err(|reason| ValueError::new(name, reason))?;
-        self.wanted.edits.set(name, Some(value.clone()));
-        self.put(name, Some(value), size);
+        let put = self.open().and_then(|()| self.put(name, Some(value.clone())));
+        put.map_err(|reason| ValueError::new(name, reason))?;
+        self.wanted.edits.set(name, Some(value));
         Ok(())
     }
 
@@ -199,18 +171,18 @@ impl State {
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         self.in_time().ok()?;
         let old = self.get(name)?.clone();
-        let size = self.fit(name, None).ok()?;
+        self.put(name, None).ok()?;
         self.wanted.edits.set(name, None);
-        self.put(name, None, size);
         Some(old)
     }
 
     /// Takes the variable out, unless another request turns out to have changed it.
     pub(crate) fn discard(&mut self, name: &str) {
-        let size = self.in_time().and_then(|()| self.fit(name, None));
-        if let (Some(bad), Ok(size)) = (self.get(name).cloned(), size) {
+        let put = self.in_time().map(|()| self.get(name).cloned());
+        if let Ok(Some(bad)) = put
+            && self.put(name, None).is_ok()
+        {
             self.wanted.edits.discard(name, bad);
-            self.put(name, None, size);
         }
     }
 
@@ -218,10 +190,10 @@ impl State {
     pub(crate) fn compute(&mut self, name: &str, step: Step) -> Result<Value, ValueError> {
         let computed = self.open().and_then(|()| {
             let value = step(self.get(name))?;
-            let size = self.fit(name, Some(&value))?;
-            Ok((value, size))
+            self.put(name, Some(value.clone()))?;
+            Ok(value)
         });
-        let (value, size) = computed.map_err(|reason| ValueError::new(name, reason))?;
+        let value = computed.map_err(|reason| ValueError::new(name, reason))?;
         let (limits, named) = (self.limits.clone(), name.to_owned());
         let checked: Step = Arc::new(move |before| {
             let value = step(before)?;
@@ -229,7 +201,6 @@ impl State {
             Ok(value)
         });
         self.wanted.edits.compute(name, checked, value.clone());
-        self.put(name, Some(value.clone()), size);
         Ok(value)
     }
 
@@ -257,11 +228,6 @@ impl State {
         });
         self.wanted.renewed = true;
         Ok(())
-    }
-
-    /// Whether somebody logged in.
-    pub(crate) fn logs_in(&self) -> bool {
-        self.wanted.login.is_some()
     }
 
     /// Whose session it is after what was done.
@@ -296,13 +262,11 @@ impl State {
             Value::encode(messages).map_err(|error| Reason::NotSerializable(error.to_string()))
         });
         if self.wanted.ended && !self.saved {
-            let refused = |reason| ValueError::new(FLASHES, reason);
-            let value = step(self.wanted.farewell.get(FLASHES)).map_err(refused)?;
-            limits::check(&self.limits, FLASHES, &value).map_err(refused)?;
-            let (bytes, most) = (self.stored_size(FLASHES, &value), self.limits.bytes);
-            if bytes > most {
-                return Err(refused(Reason::TooLarge { bytes, most }));
-            }
+            let fitting = step(self.wanted.farewell.get(FLASHES)).and_then(|value| {
+                self.fit(0, FLASHES, &value)?;
+                Ok(value)
+            });
+            let value = fitting.map_err(|reason| ValueError::new(FLASHES, reason))?;
             self.wanted.farewell.insert(FLASHES.to_owned(), value);
             return Ok(());
         }
@@ -326,10 +290,11 @@ impl State {
     }
 
     /// What takes the messages out of the record that was found, if it has some and the handler has not cleared the session.
-    pub(crate) fn taking_flashes(&self) -> Option<(Found, Wanted)> {
+    pub(crate) fn taking_flashes(&mut self) -> Option<(Found, Wanted)> {
         let has_some = self.found_data().contains_key(FLASHES);
         let takes = self.open().is_ok() && !self.wanted.edits.cleared() && has_some;
         takes.then(|| {
+            self.before_save = Some((self.found_data().clone(), false, None));
             let mut wanted = Wanted {
                 takes: true,
                 ..Wanted::default()
@@ -356,53 +321,41 @@ impl State {
         }
     }
 
-    /// The bytes of all variables with this one, if the store can hold it and them.
-    fn fit(&self, name: &str, value: Option<&Value>) -> Result<usize, Reason> {
-        let bytes = |value: &Value| self.stored_size(name, value);
-        let all = || {
-            self.data()
-                .iter()
-                .map(|(name, value)| self.stored_size(name, value))
-                .sum()
+    /// Writes the variable as it is from now on, if the store can hold it and the others.
+    fn put(&mut self, name: &str, value: Option<Value>) -> Result<(), Reason> {
+        let bytes = |(name, value): (&String, &Value)| self.stored_size(name, value);
+        let all = self.size.unwrap_or_else(|| self.data().iter().map(bytes).sum());
+        let others = all - self.data().get_key_value(name).map_or(0, bytes);
+        let size = value
+            .as_ref()
+            .map_or(Ok(others), |value| self.fit(others, name, value))?;
+        let mut now = self.now.take().unwrap_or_else(|| self.found_data().clone());
+        match value {
+            Some(value) => now.insert(name.to_owned(), value),
+            None => now.remove(name),
         };
-        let before = self.size.unwrap_or_else(all);
-        let without = before - self.get(name).map_or(0, bytes);
-        let Some(value) = value else { return Ok(without) };
+        (self.now, self.size) = (Some(now), Some(size));
+        Ok(())
+    }
+
+    /// The bytes of this variable and the `others`, if the store can hold it and them.
+    fn fit(&self, others: usize, name: &str, value: &Value) -> Result<usize, Reason> {
         limits::check(&self.limits, name, value)?;
-        let (after, most) = (without + bytes(value), self.limits.bytes);
-        if after > most {
-            return Err(Reason::TooLarge { bytes: after, most });
+        let (bytes, most) = (others + self.stored_size(name, value), self.limits.bytes);
+        if bytes > most {
+            return Err(Reason::TooLarge { bytes, most });
         }
-        Ok(after)
+        Ok(bytes)
     }
 
     /// The bytes of a variable as the store gets it.
-    #[cfg(feature = "sealed")]
+    #[cfg_attr(not(feature = "sealed"), expect(clippy::unused_self, reason = "nothing is sealed"))]
     fn stored_size(&self, name: &str, value: &Value) -> usize {
+        #[cfg(feature = "sealed")]
         if self.sealing || self.live().is_some_and(|(_, record)| record.sealed) {
-            crate::protocol::seal::sealed_size(name, value)
-        } else {
-            limits::variable_size(name, value)
+            return crate::protocol::seal::sealed_size(name, value);
         }
-    }
-
-    #[cfg(not(feature = "sealed"))]
-    #[expect(clippy::unused_self, reason = "nothing is sealed")]
-    fn stored_size(&self, name: &str, value: &Value) -> usize {
         limits::variable_size(name, value)
-    }
-
-    fn put(&mut self, name: &str, value: Option<Value>, size: usize) {
-        self.size = Some(size);
-        if self.now.is_none() {
-            self.now = Some(self.data().clone());
-        }
-        if let Some(now) = &mut self.now {
-            match value {
-                Some(value) => now.insert(name.to_owned(), value),
-                None => now.remove(name),
-            };
-        }
     }
 }
 
@@ -414,11 +367,4 @@ pub(crate) fn flashes_of(data: &Data) -> Vec<String> {
 /// A value of another type, which a program may have put there, counts as no messages.
 fn flashes(value: &Value) -> Vec<String> {
     value.decode().unwrap_or_default()
-}
-
-/// Names and types only: the values are the visitor's.
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.data()).finish()
-    }
 }

@@ -184,15 +184,6 @@ impl DynamoDbStore {
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(Some(expression.values).filter(|values| !values.is_empty()))
     }
-
-    /// What a refused write found. An item that is not told of may be there all the same: some that speak DynamoDB's protocol never
-    /// tell.
-    async fn found(&self, key: &RecordKey, item: Option<item::Item>) -> Result<Swap, StoreError> {
-        Ok(Swap::Found(match item {
-            Some(item) => Some(item::read(item)),
-            None => Store::load(self, key).await?,
-        }))
-    }
 }
 
 impl Store for DynamoDbStore {
@@ -217,13 +208,14 @@ impl Store for DynamoDbStore {
         Some("aws.dynamodb")
     }
 
-    /// None after the first conflict, then full jitter:
+    /// None after the first conflict, then full jitter, or half of it where the operating system gives no random numbers:
     /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
     fn pause(&self, conflicts: u32) -> Duration {
-        match conflicts.checked_sub(2) {
-            Some(before) => FIRST_PAUSE.saturating_mul(1 << before.min(4)).mul_f64(fraction()),
-            None => Duration::ZERO,
-        }
+        let Some(before) = conflicts.checked_sub(2) else {
+            return Duration::ZERO;
+        };
+        let fraction = getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX));
+        FIRST_PAUSE.saturating_mul(1 << before.min(4)).mul_f64(fraction)
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
@@ -248,14 +240,18 @@ impl Store for DynamoDbStore {
         };
         match refused {
             Ok(()) => Ok(Swap::Done),
-            Err(found) => self.found(key, found?).await,
+            Err(item) => Ok(Swap::Found(match item? {
+                Some(item) => Some(item::read(item)),
+                // It may be there all the same: some that speak DynamoDB's protocol never tell.
+                None => Store::load(self, key).await?,
+            })),
         }
     }
 
     async fn end(&self, key: &RecordKey, at: u64) -> Result<Tombstone, StoreError> {
         let update = self.update(key.as_str(), expression::end(at));
         let output = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
-        Ok(item::tombstone(&output.attributes.unwrap_or_default()))
+        Ok(item::tombstone(output.attributes.unwrap_or_default()))
     }
 }
 
@@ -288,8 +284,3 @@ impl OwnerStore for DynamoDbStore {
 
 /// The longest pause after a write's second conflict. It doubles with each further one, four times.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// A random fraction of one; the half where the operating system gives no random numbers.
-fn fraction() -> f64 {
-    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
-}

@@ -51,7 +51,7 @@ pub fn in_request<B>(session: &Session, mut request: Request<B>) -> Request<B> {
 /// ```
 #[must_use]
 pub fn is_renewed(session: &Session) -> bool {
-    session.state().is_renewed()
+    session.state().wanted.renewed
 }
 
 /// Whether the handler ended the session.
@@ -64,7 +64,7 @@ pub fn is_renewed(session: &Session) -> bool {
 /// ```
 #[must_use]
 pub fn is_ended(session: &Session) -> bool {
-    session.state().is_ended()
+    session.state().wanted.ended
 }
 
 /// A clock to set, for [`SessionLayerBuilder::clock`](crate::SessionLayerBuilder::clock). Clones are the same clock.

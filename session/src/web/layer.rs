@@ -13,9 +13,9 @@ use crate::core::time::Timeouts;
 use crate::protocol::budget::Budget;
 use crate::session::found::CookieAction;
 use crate::session::lazy::LazySession;
-use crate::session::request::{Clock, Outcome, RequestSession, Visit};
+use crate::session::request::{Clock, RequestSession, Visit};
 use crate::session::sessions::Sessions;
-use crate::session::state::State;
+use crate::session::state::{Outcome, State};
 use crate::store::erased::AnyStore;
 use crate::web::Layered;
 

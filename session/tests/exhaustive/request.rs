@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::ops::{act, flashes, take, vars};
 use super::scenario::{Answer, Asked, NOW, OWNER, Op, SLOW, Seen, SetCookie};
 use super::table::{PLACES, Reply, Step, moment};
-use crate::core::id::{OwnerKey, RecordKey, SessionId};
+use crate::core::id::{OwnerKey, SessionId};
 use crate::core::limits::Limits;
 use crate::core::record::{Tombstone, WriteToken};
 use crate::core::time::Moment;
 use crate::protocol::call::{Call, Next, Place, Told};
 use crate::protocol::error::{SessionError, SessionErrorKind};
-use crate::protocol::known::{Answer as Reported, Known};
+use crate::protocol::known::Known;
 use crate::protocol::next::{Task, next, undo};
 use crate::protocol::save::{Fresh, Wanted};
 use crate::session::found::{CookieAction, Found};
@@ -160,7 +160,7 @@ impl Request {
                 _ => self.answer(500),
             },
             (Some(Ok(_)), Stage::Reading) => {
-                let ids = self.state.ids().to_vec();
+                let ids = self.state.found.ids.clone();
                 self.has_read(Found::read(ids, known, &self.at));
             }
             (Some(Ok(_)), Stage::EndingAll) => self.finish(),
@@ -225,7 +225,7 @@ impl Request {
                 .into_iter()
                 .filter_map(|waiting| waiting.reply);
             if let Some((call, _)) = self.call.take() {
-                self.known.learn(reported(call, replies));
+                learn(&mut self.known, call, replies);
                 self.go_on();
             }
         }
@@ -234,7 +234,7 @@ impl Request {
 
     fn has_read(&mut self, found: Found) {
         let session = found.session.clone();
-        self.state.found(found);
+        self.state.found = found;
         self.seen.found = Some(session.map(|(_, record)| vars(record.data.clone())));
         if self.asked.slow {
             self.at.now += SLOW;
@@ -298,7 +298,7 @@ impl Request {
                 if let Some((before, _)) = &found.known.sent {
                     self.seen.taken = flashes(&before.data);
                 }
-                self.state.moved_to(found);
+                self.state.saved_as(found);
                 self.has_taken();
             }
             Stage::SavingNow => {
@@ -341,32 +341,32 @@ impl Request {
     }
 }
 
-/// The store's answer to a call, of the replies to its parts.
-fn reported(call: Call, mut replies: impl Iterator<Item = Reply>) -> Reported {
-    let places = |replies: &mut dyn Iterator<Item = Reply>, keys: Vec<RecordKey>| -> Vec<(RecordKey, Place)> {
-        let places = replies.filter_map(|reply| match reply {
-            Reply::Place(place) => Some(place),
-            _ => None,
-        });
-        keys.into_iter().zip(places).collect()
-    };
-    match (call, &mut replies) {
-        (Call::Load(keys), replies) => Reported::Loaded(places(replies, keys)),
-        (Call::Swap { key, .. }, replies) => {
-            let (key, place) = places(replies, vec![key]).pop().expect("a reply");
-            Reported::Swapped(key, place)
+/// Takes in the store's answer to a call, of the replies to its parts.
+fn learn(known: &mut Known, call: Call, mut replies: impl Iterator<Item = Reply>) {
+    match call {
+        Call::Load(keys) => known.stands(keys.into_iter().zip(places(replies))),
+        Call::Swap { key, .. } => {
+            let place = places(replies).next().expect("a reply");
+            known.stands([(key, place)]);
         }
-        (Call::End(keys), replies) => {
-            let ended = places(replies, keys).into_iter().map(|(key, place)| match place {
-                Place::Tombstone(tombstone) => (key, tombstone),
-                _ => (key, Tombstone::default()),
+        Call::End(keys) => {
+            let ended = places(replies).map(|place| match place {
+                Place::Tombstone(_) => place,
+                _ => Place::Tombstone(Tombstone::default()),
             });
-            Reported::Ended(ended.collect())
+            known.stands(keys.into_iter().zip(ended));
         }
-        (Call::Enlist(owner, _) | Call::List(owner), replies) => match replies.next() {
-            Some(Reply::List(list)) => Reported::Listed(owner, Arc::unwrap_or_clone(list)),
+        Call::Enlist(owner, _) | Call::List(owner) => match replies.next() {
+            Some(Reply::List(list)) => known.listed(owner, Arc::unwrap_or_clone(list)),
             other => panic!("{other:?}"),
         },
-        (Call::Strike(_, keys), _) => Reported::Struck(keys),
+        Call::Strike(_, keys) => known.struck(&keys),
     }
+}
+
+fn places(replies: impl Iterator<Item = Reply>) -> impl Iterator<Item = Place> {
+    replies.filter_map(|reply| match reply {
+        Reply::Place(place) => Some(place),
+        _ => None,
+    })
 }

@@ -1,12 +1,12 @@
 //! The update expressions: what a write changes in an item, and under which condition it may happen.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
-    CREATED_AT, DATA, ENDED, ENDED_AT, LABEL, OWNER, PARTITION_KEY, REVISION, SEEN_AT, TTL_ATTRIBUTE, attributes,
-    number, to_attribute, to_map, tombstone_attributes,
+    Attributes, CREATED_AT, DATA, ENDED, ENDED_AT, LABEL, OWNER, PARTITION_KEY, REVISION, SEEN_AT, TTL_ATTRIBUTE,
+    attributes, number, to_attribute, to_map, tombstone_attributes,
 };
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
@@ -71,10 +71,9 @@ impl Expression {
 
     /// The record still stands as it was read, and nobody has spoiled it.
     fn stands(&mut self, read: &Record) {
-        let ended = self.name(ENDED);
-        self.condition.push(format!("attribute_not_exists({ended})"));
-        let data = self.name(DATA);
+        let (ended, data) = (self.name(ENDED), self.name(DATA));
         let map = self.value(":map", AttributeValue::S("M".to_owned()));
+        self.condition.push(format!("attribute_not_exists({ended})"));
         self.condition.push(format!("attribute_type({data}, {map})"));
         for (name, value) in [
             (CREATED_AT, Some(read.created_at)),
@@ -82,13 +81,12 @@ impl Expression {
             (TTL_ATTRIBUTE, Some(read.expires_at)),
             (SEEN_AT, read.seen_at),
         ] {
-            let placeholder = self.name(name);
-            let part = match value {
-                Some(value) => format!(
-                    "{placeholder} = {}",
-                    self.value(&format!(":read_{name}"), number(value))
-                ),
-                None => format!("attribute_not_exists({placeholder})"),
+            let attribute = self.name(name);
+            let part = if let Some(value) = value {
+                let value = self.value(&format!(":read_{name}"), number(value));
+                format!("{attribute} = {value}")
+            } else {
+                format!("attribute_not_exists({attribute})")
             };
             self.condition.push(part);
         }
@@ -96,24 +94,20 @@ impl Expression {
 
     /// The variables in which the two differ.
     fn variables(&mut self, read: &Data, next: &Data) {
-        let gone = read
-            .keys()
-            .filter(|name| !next.contains_key(*name))
-            .map(|name| (name, None));
-        let written = next.iter().filter(|(name, value)| read.get(*name) != Some(value));
-        let changes: Vec<_> = gone.chain(written.map(|(name, value)| (name, Some(value)))).collect();
-        if changes.len() > MAX_VARIABLES {
+        let names = read.keys().chain(next.keys());
+        let changed: BTreeSet<_> = names.filter(|name| read.get(*name) != next.get(*name)).collect();
+        if changed.len() > MAX_VARIABLES {
             self.set(DATA, to_map(next));
             return;
         }
-        for (n, (name, value)) in changes.into_iter().enumerate() {
+        for (n, name) in changed.into_iter().enumerate() {
             self.names.insert(format!("#v{n}"), name.clone());
-            match value {
-                Some(value) => {
-                    let value = self.value(&format!(":v{n}"), to_attribute(value));
-                    self.set.push(format!("#{DATA}.#v{n} = {value}"));
-                }
-                None => self.remove.push(format!("#{DATA}.#v{n}")),
+            let variable = format!("#{DATA}.#v{n}");
+            if let Some(value) = next.get(name) {
+                let value = self.value(&format!(":v{n}"), to_attribute(value));
+                self.set.push(format!("{variable} = {value}"));
+            } else {
+                self.remove.push(variable);
             }
         }
     }
@@ -129,19 +123,14 @@ pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
             expression.variables(&read.data, &next.data);
             attributes(next)
         }
-        Stored::Tombstone(tombstone) => {
-            expression.set(DATA, AttributeValue::M(HashMap::new()));
-            tombstone_attributes(tombstone)
-        }
-        Stored::Malformed(_) => Vec::new(),
+        Stored::Tombstone(tombstone) => tombstone_attributes(tombstone),
+        Stored::Malformed(_) => Attributes::new(),
     };
-    for (name, _) in &before {
-        if after.iter().all(|(kept, _)| kept != name) {
-            expression.remove(name);
-        }
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        expression.remove(name);
     }
     for (name, value) in after {
-        if before.iter().all(|(was, before)| *was != name || *before != value) {
+        if before.get(name) != Some(&value) {
             expression.set(name, value);
         }
     }

@@ -1,8 +1,7 @@
 //! A record as a DynamoDB item, there and back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_dynamo::AttributeValue as Kept;
 
@@ -32,28 +31,28 @@ const SEALED: &str = "sealed";
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-type Attributes = Vec<(&'static str, AttributeValue)>;
+/// What stands in an item beside a record's variables.
+pub(super) type Attributes = BTreeMap<&'static str, AttributeValue>;
 
 /// The item of a record or a tombstone.
 pub(super) fn write(key: &RecordKey, stored: &Stored) -> Item {
-    let (attributes, data) = match stored {
-        Stored::Record(record) => (attributes(record), to_map(&record.data)),
-        Stored::Tombstone(tombstone) => (tombstone_attributes(tombstone), AttributeValue::M(HashMap::new())),
-        Stored::Malformed(_) => (Vec::new(), AttributeValue::Null(true)),
+    let mut attributes = match stored {
+        Stored::Record(record) => attributes(record),
+        Stored::Tombstone(tombstone) => tombstone_attributes(tombstone),
+        Stored::Malformed(_) => Attributes::from([(DATA, AttributeValue::Null(true))]),
     };
-    let mut item: Item = attributes
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    item.insert(PARTITION_KEY.to_owned(), AttributeValue::S(key.as_str().to_owned()));
-    item.insert(DATA.to_owned(), data);
-    item
+    if let Stored::Record(record) = stored {
+        attributes.insert(DATA, to_map(&record.data));
+    }
+    attributes.insert(PARTITION_KEY, AttributeValue::S(key.as_str().to_owned()));
+    let named = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
+    named.collect()
 }
 
 /// A record's attributes but its variables. What few records have takes no bytes in the others.
 pub(super) fn attributes(record: &Record) -> Attributes {
     let truth = |value: bool| value.then_some(AttributeValue::Bool(true));
-    let all = [
+    present([
         (CREATED_AT, Some(number(record.created_at))),
         (TTL_ATTRIBUTE, Some(number(record.expires_at))),
         (REVISION, Some(number(record.revision))),
@@ -63,35 +62,33 @@ pub(super) fn attributes(record: &Record) -> Attributes {
         (LABEL, record.label.clone().map(AttributeValue::S)),
         (SEEN_AT, record.seen_at.map(number)),
         (SEALED, truth(record.sealed)),
-    ];
-    all.into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+    ])
 }
 
 pub(super) fn tombstone_attributes(tombstone: &Tombstone) -> Attributes {
     let successor = tombstone.replaced_by.as_ref();
-    let all = [
+    let key = successor.map(|key| AttributeValue::S(key.as_str().to_owned()));
+    present([
+        (DATA, Some(AttributeValue::M(HashMap::new()))),
         (ENDED, Some(AttributeValue::Bool(true))),
         (ENDED_AT, Some(number(tombstone.ended_at))),
         (TTL_ATTRIBUTE, Some(number(tombstone.expires_at()))),
         (REVISION, Some(number(tombstone.revision))),
         (WRITES, tokens(&tombstone.writes)),
-        (
-            REPLACED_BY,
-            successor.map(|key| AttributeValue::S(key.as_str().to_owned())),
-        ),
+        (REPLACED_BY, key),
         (RENEWED, successor.map(|_| AttributeValue::Bool(tombstone.renewed))),
-    ];
-    all.into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+    ])
+}
+
+fn present<const MOST: usize>(all: [(&'static str, Option<AttributeValue>); MOST]) -> Attributes {
+    let present = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    present.collect()
 }
 
 /// Attributes we do not know are ignored: a newer version may have written them.
 pub(super) fn read(mut item: Item) -> Stored {
     if item.contains_key(ENDED) {
-        return Stored::Tombstone(tombstone(&item));
+        return Stored::Tombstone(tombstone(item));
     }
     match record(&mut item) {
         Ok(record) => Stored::Record(record),
@@ -101,56 +98,40 @@ pub(super) fn read(mut item: Item) -> Stored {
 
 /// Tombstones of 0.3 do not tell when the session ended, nor what kind of successor it has: so it counts as a renewal, which a logout
 /// ends, too.
-pub(super) fn tombstone(item: &Item) -> Tombstone {
-    let revision = unsigned(item, REVISION);
-    let ended_at = unsigned(item, ENDED_AT);
-    let replaced_by = successor(item).filter(|_| revision.is_ok());
+pub(super) fn tombstone(mut item: Item) -> Tombstone {
+    let mut time = |name| item.remove(name).and_then(unsigned);
+    let (revision, ended_at) = (time(REVISION), time(ENDED_AT));
+    let ended_at = ended_at.or_else(|| time(TTL_ATTRIBUTE).map(Tombstone::ended_at));
+    let successor = item.remove(REPLACED_BY).and_then(text);
+    let successor = successor.filter(|key| !key.is_empty() && revision.is_some());
     Tombstone {
         revision: revision.unwrap_or_default(),
-        writes: writes(item),
-        ended_at: ended_at
-            .or_else(|_| unsigned(item, TTL_ATTRIBUTE).map(Tombstone::ended_at))
-            .unwrap_or_default(),
-        renewed: replaced_by.is_some() && item.get(RENEWED) != Some(&AttributeValue::Bool(false)),
-        replaced_by,
+        writes: writes(&mut item),
+        ended_at: ended_at.unwrap_or_default(),
+        renewed: successor.is_some() && item.get(RENEWED) != Some(&AttributeValue::Bool(false)),
+        replaced_by: successor.map(RecordKey::from_stored),
     }
 }
 
 fn record(item: &mut Item) -> Result<Record, &'static str> {
     Ok(Record {
-        created_at: unsigned(item, CREATED_AT)?,
-        expires_at: unsigned(item, TTL_ATTRIBUTE)?,
-        revision: unsigned(item, REVISION)?,
-        data: match item.remove(DATA) {
-            Some(AttributeValue::M(map)) => from_map(map).ok_or(DATA)?,
-            _ => return Err(DATA),
-        },
+        created_at: required(item, CREATED_AT, unsigned)?,
+        expires_at: required(item, TTL_ATTRIBUTE, unsigned)?,
+        revision: required(item, REVISION, unsigned)?,
+        data: required(item, DATA, variables)?,
         writes: writes(item),
-        remembered: boolean(item, REMEMBERED)?,
-        sealed: boolean(item, SEALED)?,
-        owner: match item.remove(OWNER) {
-            None => None,
-            Some(owner) => Some(Value(received(owner).ok_or(OWNER)?)),
-        },
-        label: match item.remove(LABEL) {
-            None => None,
-            Some(AttributeValue::S(label)) => Some(label),
-            Some(_) => return Err(LABEL),
-        },
-        seen_at: if item.contains_key(SEEN_AT) {
-            Some(unsigned(item, SEEN_AT)?)
-        } else {
-            None
-        },
+        remembered: optional(item, REMEMBERED, boolean)?.unwrap_or(false),
+        sealed: optional(item, SEALED, boolean)?.unwrap_or(false),
+        owner: optional(item, OWNER, |owner| received(owner).map(Value))?,
+        label: optional(item, LABEL, text)?,
+        seen_at: optional(item, SEEN_AT, unsigned)?,
     })
 }
 
 /// Records of the first version have none.
-fn writes(item: &Item) -> Vec<WriteToken> {
-    match item.get(WRITES) {
-        Some(AttributeValue::S(text)) => text.split(' ').map(WriteToken::from_stored).collect(),
-        _ => Vec::new(),
-    }
+fn writes(item: &mut Item) -> Vec<WriteToken> {
+    let tokens = item.remove(WRITES).and_then(text);
+    tokens.map_or_else(Vec::new, |text| text.split(' ').map(WriteToken::from_stored).collect())
 }
 
 /// An owner's list: an attribute of each session's key, with the time when it was put there.
@@ -162,34 +143,42 @@ pub(super) fn read_list(item: Item) -> OwnerList {
     entries.collect()
 }
 
-/// The successor that a tombstone names.
-fn successor(item: &Item) -> Option<RecordKey> {
-    match item.get(REPLACED_BY) {
-        Some(AttributeValue::S(key)) if !key.is_empty() => Some(RecordKey::from_stored(key.clone())),
-        _ => None,
-    }
-}
-
 /// The tokens in one string: a list of strings would take three times the bytes on the wire.
 fn tokens(writes: &[WriteToken]) -> Option<AttributeValue> {
     let texts: Vec<_> = writes.iter().map(WriteToken::as_str).collect();
     (!texts.is_empty()).then(|| AttributeValue::S(texts.join(" ")))
 }
 
-/// A missing attribute counts as false.
-fn boolean(item: &Item, name: &'static str) -> Result<bool, &'static str> {
-    match item.get(name) {
-        None => Ok(false),
-        Some(AttributeValue::Bool(value)) => Ok(*value),
-        Some(_) => Err(name),
-    }
+fn required<T>(item: &mut Item, name: &'static str, read: Read<T>) -> Result<T, &'static str> {
+    optional(item, name, read)?.ok_or(name)
 }
 
-fn unsigned(item: &Item, name: &'static str) -> Result<u64, &'static str> {
-    match item.get(name) {
-        Some(AttributeValue::N(text)) => text.parse().map_err(|_| name),
-        _ => Err(name),
-    }
+fn optional<T>(item: &mut Item, name: &'static str, read: Read<T>) -> Result<Option<T>, &'static str> {
+    let value = item.remove(name);
+    value.map(|value| read(value).ok_or(name)).transpose()
+}
+
+/// `None` if the attribute is of another type.
+type Read<T> = fn(AttributeValue) -> Option<T>;
+
+fn boolean(attribute: AttributeValue) -> Option<bool> {
+    attribute.as_bool().ok().copied()
+}
+
+fn text(attribute: AttributeValue) -> Option<String> {
+    attribute.as_s().ok().cloned()
+}
+
+fn unsigned(attribute: AttributeValue) -> Option<u64> {
+    attribute.as_n().ok()?.parse().ok()
+}
+
+fn variables(attribute: AttributeValue) -> Option<Data> {
+    let AttributeValue::M(map) = attribute else { return None };
+    let variables = map
+        .into_iter()
+        .map(|(name, value)| Some((name, Value(received(value)?))));
+    variables.collect()
 }
 
 pub(super) fn number(value: u64) -> AttributeValue {
@@ -202,50 +191,19 @@ pub(super) fn to_map(data: &Data) -> AttributeValue {
 }
 
 pub(super) fn to_attribute(value: &Value) -> AttributeValue {
-    sent(&value.0)
-}
-
-fn sent(value: &Kept) -> AttributeValue {
-    match value {
-        Kept::S(text) => AttributeValue::S(text.clone()),
-        Kept::N(text) => AttributeValue::N(text.clone()),
-        Kept::Bool(value) => AttributeValue::Bool(*value),
-        Kept::Null(value) => AttributeValue::Null(*value),
-        Kept::B(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
-        Kept::L(values) => AttributeValue::L(values.iter().map(sent).collect()),
-        Kept::M(values) => {
-            let entries = values.iter().map(|(name, value)| (name.clone(), sent(value)));
-            AttributeValue::M(entries.collect())
-        }
-        Kept::Ss(texts) => AttributeValue::Ss(texts.clone()),
-        Kept::Ns(texts) => AttributeValue::Ns(texts.clone()),
-        Kept::Bs(blobs) => AttributeValue::Bs(blobs.iter().cloned().map(Blob::new).collect()),
-    }
-}
-
-fn from_map(map: HashMap<String, AttributeValue>) -> Option<Data> {
-    map.into_iter()
-        .map(|(name, attribute)| Some((name, Value(received(attribute)?))))
-        .collect()
+    value.0.clone().into()
 }
 
 /// `None` for a type that this version of the SDK does not know.
 fn received(attribute: AttributeValue) -> Option<Kept> {
     Some(match attribute {
-        AttributeValue::S(text) => Kept::S(text),
-        AttributeValue::N(text) => Kept::N(text),
-        AttributeValue::Bool(value) => Kept::Bool(value),
-        AttributeValue::Null(value) => Kept::Null(value),
-        AttributeValue::B(blob) => Kept::B(blob.into_inner()),
         AttributeValue::L(values) => Kept::L(values.into_iter().map(received).collect::<Option<_>>()?),
         AttributeValue::M(map) => {
             let entries = map.into_iter().map(|(name, value)| Some((name, received(value)?)));
             Kept::M(entries.collect::<Option<_>>()?)
         }
-        AttributeValue::Ss(texts) => Kept::Ss(texts),
-        AttributeValue::Ns(texts) => Kept::Ns(texts),
-        AttributeValue::Bs(blobs) => Kept::Bs(blobs.into_iter().map(Blob::into_inner).collect()),
-        _ => return None,
+        attribute if attribute.is_unknown() => return None,
+        attribute => attribute.into(),
     })
 }
 
