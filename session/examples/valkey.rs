@@ -11,7 +11,7 @@ use lambda_session::{SessionLayer, Store, StoreError, StoreErrorKind, Stored, Sw
 use redis::{FromRedisValue, RedisError, ToRedisArgs, aio, cmd};
 
 /// Puts a version, a value and their expiry under a key if the first argument is the version that stands there, else
-/// gives back what stands there. A script is one step. Clocks differ: what has expired is kept for ten minutes more.
+/// gives back what stands there. A script is one step. Clocks differ: what is written is kept for ten minutes at least.
 const SWAP: &str = "
     local found = redis.call('HMGET', KEYS[1], 'version', 'value')
     if (found[1] or '') ~= ARGV[1] then return found end

@@ -18,18 +18,19 @@ use crate::core::record::{Record, Stored, Tombstone};
 
 pub use erased::AnyOwnerStore;
 
-/// Keeps session records: under each key a register, which changes by compare-and-swap only.
+/// Keeps session records: under each key a register, which changes by compare-and-swap, or ends.
 ///
-/// A store judges nothing. It knows no time and no timeouts, and keeps what has expired until that is deleted: at
-/// [`Record::expires_at`] or [`Tombstone::expires_at`] or at any time later. What a change means, whether a session is alive and what a
-/// conflict leads to is decided above it, from what stands under the key.
+/// A store judges nothing. It knows no time and no timeouts. It may delete a record from [`Record::expires_at`] on and a tombstone
+/// from [`Tombstone::expires_at`] on, and need not. What a change means, whether a session is alive and what a conflict leads to is
+/// decided above it, from what stands under the key.
 ///
 /// Each method is one atomic step on one key. An error means that the step may or may not have been made, and may still be made
 /// minutes later; a store may repeat a step whose answer was lost, so [`swap`](Self::swap) may find what it wrote itself. A call that is
 /// dropped half-way must leave nothing half-written.
 ///
-/// Write the methods as plain `async fn`. Each rule of the contract is a test of `store_contract!` (feature `testing`), and
-/// `examples/valkey.rs` is a whole store.
+/// Write the methods as plain `async fn`; `examples/valkey.rs` is a whole store. `store_contract!` and, for owners,
+/// `owner_store_contract!` (feature `testing`) test what single calls show. That each step is atomic, that a dropped call leaves
+/// nothing half-written and how long things are kept is for you to ensure.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the store can hold.
     fn limits(&self) -> Limits {
@@ -62,7 +63,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Puts `next` under the key if `read` still stands there: a record of the same [version](Record::version), or nothing. Else tells
     /// what stands there.
     ///
-    /// A store may write only what differs between `read` and `next`, and leaves alone what it does not know.
+    /// A store may write only what differs between `read` and `next`. If it writes a record whole, attributes of a newer version of this
+    /// crate, which it does not know, are lost. `next` is never [`Stored::Malformed`].
     fn swap(
         &self,
         key: &RecordKey,
@@ -73,7 +75,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Self: Sized;
 
     /// Leaves a tombstone under the key, whatever stands there, and if nothing does: what [`Tombstone::of`] makes of it, `at` being
-    /// seconds since 1970. Gives back the tombstone that stands there now.
+    /// seconds since 1970. A tombstone stays as it is. Gives back the tombstone that stands there now.
     fn end(&self, key: &RecordKey, at: u64) -> impl Future<Output = Result<Tombstone, StoreError>> + Send
     where
         Self: Sized;
@@ -96,10 +98,11 @@ pub type OwnerList = BTreeMap<RecordKey, u64>;
 /// Keeps lists of owners' sessions, beside the records: a capability that not every [`Store`] has.
 ///
 /// A login puts its key into the owner's list **before** it creates the record, so a list names every session whose login was
-/// answered. Each method is one atomic step on one list, is safe to repeat, and may happen minutes after it failed.
+/// answered. Each method is safe to repeat, and may happen minutes after it failed. [`enlist`](Self::enlist) and [`list`](Self::list) are
+/// one atomic step each; [`strike`](Self::strike) may be several.
 pub trait OwnerStore: Store {
-    /// Puts `key` into the owner's list, as of `at`, and gives back the list with it. The list is kept at least until `until`. Both are
-    /// seconds since 1970.
+    /// Puts `key` into the owner's list, as of `at`, and gives back the list with it. The list may be deleted from `until` on. Both are
+    /// seconds since 1970; `until` has a day to spare, so a call that was delayed may move it back.
     fn enlist(
         &self,
         owner: &OwnerKey,

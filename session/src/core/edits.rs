@@ -12,9 +12,9 @@ use super::value::{Data, Reason, Value, ValueError};
 /// Computes a variable from what it was.
 pub(crate) type Step = Arc<dyn Fn(Option<&Value>) -> Result<Value, Reason> + Send + Sync>;
 
-/// One variable's write.
+/// What was done to one variable.
 #[derive(Clone)]
-enum Write {
+enum Edit {
     /// The value, or nothing.
     Set(Option<Value>),
     /// What is computed from the value before, one step after the other.
@@ -28,12 +28,12 @@ enum Write {
 pub(crate) struct Edits {
     /// Forget all earlier variables first.
     cleared: bool,
-    writes: BTreeMap<String, Write>,
+    edits: BTreeMap<String, Edit>,
 }
 
 impl Edits {
     pub(crate) fn is_empty(&self) -> bool {
-        !self.cleared && self.writes.is_empty()
+        !self.cleared && self.edits.is_empty()
     }
 
     /// Whether all variables were taken out at some point.
@@ -43,44 +43,44 @@ impl Edits {
 
     pub(crate) fn clear(&mut self) {
         self.cleared = true;
-        self.writes.clear();
+        self.edits.clear();
     }
 
     pub(crate) fn set(&mut self, name: &str, value: Option<Value>) {
-        self.writes.insert(name.to_owned(), Write::Set(value));
+        self.edits.insert(name.to_owned(), Edit::Set(value));
     }
 
     /// Computes the variable `name` by `step`, whose result for the present state is `now`.
     pub(crate) fn compute(&mut self, name: &str, step: Step, now: Value) {
-        let write = match self.writes.remove(name) {
-            Some(Write::Compute(mut steps)) => {
+        let edit = match self.edits.remove(name) {
+            Some(Edit::Compute(mut steps)) => {
                 steps.push(step);
-                Write::Compute(steps)
+                Edit::Compute(steps)
             }
-            Some(Write::Discard(bad)) => Write::Compute(vec![Arc::new(move |before| {
+            Some(Edit::Discard(bad)) => Edit::Compute(vec![Arc::new(move |before| {
                 let of_others = before.filter(|value| !limits::same(value, &bad));
                 step(of_others)
             })]),
-            None if !self.cleared => Write::Compute(vec![step]),
+            None if !self.cleared => Edit::Compute(vec![step]),
             // What comes before is known, so the result is.
-            Some(Write::Set(_)) | None => Write::Set(Some(now)),
+            Some(Edit::Set(_)) | None => Edit::Set(Some(now)),
         };
-        self.writes.insert(name.to_owned(), write);
+        self.edits.insert(name.to_owned(), edit);
     }
 
     /// Takes the variable `name` out, if it is still `bad`: another request may have mended it.
     pub(crate) fn discard(&mut self, name: &str, bad: Value) {
-        let write = if self.cleared || self.writes.contains_key(name) {
-            Write::Set(None)
+        let edit = if self.cleared || self.edits.contains_key(name) {
+            Edit::Set(None)
         } else {
-            Write::Discard(bad)
+            Edit::Discard(bad)
         };
-        self.writes.insert(name.to_owned(), write);
+        self.edits.insert(name.to_owned(), edit);
     }
 
     /// Takes back what was written to the variable `name`.
     pub(crate) fn forget(&mut self, name: &str) {
-        self.writes.remove(name);
+        self.edits.remove(name);
     }
 
     /// These edits, without the writes that changed nothing when they were made: they must not undo what another request
@@ -88,9 +88,9 @@ impl Edits {
     pub(crate) fn of_consequence(&self, loaded: &Data) -> Self {
         let mut edits = self.clone();
         if !edits.cleared {
-            edits.writes.retain(|name, write| match (loaded.get(name), write) {
-                (Some(old), Write::Set(Some(new))) => !limits::same(old, new),
-                (None, Write::Set(None)) => false,
+            edits.edits.retain(|name, edit| match (loaded.get(name), edit) {
+                (Some(old), Edit::Set(Some(new))) => !limits::same(old, new),
+                (None, Edit::Set(None)) => false,
                 _ => true,
             });
         }
@@ -107,11 +107,11 @@ impl Edits {
         let nothing = Data::new();
         let before = if self.cleared { &nothing } else { data };
         let mut after = before.clone();
-        for (name, write) in &self.writes {
-            let value = match write {
-                Write::Set(value) => value.clone(),
-                Write::Discard(bad) => before.get(name).filter(|value| !limits::same(value, bad)).cloned(),
-                Write::Compute(steps) => {
+        for (name, edit) in &self.edits {
+            let value = match edit {
+                Edit::Set(value) => value.clone(),
+                Edit::Discard(bad) => before.get(name).filter(|value| !limits::same(value, bad)).cloned(),
+                Edit::Compute(steps) => {
                     let first = before.get(name).cloned();
                     let computed = steps
                         .iter()
@@ -135,7 +135,7 @@ impl fmt::Debug for Edits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edits")
             .field("cleared", &self.cleared)
-            .field("names", &self.writes.keys())
+            .field("names", &self.edits.keys())
             .finish()
     }
 }

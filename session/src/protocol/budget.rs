@@ -124,9 +124,10 @@ impl Budget {
         Ok(!pause.is_zero())
     }
 
-    /// Whether so much time is gone that what is left is for what has to be done.
-    pub(crate) fn is_half_gone(&self) -> bool {
-        self.left() < ALL_CALLS / 2
+    /// Whether the time that is left is for what has to be done: half of what the store may take is gone, or the answer is due.
+    pub(crate) fn is_short(&self) -> bool {
+        let own = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        own < ALL_CALLS / 2 || self.left() < WORTH_A_WRITE
     }
 
     fn spend(&self) -> Spent<'_> {

@@ -15,11 +15,13 @@ pub(crate) struct Known {
     places: BTreeMap<RecordKey, Place>,
     /// The owner's list, without what was struck since it was read.
     pub(crate) list: Option<(OwnerKey, OwnerList)>,
+    /// The sessions of which it was known that they had ended when the list was read: it names what renewed them.
+    ended_before_list: BTreeSet<RecordKey>,
     /// How many sessions the list named when it was read.
     pub(crate) listed: usize,
     /// The keys that were loaded, or were to be.
     pub(crate) loaded: BTreeSet<RecordKey>,
-    /// The record to which the last write to the visitor's session was made, and whether that write left a token.
+    /// The last state of the visitor's session that a write was to be made to, and whether one was made that leaves a token.
     pub(crate) sent: Option<(Arc<Record>, bool)>,
     /// Whether a new record was sent.
     pub(crate) created: bool,
@@ -54,14 +56,16 @@ impl Known {
 
     /// Forgets what stands under the key, because time has passed since it was told.
     pub(crate) fn forget(&mut self, key: &RecordKey) {
-        self.places.remove(key);
-        self.sent = None;
+        if let Some(Place::Record(opened)) = self.places.remove(key) {
+            self.sent = Some((opened.record, false));
+        }
     }
 
-    /// Only what stands under the keys, for the next task of a request.
-    pub(crate) fn places_only(self) -> Self {
+    /// What stands under the keys and which sessions were ended, for the next task of a request.
+    pub(crate) fn for_next_task(self) -> Self {
         Self {
             places: self.places,
+            ended: self.ended,
             ..Self::default()
         }
     }
@@ -88,6 +92,9 @@ impl Known {
 
     /// Takes in an owner's list.
     pub(crate) fn listed(&mut self, owner: OwnerKey, list: OwnerList) {
+        let ended = |place: &Place| matches!(place, Place::Tombstone(_));
+        let ended = self.places.iter().filter(|(_, place)| ended(place));
+        self.ended_before_list = ended.map(|(key, _)| key.clone()).collect();
         self.listed = list.len();
         self.list = Some((owner, list));
     }
@@ -105,9 +112,9 @@ impl Known {
         let [mut standing, mut ended] = [BTreeSet::new(), BTreeSet::new()];
         while let Some(key) = todo.pop() {
             match self.place(key) {
-                Some(Place::Tombstone(tombstone)) => {
-                    if ended.insert(key) && tombstone.renewed {
-                        todo.extend(&tombstone.replaced_by);
+                Some(Place::Tombstone(_)) => {
+                    if ended.insert(key) {
+                        todo.extend(self.renewal(key));
                     }
                 }
                 Some(Place::Nothing) => {}
@@ -115,5 +122,30 @@ impl Known {
             }
         }
         [standing, ended]
+    }
+
+    /// The same for an owner's sessions: a renewal is the owner's if the list names it. `None` if the list is too old to tell.
+    pub(crate) fn follow_listed<'a>(
+        &'a self,
+        list: &OwnerList,
+        keys: impl IntoIterator<Item = &'a RecordKey>,
+    ) -> Option<[BTreeSet<&'a RecordKey>; 2]> {
+        let keys: BTreeSet<_> = keys.into_iter().collect();
+        let [mut standing, ended] = self.follow(keys.iter().copied());
+        let is_unlisted = |key: &RecordKey| self.renewal(key).is_some_and(|renewal| !list.contains_key(renewal));
+        let mut since = ended.iter().filter(|key| !self.ended_before_list.contains(**key));
+        if since.any(|key| is_unlisted(key)) {
+            return None;
+        }
+        standing.retain(|key| list.contains_key(key) || keys.contains(key));
+        Some([standing, ended])
+    }
+
+    /// The key of the session that renewed this one.
+    fn renewal(&self, key: &RecordKey) -> Option<&RecordKey> {
+        match self.place(key) {
+            Some(Place::Tombstone(tombstone)) if tombstone.renewed => tombstone.replaced_by.as_ref(),
+            _ => None,
+        }
     }
 }

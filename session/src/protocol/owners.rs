@@ -110,31 +110,37 @@ pub(super) fn tidy(
     list: &OwnerList,
     login: Login<'_>,
     at: &Moment,
-) -> Result<Option<Call>, SessionError> {
+) -> Result<Option<Next>, SessionError> {
     let entries = || others(known, list, login, at);
     let count = list.len();
+    // The store had no room for one more.
+    let full = known.place(login.new).is_none() && !list.contains_key(login.new);
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
-    let crowded = count > MOST || login.most.is_some_and(reaches);
-    let sweeps = known.listed.is_multiple_of(SWEEP_EVERY) && known.loaded.is_empty();
+    let crowded = full || count > MOST || login.most.is_some_and(reaches);
+    let others_of = |key: &RecordKey| key != login.new && !login.replaced.contains(key);
+    let sweeps = known.listed.is_multiple_of(SWEEP_EVERY) && !known.loaded.iter().any(others_of);
     if !known.hurried {
         let looks = crowded || sweeps;
         let call = strike(owner, entries())
             .or_else(|| some_of(entries(), Entry::Unread).filter(|_| looks).map(Call::Load))
             .or_else(|| {
                 some_of(entries(), Entry::Resting)
-                    .filter(|_| count > MOST)
+                    .filter(|_| full || count > MOST)
                     .map(Call::End)
             });
         if call.is_some() {
-            return Ok(call);
+            return Ok(call.map(Next::Aside));
         }
     }
     let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
-    if count > MOST_ENTRIES || count > MOST && !known.hurried && standing.count() >= MOST {
+    // Where fewer are allowed, the oldest make room later.
+    let most = login.most.filter(|most| *most < MOST);
+    let no_room = full && count == known.listed;
+    if no_room || count > MOST_ENTRIES || count > MOST && most.is_none() && !known.hurried && standing.count() >= MOST {
         let refused = "there are too many sessions of this owner; nobody was logged in";
         return Err(SessionError::new(SessionErrorKind::TooManySessions, refused));
     }
-    Ok(None)
+    Ok(full.then(|| Next::Call(Call::Enlist(owner.clone(), login.new.clone()))))
 }
 
 /// Ends the oldest sessions of an owner who has one too many, now that the new one stands.
@@ -154,7 +160,9 @@ pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<
         return Some(Call::End(oldest.take(CHUNK).collect()));
     }
     let ended = known.ended.iter().filter(|key| list.contains_key(key));
-    let [renewals, _] = known.follow(ended);
+    let Some([renewals, _]) = known.follow_listed(list, ended) else {
+        return Some(Call::List(owner.clone()));
+    };
     if !renewals.is_empty() {
         return Some(Call::End(renewals.into_iter().cloned().collect()));
     }
@@ -170,11 +178,11 @@ pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Next {
         list.iter()
             .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
     };
-    match (some_of(entries(), Entry::Unread), strike(owner, entries())) {
-        (Some(unread), _) => Next::Call(Call::Load(unread)),
-        (None, Some(call)) if !known.hurried => Next::Aside(call),
-        _ => Next::Over(Told::Keep),
+    // Struck first, so that the next look at a long list is at a shorter one.
+    if let Some(call) = strike(owner, entries()).filter(|_| !known.hurried) {
+        return Next::Aside(call);
     }
+    some_of(entries(), Entry::Unread).map_or(Next::Over(Told::Keep), |unread| Next::Call(Call::Load(unread)))
 }
 
 /// Ends the session that a list calls `handle`, or what renewed it since.
@@ -182,7 +190,9 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
     let Some(list) = known.list_of(owner) else {
         return Next::Call(Call::List(owner.clone()));
     };
-    let [standing, ended] = known.follow([handle]);
+    let Some([standing, ended]) = known.follow_listed(list, [handle]) else {
+        return Next::Call(Call::List(owner.clone()));
+    };
     if let Some(unread) = standing.iter().find(|key| known.place(key).is_none()) {
         return Next::Call(Call::Load(vec![(*unread).clone()]));
     }
@@ -219,22 +229,20 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
             Some(_) => {}
         }
     }
-    let listed = || list.keys().filter(|key| Some(*key) != but);
-    let [mut standing, _] = known.follow(listed());
+    let listed: Vec<_> = list.keys().filter(|key| Some(*key) != but).collect();
+    let is_ended = |key: &&RecordKey| matches!(known.place(key), Some(Place::Tombstone(_)));
+    let ended: Vec<_> = listed.iter().copied().filter(is_ended).take(CHUNK).collect();
+    // So many are struck before others are ended, but none before what renewed it has ended.
+    let piece = if ended.len() == CHUNK { ended } else { listed };
+    let Some([mut standing, ended]) = known.follow_listed(list, piece) else {
+        return Ok(Next::Call(Call::List(owner.clone())));
+    };
     standing.retain(|key| Some(*key) != but);
-    let ended: Vec<_> = listed()
-        .filter(|key| matches!(known.place(key), Some(Place::Tombstone(_))))
-        .take(CHUNK)
-        .collect();
-    Ok(if ended.len() == CHUNK || standing.is_empty() && !ended.is_empty() {
-        let [_, with_renewals] = known.follow(ended);
-        Next::Call(Call::Strike(
-            owner.clone(),
-            with_renewals.into_iter().cloned().collect(),
-        ))
-    } else if standing.is_empty() {
+    Ok(if !standing.is_empty() {
+        Next::Call(Call::End(standing.into_iter().take(CHUNK).cloned().collect()))
+    } else if ended.is_empty() {
         Next::Over(Told::Keep)
     } else {
-        Next::Call(Call::End(standing.into_iter().take(CHUNK).cloned().collect()))
+        Next::Call(Call::Strike(owner.clone(), ended.into_iter().cloned().collect()))
     })
 }

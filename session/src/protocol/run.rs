@@ -10,11 +10,11 @@ use super::error::{NO_LISTS, SessionError};
 use super::known::Known;
 use super::next::{Task, next, undo};
 use super::{sealing, spans};
-use crate::core::id::{RecordKey, SessionId};
+use crate::core::id::{OwnerKey, RecordKey, SessionId};
 use crate::core::record::{Record, Stored};
 use crate::core::time::Moment;
 use crate::store::erased::{AnyOwnerStore, Boxed};
-use crate::store::{StoreError, StoreErrorKind, Swap};
+use crate::store::{OwnerList, StoreError, StoreErrorKind, Swap};
 
 /// What is done aside may delay a request by no more than this.
 const ASIDE: Duration = Duration::from_millis(300);
@@ -35,7 +35,40 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     /// Carries a task out, over every interleaving with other requests.
     pub(crate) async fn task(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
-        let told = self.until_told(known, task).await;
+        let told = async {
+            let (mut conflicts, mut waited) = (0, 0);
+            loop {
+                // A view has nothing else to do than to move its expiry.
+                known.hurried |= self.budget.is_short() && !matches!(task, Task::View(_));
+                match next(known, task, self.at)? {
+                    Next::Over(told) => return Ok(told),
+                    Next::Aside(call) => {
+                        if let Err(error) = self.make(known, call, ASIDE).await {
+                            tracing::debug!(?error, "what could wait was not done");
+                            known.hurried = true;
+                        }
+                    }
+                    Next::Call(call) => {
+                        if conflicts > waited
+                            && let Call::Swap {
+                                key,
+                                write: Write::Change | Write::Replace,
+                                ..
+                            } = &call
+                        {
+                            waited = conflicts;
+                            if self.budget.back_off(conflicts).await? {
+                                // Meanwhile others may have written: a look costs less than a write that is refused.
+                                known.forget(key);
+                                continue;
+                            }
+                        }
+                        conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?);
+                    }
+                }
+            }
+        }
+        .await;
         if told.as_ref().ok() != Some(&Told::Issue) {
             while let Some(call) = undo(known, task) {
                 if let Err(error) = self.make(known, call, ALL_CALLS).await {
@@ -48,39 +81,6 @@ impl Run<'_> {
             }
         }
         told
-    }
-
-    async fn until_told(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
-        let (mut conflicts, mut waited) = (0, 0);
-        loop {
-            known.hurried |= self.budget.is_half_gone();
-            match next(known, task, self.at)? {
-                Next::Over(told) => return Ok(told),
-                Next::Aside(call) => {
-                    if let Err(error) = self.make(known, call, ASIDE).await {
-                        tracing::debug!(?error, "what could wait was not done");
-                        known.hurried = true;
-                    }
-                }
-                Next::Call(call) => {
-                    if conflicts > waited
-                        && let Call::Swap {
-                            key,
-                            write: Write::Change | Write::Replace,
-                            ..
-                        } = &call
-                    {
-                        waited = conflicts;
-                        if self.budget.back_off(conflicts).await? {
-                            // Meanwhile others may have written: a look costs less than a write that is refused.
-                            known.forget(key);
-                            continue;
-                        }
-                    }
-                    conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?);
-                }
-            }
-        }
     }
 
     /// Makes a call. False if something else stands there than was read.
@@ -130,12 +130,15 @@ impl Run<'_> {
             }
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
-                let list = budget.call(limit, "owners.enlist", 1, enlist, |_| "read").await?;
-                known.listed(owner, list);
+                let list = match budget.call(limit, "owners.enlist", 1, enlist, |_| "read").await {
+                    // Such a list is tidied first.
+                    Err(error) if error.kind() == StoreErrorKind::TooLarge => self.list(&owner, limit).await,
+                    list => list,
+                };
+                known.listed(owner, list?);
             }
             Call::List(owner) => {
-                let list = self.owners()?.any_list(&owner);
-                let list = budget.call(limit, "owners.list", 1, list, |_| "read").await?;
+                let list = self.list(&owner, limit).await?;
                 known.listed(owner, list);
             }
             Call::Strike(owner, keys) => {
@@ -145,6 +148,11 @@ impl Run<'_> {
             }
         }
         Ok(as_read)
+    }
+
+    async fn list(&self, owner: &OwnerKey, limit: Duration) -> Result<OwnerList, StoreError> {
+        let list = self.owners()?.any_list(owner);
+        self.budget.call(limit, "owners.list", 1, list, |_| "read").await
     }
 
     fn owners(&self) -> Result<&dyn AnyOwnerStore, StoreError> {

@@ -288,8 +288,8 @@ impl Save {
             match known.list_of(&owner) {
                 None => return Ok(Next::Call(Call::Enlist(owner, new.clone()))),
                 Some(list) => {
-                    if let Some(call) = owners::tidy(known, &owner, list, self.login(), at)? {
-                        return Ok(Next::Aside(call));
+                    if let Some(next) = owners::tidy(known, &owner, list, self.login(), at)? {
+                        return Ok(next);
                     }
                 }
             }

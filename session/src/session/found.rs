@@ -93,6 +93,10 @@ impl Found {
         if told != Told::Changed {
             known.sent = None;
         }
+        if let (Told::Clear, Task::Save(save)) = (told, task) {
+            // By this request, so what it does next is not too late.
+            known.ended.extend(save.keys.iter().cloned());
+        }
         self.session = id.and_then(|id| {
             let record = Arc::clone(&known.record(&id.record_key())?.record);
             Some((id, record))

@@ -25,7 +25,7 @@ use crate::store::erased::AnyStore;
 ///
 /// Exact: when [`end_all`](Self::end_all) has returned, every session whose login was answered before it began is dead, and a login
 /// that is under way meanwhile is ended with them, fails with 409, or is in the next list. Sessions from before their function called
-/// `login` are in no list. A login whose answer was lost is in the list until it has been idle for too long.
+/// `login` are in no list. A login whose answer was lost is shown by the list until it has been idle for too long.
 ///
 /// # Cost
 ///
@@ -34,7 +34,8 @@ use crate::store::erased::AnyStore;
 /// | a login with an owner | 1 write more than without; a view costs nothing more |
 /// | the list of n sessions | 1 + n reads, and 1 write if some have ended |
 /// | ending all n | 1 read, n writes, and 1 write for each 128 |
-/// | every 32nd login into one list, and with `max_sessions_per_owner` each login that finds so many | n reads more, and 1 write if some have ended; 1 write for each that it ends |
+/// | every 32nd login into one list | up to 64 reads more, and 1 write if some have ended |
+/// | with `max_sessions_per_owner`, a login that finds so many | n reads more, 1 write for each that it ends, and 1 write if some have ended |
 ///
 /// The list is one item per owner. An entry takes about 50 bytes, a key of 43 and a number, so each 20 sessions cost DynamoDB one write unit
 /// more at the next login. Of 2,000 that are alive at once, the next login is refused with 429.

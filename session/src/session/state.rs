@@ -101,7 +101,7 @@ impl State {
     /// the handler saw.
     pub(crate) fn saved_as(&mut self, found: Found) {
         self.found = Found {
-            known: found.known.places_only(),
+            known: found.known.for_next_task(),
             ..found
         };
         if let Some((before, renewed, remember)) = self.before_save.take() {

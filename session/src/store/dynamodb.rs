@@ -23,7 +23,7 @@ use crate::config::environment::EnvironmentError;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::limits::Limits;
 use crate::core::record::{Record, Stored, Tombstone};
-use crate::store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, Swap};
+use crate::store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap};
 
 use self::item::PARTITION_KEY;
 
@@ -186,6 +186,17 @@ impl DynamoDbStore {
     }
 }
 
+impl DynamoDbStore {
+    /// What a refused write found. An item that is not told of may be there all the same: some that speak DynamoDB's protocol never
+    /// tell.
+    async fn found(&self, key: &RecordKey, item: Option<item::Item>) -> Result<Option<Stored>, StoreError> {
+        match item {
+            Some(item) => Ok(Some(item::read(item))),
+            None => Store::load(self, key).await,
+        }
+    }
+}
+
 impl Store for DynamoDbStore {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
     fn limits(&self) -> Limits {
@@ -240,18 +251,25 @@ impl Store for DynamoDbStore {
         };
         match refused {
             Ok(()) => Ok(Swap::Done),
-            Err(item) => Ok(Swap::Found(match item? {
-                Some(item) => Some(item::read(item)),
-                // It may be there all the same: some that speak DynamoDB's protocol never tell.
-                None => Store::load(self, key).await?,
-            })),
+            Err(item) => self.found(key, item?).await.map(Swap::Found),
         }
     }
 
     async fn end(&self, key: &RecordKey, at: u64) -> Result<Tombstone, StoreError> {
-        let update = self.update(key.as_str(), expression::end(at));
-        let output = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
-        Ok(item::tombstone(output.attributes.unwrap_or_default()))
+        let update = self
+            .update(key.as_str(), expression::end(at))
+            .return_values(ReturnValue::AllNew);
+        let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match update.send().await.map_err(refused) {
+            Ok(output) => Ok(item::tombstone(output.attributes.unwrap_or_default())),
+            Err(item) => match self.found(key, item?).await? {
+                Some(Stored::Tombstone(tombstone)) => Ok(tombstone),
+                _ => Err(StoreError::new(
+                    StoreErrorKind::Unavailable,
+                    "a tombstone was deleted meanwhile",
+                )),
+            },
+        }
     }
 }
 

@@ -141,14 +141,16 @@ pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
     expression
 }
 
-/// A tombstone, whatever stands there. It keeps the revision and the tokens of the last writes, and if it is one already, what it says.
+/// A tombstone, whatever else stands there. It keeps the revision and the tokens of the last writes.
 pub(super) fn end(at: u64) -> Expression {
     let tombstone = Tombstone::of(None, at);
     let mut expression = Expression::default();
+    let ended = expression.name(ENDED);
+    expression.condition.push(format!("attribute_not_exists({ended})"));
     expression.set(ENDED, AttributeValue::Bool(true));
     expression.set(DATA, AttributeValue::M(HashMap::new()));
     expression.set(TTL_ATTRIBUTE, number(tombstone.expires_at()));
-    expression.set_once(ENDED_AT, number(tombstone.ended_at));
+    expression.set(ENDED_AT, number(tombstone.ended_at));
     expression.set_once(REVISION, number(tombstone.revision));
     for name in [OWNER, LABEL, SEEN_AT] {
         expression.remove(name);

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response, header};
 use lambda_session::{
-    Deadline, LazySession, Record, RecordKey, SessionErrorKind, Store, StoreError, Stored, Swap, Tombstone,
+    Deadline, LazySession, MemoryStore, Record, RecordKey, Session, SessionErrorKind, Store, StoreError, Stored, Swap,
+    Tombstone,
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::support::site::{keys, layer};
+use crate::support::site::{IDLE, keys, layer, now, wait};
 use crate::support::{SECRET_KEY, forge};
 
 const ALL_CALLS: Duration = Duration::from_millis(4_500);
@@ -123,4 +124,40 @@ async fn no_call_outlasts_the_requests_own_deadline() {
     assert_eq!(response.status(), 503);
     assert!(start.elapsed() < limit, "{:?}", start.elapsed());
     assert_eq!(store.calls().len(), 1, "no time was left for the logout");
+}
+
+/// Lambda's default timeout is three seconds. A session lives on, and an owner has no more sessions than allowed.
+#[tokio::test]
+async fn a_deadline_of_seconds_leaves_time_for_what_is_done_aside() {
+    let layer = layer(MemoryStore::default(), keys())
+        .clock(now)
+        .max_sessions_per_owner(1);
+    let layer = layer.build().expect("a layer");
+    let site = layer.layer(service_fn(async |request: Request<String>| {
+        let session = Session::of(&request).await.expect("a session");
+        if request.uri() == "/login" {
+            session.login("admin").expect("an owner");
+        }
+        Ok::<_, Infallible>(Response::new(format!("{:?}", session.expires_at())))
+    }));
+    let visit = async |path: &str, cookie: &str| {
+        let request = Request::builder().uri(path).header(header::COOKIE, cookie);
+        let mut request = request.body(String::new()).expect("a request");
+        let deadline = Instant::now() + Duration::from_millis(2_400);
+        request.extensions_mut().insert(Deadline::at(deadline));
+        let Ok(response) = site.clone().oneshot(request).await;
+        let cookie = response.headers().get(header::SET_COOKIE);
+        let cookie = cookie.map(|cookie| cookie.to_str().expect("text").to_owned());
+        (cookie.unwrap_or_default(), response.into_body())
+    };
+    let (first, _) = visit("/login", "").await;
+    let (_, began) = visit("/", &first).await;
+    wait(IDLE / 2);
+    visit("/", &first).await;
+    let (_, viewed) = visit("/", &first).await;
+    assert_eq!(began, format!("{:?}", Some(now() + IDLE / 2)));
+    assert_eq!(viewed, format!("{:?}", Some(now() + IDLE)));
+    let (second, _) = visit("/login", "").await;
+    assert_eq!(visit("/", &first).await.1, "None");
+    assert_eq!(visit("/", &second).await.1, viewed);
 }

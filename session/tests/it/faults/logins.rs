@@ -1,5 +1,7 @@
 //! A login over a session takes over what others write meanwhile, and nothing that is not its own to see.
 
+use dev::proxy::Fault;
+
 use super::World;
 
 #[tokio::test]
@@ -49,6 +51,32 @@ async fn a_login_under_another_name_takes_nothing_over() {
 }
 
 /// Its state is not ours to see any more: between the two, the session became another login's.
+/// As after a double click, though writes came between: after two of them the login waits and looks again.
+#[tokio::test]
+async fn a_login_that_another_one_overtook_from_the_state_that_it_had_read_last_is_good_too() {
+    let (world, site, cookie) = World::logged_in().await;
+    let writer = world.site();
+    let first = world.proxy.hold("UpdateItem");
+    let login = site.start("/login?admin", Some(&cookie));
+    first.arrived().await;
+    writer.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
+    // It writes to its new session what was written meanwhile.
+    world.proxy.once("UpdateItem", Fault::Pass);
+    let second = world.proxy.hold("UpdateItem");
+    first.release();
+    second.arrived().await;
+    writer.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
+    let look = world.proxy.hold("GetItem");
+    second.release();
+    look.arrived().await;
+    let other = writer.login("admin", Some(&cookie)).await;
+    look.release();
+    let new = login.await.expect("an answer").issued();
+    for cookie in [&other, &new] {
+        assert_eq!(site.view(cookie).await, "colour=blue theme=dark username=admin");
+    }
+}
+
 #[tokio::test]
 async fn a_login_that_a_write_and_another_login_overtook_is_told_so() {
     let (world, site, cookie) = World::logged_in().await;

@@ -1,13 +1,19 @@
 //! Whose sessions there are, with everything going on at once.
 
+use std::time::Duration;
+
 use dev::proxy::{Fault, Gate};
 use lambda_session::{
-    Data, DynamoDbStore, MemoryStore, OwnerKey, OwnerStore as _, Record, RecordKey, Store as _, Stored, Swap,
+    AnyOwnerStore, Data, MemoryStore, OwnerKey, OwnerList, OwnerStore, Record, RecordKey, Store, StoreError,
+    StoreErrorKind, Stored, Swap, Tombstone,
 };
 
 use super::World;
 use crate::support::own_table::Item;
 use crate::support::site::{Answer, IDLE, LIFETIME, Site, keys, layer, now, wait};
+use crate::support::slow::Slow;
+
+const DAY: u64 = 24 * 60 * 60;
 
 /// The labels of admin's sessions, with a star behind the one that asks.
 async fn labels(site: &Site, cookie: Option<&str>) -> Vec<String> {
@@ -239,6 +245,44 @@ async fn a_session_that_is_renewed_while_all_are_ended_is_ended_too() {
     assert!(labels(&site, None).await.is_empty());
 }
 
+/// So is one of very many, though those that have ended are struck from the list in pieces.
+#[tokio::test]
+async fn one_of_very_many_that_is_renewed_while_all_are_ended_is_ended_too() {
+    let world = World::new().await;
+    let site = world.site();
+    let mut cookies = Vec::new();
+    for n in 0..150 {
+        cookies.push(log_in(&site, &n.to_string(), None).await);
+    }
+    let listed = site.visit("/sessions?admin", None).await.body;
+    let by_handle = listed.lines().map(|line| {
+        let mut words = line.split(' ');
+        let label: usize = words.next().expect("a label").parse().expect("a number");
+        (words.next().expect("a handle"), label)
+    });
+    let (_, first) = by_handle.min().expect("many are listed");
+
+    let gate = Gate::new();
+    let held = gate.clone();
+    world.proxy.rule(move |call| match call.operation.as_str() {
+        "UpdateItem" => Fault::Hold(held.clone()),
+        _ => Fault::Pass,
+    });
+    let ending = site.start("/end-all?admin", None);
+    gate.arrived().await;
+    world.proxy.pass_everything();
+    let new = world
+        .site()
+        .visit("/renew?theme=dark", Some(&cookies[first]))
+        .await
+        .issued();
+    assert_eq!(owner(&site, &new).await, "admin");
+    gate.release();
+    ending.await.expect("an answer").assert_done();
+    assert_eq!(owner(&site, &new).await, "");
+    assert!(labels(&site, None).await.is_empty());
+}
+
 /// Another person's login in the same browser is not.
 #[tokio::test]
 async fn another_owner_s_login_over_the_session_is_not_ended_with_it() {
@@ -330,7 +374,7 @@ async fn clocks_that_differ_by_seconds_strike_nobody() {
     assert_eq!(owner(&site, &cookie).await, "");
 }
 
-fn at_most(store: DynamoDbStore, most: usize) -> Site {
+fn at_most(store: impl Store, most: usize) -> Site {
     Site::of(layer(store, keys()).clock(now).max_sessions_per_owner(most))
 }
 
@@ -371,19 +415,26 @@ async fn two_logins_at_once_are_not_two_where_one_is_allowed() {
 
 #[tokio::test]
 async fn many_logins_of_one_owner_leave_a_list_of_those_that_are_alive() {
-    let world = World::new().await;
-    let site = world.site();
-    for n in 0..40 {
-        let cookie = log_in(&site, "one", None).await;
-        if n % 4 != 0 {
-            site.visit("/logout", Some(&cookie)).await.assert_logged_out();
+    let admin = OwnerKey::new("admin");
+    // A browser may bring the cookie of its last session along.
+    for brings in [false, true] {
+        let store = MemoryStore::default();
+        let site = Site::new(store.clone());
+        let mut brought = None;
+        for n in 0..40 {
+            let cookie = log_in(&site, "one", brought.as_deref()).await;
+            brought = None;
+            if n % 4 != 0 {
+                site.visit("/logout", Some(&cookie)).await.assert_logged_out();
+                brought = Some(cookie).filter(|_| brings);
+            }
         }
+        // The 32nd looked at the list, and left the session whose cookie it brought to the next look.
+        let left = store.list(&admin).await.expect("a list").len();
+        assert_eq!(left, 8 + 9 + usize::from(brings), "{brings}");
+        assert_eq!(labels(&site, None).await.len(), 10);
+        assert_eq!(store.list(&admin).await.expect("a list").len(), 10);
     }
-    // The 32nd looked at the list.
-    let item = list_item(&world).await;
-    assert_eq!(item.len(), 2 + 8 + 9, "{}", item.len());
-    assert_eq!(labels(&site, None).await.len(), 10);
-    assert_eq!(list_item(&world).await.len(), 2 + 10);
 }
 
 #[tokio::test]
@@ -446,6 +497,107 @@ async fn a_list_of_dead_entries_fails_no_login_and_shrinks() {
         let left = store.list(&admin).await.expect("a list").len();
         assert!(left <= 2_000, "{left} are left, records: {stands}");
     }
+}
+
+/// A list of entries that stand for nothing, of logins that failed this long ago.
+async fn dead_entries(memory: &MemoryStore, count: usize, age: u64) {
+    for n in 0..count {
+        let key = RecordKey::from_stored(format!("key {n}"));
+        let enlisted = memory.enlist(&OwnerKey::new("admin"), &key, now() - age, now()).await;
+        enlisted.expect("a list");
+    }
+}
+
+/// A look at a list that takes longer than a request may leaves it shorter.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_too_long_for_one_request_is_shown_to_a_later_one() {
+    let store = Slow::new(Duration::from_millis(50));
+    let site = Site::new(store.clone());
+    log_in(&site, "one", None).await;
+    dead_entries(&store.memory, 3_000, 2 * DAY).await;
+    let mut failed = 0;
+    let listed = loop {
+        let answer = site.visit("/sessions?admin", None).await;
+        if answer.status == 200 {
+            break answer.body;
+        }
+        assert_eq!(answer.status, 503, "{answer:?}");
+        failed += 1;
+        assert!(failed < 20, "it gets no shorter");
+    };
+    assert_eq!((failed > 0, listed.lines().count()), (true, 1), "{listed}");
+}
+
+/// A memory whose lists have room for so many entries.
+#[derive(Clone, Debug)]
+struct Cramped(MemoryStore, usize);
+
+impl Store for Cramped {
+    fn owners(&self) -> Option<&dyn AnyOwnerStore> {
+        Some(self)
+    }
+
+    async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
+        self.0.load(key).await
+    }
+
+    async fn swap(&self, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Result<Swap, StoreError> {
+        self.0.swap(key, read, next).await
+    }
+
+    async fn end(&self, key: &RecordKey, at: u64) -> Result<Tombstone, StoreError> {
+        self.0.end(key, at).await
+    }
+}
+
+impl OwnerStore for Cramped {
+    async fn enlist(&self, owner: &OwnerKey, key: &RecordKey, at: u64, until: u64) -> Result<OwnerList, StoreError> {
+        if self.0.list(owner).await?.len() >= self.1 {
+            return Err(StoreError::new(StoreErrorKind::TooLarge, "the list is full"));
+        }
+        self.0.enlist(owner, key, at, until).await
+    }
+
+    async fn list(&self, owner: &OwnerKey) -> Result<OwnerList, StoreError> {
+        self.0.list(owner).await
+    }
+
+    async fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {
+        self.0.strike(owner, keys).await
+    }
+}
+
+#[tokio::test]
+async fn a_login_makes_room_in_a_list_that_is_full_of_dead_entries() {
+    for (room, age) in [(3_000, 2 * DAY), (3_000, IDLE), (100, 2 * DAY)] {
+        let store = Cramped(MemoryStore::default(), room);
+        let site = Site::new(store.clone());
+        dead_entries(&store.0, room, age).await;
+        let cookie = log_in(&site, "one", None).await;
+        assert_eq!(owner(&site, &cookie).await, "admin", "{room} {age}");
+    }
+    // There is nothing that could go.
+    let store = Cramped(MemoryStore::default(), 3);
+    let site = Site::new(store.clone());
+    for _ in 0..3 {
+        log_in(&site, "one", None).await;
+    }
+    let refused = site.visit("/log-in?admin", None).await;
+    assert_eq!((refused.status, &refused.cookie), (429, &None), "{refused:?}");
+}
+
+/// The limit may have been set when there were more already.
+#[tokio::test]
+async fn an_owner_of_very_many_sessions_gets_down_to_as_many_as_are_allowed() {
+    let store = MemoryStore::default();
+    let many = Site::new(store.clone());
+    for _ in 0..2_000 {
+        log_in(&many, "old", None).await;
+    }
+    wait(1);
+    let site = at_most(store.clone(), 10);
+    let new = log_in(&site, "new", None).await;
+    assert_eq!(labels(&site, Some(&new)).await.len(), 10);
 }
 
 #[tokio::test]

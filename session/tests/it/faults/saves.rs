@@ -84,6 +84,21 @@ async fn a_login_that_is_saved_in_the_middle_has_its_handle() {
 }
 
 #[tokio::test]
+async fn what_is_set_after_a_save_that_left_nothing_begins_a_session() {
+    for fault in [Fault::Pass, Fault::DropReply] {
+        let world = World::new().await;
+        let site = world.site();
+        let old = site.visit("/set?color=red", None).await.issued();
+        world.proxy.once("UpdateItem", fault);
+        let new = site.visit("/clear-save-and-set?theme=dark", Some(&old)).await.issued();
+        assert_eq!(
+            (site.view(&new).await, site.view(&old).await),
+            ("theme=dark".to_owned(), String::new())
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_logout_after_a_save_ends_what_was_saved() {
     let (world, site, cookie) = World::logged_in().await;
     site.visit("/save-and-end?theme=dark", Some(&cookie))

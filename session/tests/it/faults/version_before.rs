@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use lambda_session::{OwnerKey, RecordKey};
+use lambda_session::{OwnerKey, RecordKey, Store as _};
 
 use super::World;
 use crate::support::own_table::{Item, number, string};
@@ -136,6 +136,40 @@ async fn a_logout_ends_what_took_the_sessions_place() {
         site.visit(logout, Some(&old)).await.assert_logged_out();
         assert_eq!(site.view(&new).await, "", "{logout}");
     }
+}
+
+/// What took its place may be another person's.
+#[tokio::test]
+async fn to_end_an_owners_sessions_ends_no_other_owners() {
+    let (old, new) = (given(1), given(2));
+    for end in [
+        "/end-all?admin".to_owned(),
+        format!("/end-one?admin={}", old.1.as_str()),
+    ] {
+        let world = World::new().await;
+        let site = world.site();
+        world.table.put(tombstone(&old.1, Some(&new.1))).await;
+        let mut others = record(&new.1);
+        others.insert("owner".to_owned(), string("bob"));
+        world.table.put(others).await;
+        let list = [("expires_at", number(now() + 100_000)), (old.1.as_str(), number(now()))];
+        world.table.put(item(OwnerKey::new("admin").as_str(), list)).await;
+        assert_eq!(site.visit(&end, None).await.status, 200, "{end}");
+        assert_eq!(site.visit("/owner", Some(&new.0)).await.body, "bob", "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_stays_as_it_is() {
+    let world = World::new().await;
+    let (_, key) = given(1);
+    let before = tombstone(&key, None);
+    world.table.put(before.clone()).await;
+    let ended = now();
+    wait(1_000);
+    let tombstone = world.store().end(&key, now()).await.expect("an answer");
+    assert_eq!(tombstone.ended_at, ended);
+    assert_eq!(world.table.item(&key).await, Some(before));
 }
 
 /// A write of an instance of 0.3 that was answered is not made again, nor is one of this version.

@@ -239,6 +239,13 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             session.save().await?;
             session.handle().expect("it is saved")
         }
+        // What is done after a save that left nothing.
+        "/clear-save-and-set" => {
+            session.clear();
+            session.save().await?;
+            session.insert(name, value)?;
+            String::new()
+        }
         "/save-and-end" => {
             session.insert(name, value)?;
             session.save().await?;
