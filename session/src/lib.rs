@@ -88,6 +88,9 @@
 //!    (`protocol/sealing`). What stands there is a [`Record`] or a [`Tombstone`] (`core/record`).
 //! 6. Last, and only if that succeeded, the cookie is set or cleared (`web/layer`).
 
+// On docs.rs each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod config;
 mod core;
 #[cfg(test)]
@@ -95,6 +98,10 @@ mod core;
 mod exhaustive;
 #[doc = include_str!("../guide.md")]
 pub mod guide {}
+/// The registry's page: what it begins with has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 mod protocol;
 mod session;
 mod store;
