@@ -1,4 +1,4 @@
-//! Chromium without a screen, driven by chromedriver.
+//! Chromium without a screen, driven by chromedriver, and what a person does with a page there.
 
 use std::future::Future;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::process::Stdio;
 
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -127,4 +127,52 @@ impl WebDriverCompatibleCommand for DevTools {
         let body = json!({ "cmd": self.name, "params": self.parameters });
         (Method::POST, Some(body.to_string()))
     }
+}
+
+/// Runs a script in the page, and returns what it returns.
+///
+/// # Panics
+///
+/// It throws.
+pub async fn run(client: &Client, script: &str) -> Value {
+    client.execute(script, Vec::new()).await.expect(script)
+}
+
+/// Waits until the page shows an element of this kind with this text.
+///
+/// # Panics
+///
+/// It does not show one in time.
+pub async fn assert_shown(client: &Client, element: &str, text: &str) {
+    let path = format!("//{element}[normalize-space()='{text}']");
+    let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+    assert!(found.is_ok(), "no {path} in {:?}", client.source().await);
+}
+
+/// Clicks on the button or link with this text or label, once it is there.
+///
+/// # Panics
+///
+/// The page does not show it in time, or it cannot be clicked on.
+pub async fn press(client: &Client, name: &str) {
+    let path = format!("//*[self::button or self::a][normalize-space()='{name}' or @aria-label='{name}']");
+    loop {
+        let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        match found.expect(name).click().await {
+            // The page was replaced by the next one meanwhile, which may have one of that name, too.
+            Err(error) if error.is_stale_element_reference() => {}
+            pressed => return pressed.expect(name),
+        }
+    }
+}
+
+/// Types into the field with this ID, instead of what was there.
+///
+/// # Panics
+///
+/// The page has no such field.
+pub async fn fill(client: &Client, id: &str, text: &str) {
+    let field = client.wait().for_element(Locator::Id(id)).await.expect(id);
+    field.clear().await.expect(id);
+    field.send_keys(text).await.expect(id);
 }

@@ -51,10 +51,7 @@ impl Event {
 
     /// A browser's submission of a form. The body arrives base64-encoded, as AWS sends every form.
     pub fn post_form(path: &str, fields: &[(&str, &str)]) -> Self {
-        let pairs = fields
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-        let body = pairs.collect::<Vec<_>>().join("&");
+        let body = form(fields);
         Self::new("POST", path)
             .header("content-type", "application/x-www-form-urlencoded")
             .header("content-length", &body.len().to_string())
@@ -174,15 +171,11 @@ impl Event {
     }
 }
 
-/// As browsers encode a form's names and values.
-fn encode(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| match byte {
-        b' ' => "+".to_owned(),
-        b'*' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    });
-    encoded.collect()
+/// A form's fields as browsers encode them.
+pub(crate) fn form(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
 }
 
 /// The HTTP response that Lambda makes of an answer. `None` if the answer is malformed; the client then gets status 502.

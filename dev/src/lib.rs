@@ -11,6 +11,8 @@
 //! - [`lambda`]: a sandbox, which is a compiled function as a process behind the Runtime API.
 //! - [`app`]: builds the app's own program.
 //! - [`proxy`] (feature `proxy`): stands in front of DynamoDB, records calls and makes them fail.
+//! - [`program`] (feature `proxy`): an example of the library as a function or a server, over a table behind such a proxy.
+//! - [`visitor`] (feature `proxy`): asks such a program for pages, and keeps its cookies.
 //! - [`tls`] (feature `tls`): TLS in front of the embedded DynamoDB, or of any server.
 //! - [`browser`] (feature `browser`): Chromium, for the tests that need a real browser.
 //! - [`command`]: what `cargo local` and `cargo dynamodb` have in common.
@@ -26,10 +28,14 @@ pub mod event;
 pub mod http1;
 pub mod lambda;
 #[cfg(feature = "proxy")]
+pub mod program;
+#[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod runtime;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "proxy")]
+pub mod visitor;
 
 /// Longer than anything here takes. It turns a test that would hang into one that fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);

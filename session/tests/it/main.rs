@@ -12,7 +12,6 @@ mod browser_cookies;
 mod contract;
 mod examples;
 mod faults;
-mod oidc;
 mod passwords;
 mod promises;
 mod properties;

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dev::lambda::Lambda;
+use dev::program::Program;
 use dev::proxy::Fault;
+use dev::visitor::{Visitor, assert_redirect, assert_refused};
 use tokio::task::JoinSet;
 
 use self::site::{ANOTHER, PASSWORD, Site, WRONG};
-use crate::support::program::Program;
-use crate::support::visitor::{Visitor, assert_redirect, assert_refused};
 use crate::support::{SECRET_KEY, example};
 
 const WRONG_TEXT: &str = "The username or the password is wrong.";
@@ -22,7 +22,7 @@ const LIMITED_TEXT: &str = "That was tried too often.";
 #[tokio::test]
 async fn a_basket_is_kept_over_the_login_and_not_over_another_persons() {
     let site = Site::new().await;
-    let in_memory = Arc::new(Program::server("passwords", None, &[]).await);
+    let in_memory = Arc::new(Program::server(example("passwords"), None, &[]).await);
     for mut visitor in [site.visitor(), Visitor::of(&in_memory)] {
         assert_redirect(&visitor.post("/basket", &[("item", "tea & milk")]).await, "/");
         let before = visitor.clone();

@@ -1,11 +1,10 @@
 //! The example's pages, as two people with Chromium see them.
 
-use dev::browser::{command, in_browser};
+use dev::browser::{assert_shown, command, fill, in_browser, press, run};
 use fantoccini::Client;
 use serde_json::json;
 
 use super::site::{PASSWORD, Site};
-use crate::support::pages::{assert_shown, fill, press, run};
 
 /// Leaves a picture of the page in the folder that `SCREENSHOTS` names.
 async fn picture(client: &Client, name: &str) {

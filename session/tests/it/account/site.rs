@@ -4,10 +4,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use dev::lambda::Answer;
+pub(super) use dev::program::Table;
+use dev::program::{Asked, Program};
+pub(super) use dev::visitor::assert_redirect;
 use serde_json::Value;
 
-pub(super) use crate::support::program::Table;
-use crate::support::program::{Asked, Program};
+use crate::support::example;
 
 const PROGRAM: &str = "application/json";
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -25,12 +27,14 @@ impl Site {
 
     /// The same with one more variable in its environment.
     pub(super) async fn function_with(name: &'static str, value: &str, table: &Table) -> Arc<Self> {
-        Arc::new(Self(Program::function("account", table, &[(name, value)]).await))
+        Arc::new(Self(
+            Program::function(example("account"), table, &[(name, value)]).await,
+        ))
     }
 
     /// A server on plain http: over the table, or over a `MemoryStore`.
     pub(super) async fn server(table: Option<&Table>) -> Arc<Self> {
-        Arc::new(Self(Program::server("account", table, &[]).await))
+        Arc::new(Self(Program::server(example("account"), table, &[]).await))
     }
 }
 
@@ -119,10 +123,4 @@ pub(super) const PASSWORD: &str = "correct horse battery staple";
 pub(super) fn json(answer: &Answer) -> Value {
     assert_eq!(answer.headers["content-type"], "application/json", "{answer:?}");
     serde_json::from_str(&answer.body).expect("JSON")
-}
-
-#[track_caller]
-pub(super) fn assert_redirect(answer: &Answer, to: &str) {
-    let location = answer.headers.get("location").map(String::as_str);
-    assert_eq!((answer.status, location), (303, Some(to)), "{answer:?}");
 }

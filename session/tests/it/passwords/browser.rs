@@ -1,16 +1,16 @@
 //! The example's pages, as a person with two browsers sees them.
 
-use dev::browser::in_browser;
+use dev::browser::{assert_shown, fill, in_browser, press, run};
+use dev::program::Program;
 use fantoccini::Client;
 
 use super::site::{ANOTHER, PASSWORD, WRONG};
-use crate::support::pages::{assert_shown, fill, press, run};
-use crate::support::program::Program;
+use crate::support::example;
 
 #[tokio::test]
 async fn a_person_signs_up_and_a_change_of_password_logs_the_other_browser_out() {
     const NAME: &str = "a_person_signs_up_and_a_change_of_password_logs_the_other_browser_out";
-    let site = Program::server("passwords", None, &[]).await;
+    let site = Program::server(example("passwords"), None, &[]).await;
     let address = site.address().to_owned();
     in_browser(NAME, &[], |first| async move {
         in_browser(NAME, &[], |second| async move { walk(&first, &second, &address).await }).await;

@@ -2,10 +2,10 @@
 
 use dev::dynamodb::table;
 use dev::proxy::{Fault, Gate};
+use dev::visitor::{assert_redirect, assert_refused};
 
 use super::site::{ANOTHER, PASSWORD, Site, WRONG};
 use super::{LIMITED_TEXT, WRONG_TEXT};
-use crate::support::visitor::{assert_redirect, assert_refused};
 
 #[tokio::test]
 async fn a_change_of_password_logs_out_everywhere_else() {

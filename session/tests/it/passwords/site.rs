@@ -5,11 +5,11 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use dev::dynamodb::table;
+use dev::program::{Program, Table};
+use dev::visitor::{Visitor, assert_redirect};
 
 use crate::support::own_table::{Item, number};
-use crate::support::program::{Program, Table};
-use crate::support::sdk_at;
-use crate::support::visitor::{Visitor, assert_redirect};
+use crate::support::{example, sdk_at};
 
 pub(super) const PASSWORD: &str = "correct horse battery staple";
 pub(super) const ANOTHER: &str = "another correct horse battery";
@@ -42,7 +42,7 @@ impl Site {
             .attribute_definitions(name.build().expect("a definition"))
             .key_schema(key.build().expect("a key"));
         create.send().await.expect("the users' table");
-        let function = Program::function("passwords", &tables, &[("USERS_TABLE_NAME", USERS)]).await;
+        let function = Program::function(example("passwords"), &tables, &[("USERS_TABLE_NAME", USERS)]).await;
         Self {
             tables,
             function: Arc::new(function),

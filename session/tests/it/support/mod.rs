@@ -1,4 +1,5 @@
-//! What stands in for the world around the library: DynamoDB, and visitors with cookies.
+//! What stands in for the world around the library: DynamoDB, and visitors with cookies. What other packages' tests need, too, is
+//! in `dev`.
 
 use std::path::PathBuf;
 
@@ -10,15 +11,11 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 pub(crate) mod clock;
 pub(crate) mod forge;
 pub(crate) mod own_table;
-pub(crate) mod pages;
-pub(crate) mod program;
 pub(crate) mod site;
 pub(crate) mod slow;
 pub(crate) mod valkey;
-pub(crate) mod visitor;
 
-/// A key the layer accepts.
-pub(crate) const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";
+pub(crate) use dev::program::SECRET_KEY;
 
 /// The SDK's configuration for a DynamoDB that checks that a request is signed but not by whom: any region, and keys that
 /// open nothing. Written out rather than loaded, so that the AWS settings of whoever runs the tests change nothing.

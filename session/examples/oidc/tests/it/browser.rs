@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use dev::PATIENCE;
-use dev::browser::{in_browser, skip};
+use dev::browser::{assert_shown, fill, in_browser, press, skip};
+use dev::program::{Program, Table};
 use fantoccini::{Client, Locator};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::support::pages::{assert_shown, fill, press};
-use crate::support::program::{Program, Table};
+use crate::site::PROGRAM;
 
 /// npm's `oidc-provider`. It ends with the value.
 struct Provider {
@@ -25,13 +25,13 @@ impl Provider {
     /// Where `.ci/install` put it, or `npm install --prefix target/ci oidc-provider`: it is JavaScript and no crate. `None` where it
     /// is not installed.
     async fn start() -> Option<Self> {
-        let session = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let installed = session.join("../target/ci/node_modules/oidc-provider");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let installed = here.join("../../../target/ci/node_modules/oidc-provider");
         let package = std::env::var_os("OIDC_PROVIDER").map_or(installed, PathBuf::from);
         if !package.exists() {
             return None;
         }
-        let script = session.join("tests/it/oidc/provider.mjs");
+        let script = here.join("tests/it/provider.mjs");
         let mut process = Command::new("node")
             .arg(script)
             .env("OIDC_PROVIDER", package)
@@ -75,7 +75,7 @@ async fn walk_with(test: &str, response_mode: &'static str) {
         ("OIDC_CLIENT_SECRET", "a secret of the shop and the provider"),
         ("OIDC_RESPONSE_MODE", response_mode),
     ];
-    let site = Program::server("oidc", Some(&table), &environment).await;
+    let site = Program::server(PROGRAM, Some(&table), &environment).await;
     provider.serve(site.address()).await;
     let [site, issuer] = [site.address(), provider.issuer.as_str()].map(str::to_owned);
     in_browser(test, &[], |client| async move { walk(&client, &site, &issuer).await }).await;

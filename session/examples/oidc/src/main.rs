@@ -5,7 +5,7 @@
 //! ```sh
 //! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
 //! OIDC_ISSUER=https://issuer.example OIDC_CLIENT_ID=shop OIDC_CLIENT_SECRET=… \
-//!     cargo run -p lambda-session --example oidc --all-features -- --port 3000
+//!     cargo run -p oidc -- --port 3000
 //! ```
 //!
 //! Where Lambda runs the program, which it tells by `AWS_LAMBDA_RUNTIME_API`, it is a function.

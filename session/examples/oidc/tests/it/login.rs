@@ -1,10 +1,5 @@
-//! The OpenID Connect example: with a provider that lies, and in Chromium with a certified one.
+//! Logins, and what a provider or a visitor may make of them.
 
-mod browser;
-mod fake;
-mod logout;
-
-use std::collections::HashMap;
 use std::future::pending;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -13,104 +8,16 @@ use std::time::{Duration, Instant};
 use axum::routing::get;
 use axum::{Json, Router};
 use dev::lambda::Answer;
+use dev::program::Table;
+use dev::visitor::{Visitor, assert_redirect, assert_refused};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use url::Url;
 
-use self::fake::{CLIENT, Fake, SECRET, configuration_of, forged, now, symmetric, unsigned};
-use crate::support::program::{Program, Table};
-use crate::support::visitor::{Visitor, assert_redirect, assert_refused};
+use crate::fake::{CLIENT, configuration_of, forged, now, symmetric, unsigned};
+use crate::site::{Site, begin, function, with};
 
-const BASE: &str = "https://shop.example";
 const UNTRUSTED: &str = "cannot be trusted";
 const NOT_BEGUN: &str = "was not begun here";
-
-/// The function, its table and its provider.
-struct Site {
-    table: Table,
-    provider: Fake,
-    function: Arc<Program>,
-}
-
-async fn function(table: &Table, issuer: &str) -> Program {
-    let environment = [
-        ("OIDC_ISSUER", issuer),
-        ("OIDC_CLIENT_ID", CLIENT),
-        ("OIDC_CLIENT_SECRET", SECRET),
-        ("BASE_URL", BASE),
-    ];
-    Program::function("oidc", table, &environment).await
-}
-
-/// A login that a tab has begun, as the provider sees it.
-struct Begun {
-    state: String,
-    nonce: String,
-    challenge: String,
-}
-
-impl Site {
-    async fn new() -> Self {
-        let (table, provider) = (Table::new().await, Fake::start().await);
-        let function = Arc::new(function(&table, &provider.issuer).await);
-        Self {
-            table,
-            provider,
-            function,
-        }
-    }
-
-    fn visitor(&self) -> Visitor {
-        Visitor::of(&self.function)
-    }
-
-    /// Lets the provider answer with these claims: where the browser comes back to.
-    fn answer(&self, begun: &Begun, code: &str, id_token: Option<String>) -> String {
-        self.provider.code(code, &begun.challenge, id_token);
-        format!("/callback?code={code}&state={}", begun.state)
-    }
-
-    /// The same with a good token.
-    fn good(&self, begun: &Begun, code: &str, subject: &str) -> String {
-        let token = self.provider.sign(&self.provider.claims(subject, &begun.nonce));
-        self.answer(begun, code, Some(token))
-    }
-
-    /// Somebody who is logged in.
-    async fn user(&self, subject: &str) -> Visitor {
-        let mut visitor = self.visitor();
-        let begun = begin(&mut visitor, "/login").await;
-        let back = self.good(&begun, &format!("the code of {subject}").replace(' ', "-"), subject);
-        assert_redirect(&visitor.get(&back).await, "/");
-        visitor
-    }
-
-    /// What the provider's own call is answered with.
-    async fn back_channel(&self, token: &str) -> u16 {
-        let mut provider = self.visitor();
-        provider.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
-        let answer = provider.post("/backchannel-logout", &[("logout_token", token)]).await;
-        assert_eq!(answer.cookies.len(), 0, "{answer:?}");
-        answer.status
-    }
-}
-
-/// Begins a login in a tab.
-async fn begin(visitor: &mut Visitor, path: &str) -> Begun {
-    let answer = visitor.get(path).await;
-    assert_eq!(answer.status, 303, "{answer:?}");
-    let url: Url = answer.headers["location"].parse().expect("an address");
-    let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
-    assert_eq!(
-        ["response_type", "client_id", "code_challenge_method", "redirect_uri"].map(|name| query[name].as_str()),
-        ["code", CLIENT, "S256", "https://shop.example/callback"]
-    );
-    Begun {
-        state: query["state"].clone(),
-        nonce: query["nonce"].clone(),
-        challenge: query["code_challenge"].clone(),
-    }
-}
 
 #[tokio::test]
 async fn a_login_keeps_the_basket_and_leaves_no_secret_in_the_session() {
@@ -168,16 +75,6 @@ async fn a_next_that_leads_away_leads_home() {
     let mut visitor = site.visitor();
     let begun = begin(&mut visitor, "/login?next=//evil.example").await;
     assert_redirect(&visitor.get(&site.good(&begun, "a", "alice")).await, "/");
-}
-
-/// Claims with one of them changed, or taken out.
-fn with(mut claims: Value, name: &str, value: Value) -> Value {
-    if value.is_null() {
-        claims.as_object_mut().expect("claims").remove(name);
-    } else {
-        claims[name] = value;
-    }
-    claims
 }
 
 /// Makes a token of good claims, or none.

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::Client;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::types::AttributeValue;
 use dev::dynamodb::table;
 use dev::proxy::{Fault, Gate};
+use dev::visitor::{Visitor, assert_redirect, assert_refused};
+use lambda_session::DynamoDbStore;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::fake::{CLIENT, forged, now, symmetric, unsigned};
-use super::{Site, begin, function, with};
-use crate::support::own_table::{Item, number};
-use crate::support::sdk_at;
-use crate::support::visitor::{Visitor, assert_redirect, assert_refused};
+use crate::fake::{CLIENT, forged, now, symmetric, unsigned};
+use crate::site::{Site, begin, function, with};
 
 #[tokio::test]
 async fn a_logout_is_the_providers_too_and_no_other_site_can_ask_for_it() {
@@ -179,6 +180,30 @@ async fn a_login_that_a_logout_at_the_provider_overtakes_fails() {
     assert_overtaken(&site, &order).await;
 }
 
+/// Makes the subject's mark a minute older, past the proxy.
+async fn a_minute_passes_since_the_mark(site: &Site) {
+    let keys = Credentials::new("local", "local", None, None, "local");
+    let sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build();
+    let store = DynamoDbStore::new(&sdk, table::NAME, Some(&site.table.dynamodb.endpoint()));
+    let scan = store.client().scan().table_name(table::NAME).send().await;
+    let items = scan.expect("an answer").items.unwrap_or_default();
+    let mut marks = items
+        .into_iter()
+        .filter(|item| item["id"].as_s().is_ok_and(|id| id.starts_with("sub:")));
+    let mut mark = marks.next().expect("a mark");
+    let expires_at: u64 = mark["expires_at"].as_n().expect("a time").parse().expect("seconds");
+    mark.insert(
+        "expires_at".to_owned(),
+        AttributeValue::N((expires_at - 60).to_string()),
+    );
+    let put = store.client().put_item().table_name(table::NAME).set_item(Some(mark));
+    put.send().await.expect("a put");
+}
+
 #[tokio::test]
 async fn a_login_that_a_logout_of_all_the_subjects_sessions_overtakes_fails_and_a_later_one_does_not() {
     let site = Site::new().await;
@@ -188,14 +213,6 @@ async fn a_login_that_a_logout_of_all_the_subjects_sessions_overtakes_fails_and_
     let back = site.good(&begun, "bob", "bob");
     assert_redirect(&bob.get(&back).await, "/");
 
-    // As if a minute had passed since.
-    let client = Client::from_conf(sdk_at(site.table.dynamodb.endpoint()).build());
-    let items = client.scan().table_name(table::NAME).send().await.expect("an answer");
-    let is_mark = |item: &&Item| item["id"].as_s().is_ok_and(|id| id.starts_with("sub:"));
-    let mut mark = items.items().iter().find(is_mark).expect("a mark").clone();
-    let expires_at: u64 = mark["expires_at"].as_n().expect("a time").parse().expect("seconds");
-    mark.insert("expires_at".to_owned(), number(expires_at - 60));
-    let put = client.put_item().table_name(table::NAME).set_item(Some(mark));
-    put.send().await.expect("a put");
+    a_minute_passes_since_the_mark(&site).await;
     assert_eq!(site.user("alice").await.who().await.as_deref(), Some("alice"));
 }

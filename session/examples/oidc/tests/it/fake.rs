@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
-pub(super) const CLIENT: &str = "shop";
-pub(super) const SECRET: &str = "a secret of the shop and the provider";
+pub(crate) const CLIENT: &str = "shop";
+pub(crate) const SECRET: &str = "a secret of the shop and the provider";
 
 /// A login that waits for its code to be exchanged.
 struct Login {
@@ -27,8 +27,8 @@ struct Login {
 
 /// Clones are the same provider.
 #[derive(Clone)]
-pub(super) struct Fake {
-    pub(super) issuer: String,
+pub(crate) struct Fake {
+    pub(crate) issuer: String,
     key: Arc<EcdsaKeyPair>,
     state: Arc<Mutex<Logins>>,
 }
@@ -40,7 +40,7 @@ struct Logins {
     used: HashSet<String>,
 }
 
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970");
     now.as_secs().try_into().expect("a time of this age")
 }
@@ -50,7 +50,7 @@ fn base64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl Fake {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let issuer = format!("http://{}", listener.local_addr().expect("a bound listener"));
         let fake = Self {
@@ -72,7 +72,7 @@ impl Fake {
     }
 
     /// What a good ID token says.
-    pub(super) fn claims(&self, subject: &str, nonce: &str) -> Value {
+    pub(crate) fn claims(&self, subject: &str, nonce: &str) -> Value {
         json!({
             "iss": self.issuer, "sub": subject, "aud": CLIENT, "nonce": nonce, "sid": format!("session of {subject}"),
             "iat": now(), "exp": now() + 300,
@@ -80,7 +80,7 @@ impl Fake {
     }
 
     /// What a good logout token says.
-    pub(super) fn logout_claims(&self, subject: &str) -> Value {
+    pub(crate) fn logout_claims(&self, subject: &str) -> Value {
         let random = ring::rand::generate::<[u8; 16]>(&SystemRandom::new()).expect("random bytes");
         json!({
             "iss": self.issuer, "sub": subject, "aud": CLIENT, "jti": base64(random.expose()), "iat": now(), "exp": now() + 120,
@@ -88,17 +88,17 @@ impl Fake {
         })
     }
 
-    pub(super) fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_as(&json!({ "alg": "ES256", "kid": "first" }), claims)
     }
 
     /// Signs with its key, whatever the header says.
-    pub(super) fn sign_as(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn sign_as(&self, header: &Value, claims: &Value) -> String {
         signed(&self.key, header, claims)
     }
 
     /// A code for a login with this challenge, and the token that it is exchanged for.
-    pub(super) fn code(&self, code: &str, challenge: &str, id_token: Option<String>) {
+    pub(crate) fn code(&self, code: &str, challenge: &str, id_token: Option<String>) {
         let login = Login {
             challenge: challenge.to_owned(),
             id_token,
@@ -120,11 +120,11 @@ fn signed(key: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
 }
 
 /// The same with a key that is not the provider's.
-pub(super) fn forged(claims: &Value) -> String {
+pub(crate) fn forged(claims: &Value) -> String {
     signed(&key(), &json!({ "alg": "ES256", "kid": "first" }), claims)
 }
 
-pub(super) fn unsigned(claims: &Value) -> String {
+pub(crate) fn unsigned(claims: &Value) -> String {
     format!(
         "{}.{}.",
         base64(json!({ "alg": "none" }).to_string()),
@@ -133,7 +133,7 @@ pub(super) fn unsigned(claims: &Value) -> String {
 }
 
 /// Signed with the client's secret.
-pub(super) fn symmetric(claims: &Value) -> String {
+pub(crate) fn symmetric(claims: &Value) -> String {
     let message = format!(
         "{}.{}",
         base64(json!({ "alg": "HS256" }).to_string()),
@@ -148,7 +148,7 @@ async fn configuration(State(fake): State<Fake>) -> Json<Value> {
 }
 
 /// What a provider says of itself.
-pub(super) fn configuration_of(issuer: &str) -> Value {
+pub(crate) fn configuration_of(issuer: &str) -> Value {
     json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),

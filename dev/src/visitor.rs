@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dev::lambda::Answer;
-
-use super::program::{Asked, Program};
+use crate::lambda::Answer;
+use crate::program::{Asked, Program};
 
 /// A visitor with a browser, who keeps cookies. A clone is another tab that has the cookies of now.
-#[derive(Clone)]
-pub(crate) struct Visitor {
+#[derive(Clone, Debug)]
+pub struct Visitor {
     program: Arc<Program>,
-    pub(crate) jar: BTreeMap<String, String>,
+    /// The cookies, by name.
+    pub jar: BTreeMap<String, String>,
     /// Where the visitor is.
-    pub(crate) address: String,
+    pub address: String,
     /// What else the visitor sends with every request.
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Visitor {
-    pub(crate) fn of(program: &Arc<Program>) -> Self {
+    /// One who has never been at this program.
+    pub fn of(program: &Arc<Program>) -> Self {
         Self {
             program: Arc::clone(program),
             jar: BTreeMap::new(),
@@ -29,16 +30,27 @@ impl Visitor {
     }
 
     /// The same visitor somewhere else.
-    pub(crate) fn at(mut self, address: &str) -> Self {
+    #[must_use]
+    pub fn at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);
         self
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+    /// Goes to a page.
+    ///
+    /// # Panics
+    ///
+    /// There is no answer, or it sets what is no cookie.
+    pub async fn get(&mut self, path: &str) -> Answer {
         self.ask(path, None).await
     }
 
-    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    /// Submits a form.
+    ///
+    /// # Panics
+    ///
+    /// As [`Visitor::get`].
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.ask(path, Some(fields)).await
     }
 
@@ -65,17 +77,25 @@ impl Visitor {
     }
 
     /// What the session's cookie is.
-    pub(crate) fn session(&self) -> Option<&String> {
+    pub fn session(&self) -> Option<&String> {
         self.jar.get("__Host-session").or_else(|| self.jar.get("session"))
     }
 
     /// Tries a password.
-    pub(crate) async fn log_in(&mut self, name: &str, password: &str) -> Answer {
+    ///
+    /// # Panics
+    ///
+    /// As [`Visitor::get`].
+    pub async fn log_in(&mut self, name: &str, password: &str) -> Answer {
         self.post("/login", &[("username", name), ("password", password)]).await
     }
 
     /// Whose pages the visitor sees.
-    pub(crate) async fn who(&mut self) -> Option<String> {
+    ///
+    /// # Panics
+    ///
+    /// As [`Visitor::get`], and if the start page is not there or sets a cookie.
+    pub async fn who(&mut self) -> Option<String> {
         let page = self.get("/").await;
         assert_eq!((page.status, page.cookies.len()), (200, 0), "{page:?}");
         let (_, after) = page.body.split_once("<h1>Logged in as ")?;
@@ -83,15 +103,24 @@ impl Visitor {
     }
 }
 
+/// The answer leads there, as after a form.
+///
+/// # Panics
+///
+/// It does not.
 #[track_caller]
-pub(crate) fn assert_redirect(answer: &Answer, to: &str) {
+pub fn assert_redirect(answer: &Answer, to: &str) {
     let location = answer.headers.get("location").map(String::as_str);
     assert_eq!((answer.status, location), (303, Some(to)), "{answer:?}");
 }
 
-/// A page that says what is wrong, and sets no cookie.
+/// The answer is a page that says what is wrong, and sets no cookie.
+///
+/// # Panics
+///
+/// It is not.
 #[track_caller]
-pub(crate) fn assert_refused(answer: &Answer, status: u16, text: &str) {
+pub fn assert_refused(answer: &Answer, status: u16, text: &str) {
     assert_eq!((answer.status, answer.cookies.len()), (status, 0), "{answer:?}");
     assert!(answer.body.contains(text), "{answer:?}");
 }

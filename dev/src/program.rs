@@ -1,0 +1,210 @@
+//! An example of the library where it runs, behind the Runtime API or as a server, and a table for it.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{HeaderValue, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+use crate::dynamodb::{Embedded, table};
+use crate::event::{Event, form};
+use crate::lambda::{Answer, Lambda};
+use crate::proxy::Proxy;
+
+/// The secret key of every program here, long enough for the library.
+pub const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";
+
+/// An empty table behind a proxy.
+#[derive(Debug)]
+pub struct Table {
+    /// What the program's calls go through.
+    pub proxy: Proxy,
+    /// What holds the table, past the proxy.
+    pub dynamodb: Embedded,
+}
+
+impl Table {
+    /// Starts both, in this process.
+    ///
+    /// # Panics
+    ///
+    /// There is no free port.
+    pub async fn new() -> Self {
+        let dynamodb = Embedded::in_memory().await;
+        Self {
+            proxy: Proxy::start(&dynamodb.endpoint()),
+            dynamodb,
+        }
+    }
+
+    /// The variables that tell a program where the table is.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("TABLE_NAME", table::NAME.to_owned()),
+            ("DYNAMODB_ENDPOINT", self.proxy.endpoint()),
+        ]
+    }
+}
+
+/// A running program. It ends with the value.
+#[derive(Debug)]
+pub enum Program {
+    /// A function in its sandbox.
+    Function(Lambda),
+    /// A server.
+    Server {
+        /// Where it listens, as a URL without a path.
+        address: String,
+        /// What it runs in.
+        process: Child,
+    },
+}
+
+/// More of the environment.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+impl Program {
+    /// Starts the compiled program as a function that serves many requests at once.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    pub async fn function(path: impl AsRef<Path>, table: &Table, more: Variables<'_>) -> Self {
+        let environment = [("SECRET_KEY", SECRET_KEY), ("AWS_LAMBDA_MAX_CONCURRENCY", "32")];
+        let environment = environment
+            .iter()
+            .chain(more)
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        Self::Function(Lambda::start(path.as_ref(), environment.chain(table.environment())).await)
+    }
+
+    /// Starts the compiled program as a server on plain http: over the table, or with its sessions in memory.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started, or does not print its address.
+    pub async fn server(path: impl AsRef<Path>, table: Option<&Table>, more: Variables<'_>) -> Self {
+        let mut command = Command::new(path.as_ref());
+        command
+            .args(["--port", "0"])
+            .env_clear()
+            .env("SECRET_KEY", SECRET_KEY)
+            .env("SESSION_COOKIE_SECURE", "false")
+            .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "local")))
+            .env("AWS_REGION", "eu-central-1")
+            .envs(table.iter().flat_map(|table| table.environment()))
+            .envs(more.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut process = command.spawn().expect("the program");
+        let mut printed = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let first = timeout(PATIENCE, printed.next_line())
+            .await
+            .expect("an address in time");
+        let address = first.expect("a readable pipe").expect("a line");
+        tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
+        Self::Server { address, process }
+    }
+
+    /// Where the server listens, as a URL without a path.
+    ///
+    /// # Panics
+    ///
+    /// It is a function.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Server { address, .. } => address,
+            Self::Function(_) => panic!("a function has no address"),
+        }
+    }
+
+    /// Sends a request and waits for the answer.
+    ///
+    /// # Panics
+    ///
+    /// There is none, or it is no text.
+    pub async fn answer(&self, request: Asked<'_>) -> Answer {
+        match self {
+            Self::Function(lambda) => lambda.invoke(request.event()).await.expect("an answer"),
+            Self::Server { address, .. } => {
+                let client = Client::builder(TokioExecutor::new()).build_http();
+                let response = client.request(request.over_http(address)).await.expect("an answer");
+                let (parts, body) = response.into_parts();
+                let body = body.collect().await.expect("a body").to_bytes();
+                let text = |value: &HeaderValue| value.to_str().expect("a text").to_owned();
+                Answer {
+                    status: parts.status.as_u16(),
+                    headers: parts
+                        .headers
+                        .iter()
+                        .map(|(name, value)| (name.to_string(), text(value)))
+                        .collect(),
+                    cookies: parts.headers.get_all(SET_COOKIE).iter().map(text).collect(),
+                    body: String::from_utf8(body.to_vec()).expect("a page is text"),
+                }
+            }
+        }
+    }
+}
+
+/// A request that was not sent yet.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The path, with a query if it has one.
+    pub path: &'a str,
+    /// The fields of a form to POST. Without them it is a GET.
+    pub form: Option<&'a [(&'a str, &'a str)]>,
+    /// More headers, by names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The `Cookie` header.
+    pub cookie: Option<&'a str>,
+    /// Where a function is told that it comes from.
+    pub address: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    fn event(self) -> Value {
+        let mut event = match self.form {
+            Some(fields) => Event::post_form(self.path, fields),
+            None => Event::get(self.path),
+        };
+        for (name, value) in self.headers {
+            event = event.with(&format!("/headers/{name}"), value);
+        }
+        if let Some(address) = self.address {
+            event = event.with("/requestContext/http/sourceIp", address);
+        }
+        match self.cookie {
+            Some(cookie) => event.header("cookie", cookie).into_value(),
+            None => event.into_value(),
+        }
+    }
+
+    fn over_http(self, address: &str) -> Request<Full<Bytes>> {
+        let mut request = Request::builder().uri(format!("{address}{}", self.path));
+        if self.form.is_some() {
+            request = request
+                .method(Method::POST)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(cookie) = self.cookie {
+            request = request.header(COOKIE, cookie);
+        }
+        let body = self.form.map(form).unwrap_or_default();
+        request.body(Full::from(body)).expect("a request")
+    }
+}

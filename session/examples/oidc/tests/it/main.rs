@@ -1,0 +1,10 @@
+//! The OpenID Connect example: with a provider that lies, and in Chromium with a certified one.
+
+#![expect(clippy::disallowed_methods, reason = "tests measure time")]
+
+mod browser;
+mod environment;
+mod fake;
+mod login;
+mod logout;
+mod site;

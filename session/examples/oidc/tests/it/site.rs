@@ -1,0 +1,113 @@
+//! The example as a function, with its table and a provider.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dev::program::{Program, Table};
+use dev::visitor::{Visitor, assert_redirect};
+use serde_json::Value;
+use url::Url;
+
+use crate::fake::{CLIENT, Fake, SECRET};
+
+/// The compiled example.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_oidc");
+
+const BASE: &str = "https://shop.example";
+
+/// The function, its table and its provider.
+pub(crate) struct Site {
+    pub(crate) table: Table,
+    pub(crate) provider: Fake,
+    pub(crate) function: Arc<Program>,
+}
+
+pub(crate) async fn function(table: &Table, issuer: &str) -> Program {
+    let environment = [
+        ("OIDC_ISSUER", issuer),
+        ("OIDC_CLIENT_ID", CLIENT),
+        ("OIDC_CLIENT_SECRET", SECRET),
+        ("BASE_URL", BASE),
+    ];
+    Program::function(PROGRAM, table, &environment).await
+}
+
+/// A login that a tab has begun, as the provider sees it.
+pub(crate) struct Begun {
+    pub(crate) state: String,
+    pub(crate) nonce: String,
+    pub(crate) challenge: String,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        let (table, provider) = (Table::new().await, Fake::start().await);
+        let function = Arc::new(function(&table, &provider.issuer).await);
+        Self {
+            table,
+            provider,
+            function,
+        }
+    }
+
+    pub(crate) fn visitor(&self) -> Visitor {
+        Visitor::of(&self.function)
+    }
+
+    /// Lets the provider answer with these claims: where the browser comes back to.
+    pub(crate) fn answer(&self, begun: &Begun, code: &str, id_token: Option<String>) -> String {
+        self.provider.code(code, &begun.challenge, id_token);
+        format!("/callback?code={code}&state={}", begun.state)
+    }
+
+    /// The same with a good token.
+    pub(crate) fn good(&self, begun: &Begun, code: &str, subject: &str) -> String {
+        let token = self.provider.sign(&self.provider.claims(subject, &begun.nonce));
+        self.answer(begun, code, Some(token))
+    }
+
+    /// Somebody who is logged in.
+    pub(crate) async fn user(&self, subject: &str) -> Visitor {
+        let mut visitor = self.visitor();
+        let begun = begin(&mut visitor, "/login").await;
+        let back = self.good(&begun, &format!("the code of {subject}").replace(' ', "-"), subject);
+        assert_redirect(&visitor.get(&back).await, "/");
+        visitor
+    }
+
+    /// What the provider's own call is answered with.
+    pub(crate) async fn back_channel(&self, token: &str) -> u16 {
+        let mut provider = self.visitor();
+        provider.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
+        let answer = provider.post("/backchannel-logout", &[("logout_token", token)]).await;
+        assert_eq!(answer.cookies.len(), 0, "{answer:?}");
+        answer.status
+    }
+}
+
+/// Begins a login in a tab.
+pub(crate) async fn begin(visitor: &mut Visitor, path: &str) -> Begun {
+    let answer = visitor.get(path).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let url: Url = answer.headers["location"].parse().expect("an address");
+    let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
+    assert_eq!(
+        ["response_type", "client_id", "code_challenge_method", "redirect_uri"].map(|name| query[name].as_str()),
+        ["code", CLIENT, "S256", "https://shop.example/callback"]
+    );
+    Begun {
+        state: query["state"].clone(),
+        nonce: query["nonce"].clone(),
+        challenge: query["code_challenge"].clone(),
+    }
+}
+
+/// Claims with one of them changed, or taken out.
+pub(crate) fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    if value.is_null() {
+        claims.as_object_mut().expect("claims").remove(name);
+    } else {
+        claims[name] = value;
+    }
+    claims
+}
