@@ -1,5 +1,5 @@
-"""README's deployment, with README's own commands: `python .ci/deploy.py`. MINISTACK names the folder of the programs that
-`.ci/install` installed."""
+"""The deployment that README and docs/ describe, with their own commands: `python .ci/deploy.py`. MINISTACK names the folder
+of the programs that `.ci/install` installed."""
 
 import json
 import os
@@ -26,11 +26,11 @@ def say(done):
     print(f"  {done}", flush=True)
 
 
-def readme(containing):
-    """The one block of commands under "Deploy it" that contains this."""
-    section = re.search(r"^## Deploy[^\n]*\n(.*?)(?=^## )", (ROOT / "README.md").read_text(), re.S | re.M).group(1)
-    blocks = [block for block in re.findall(r"^```sh\n(.*?)^```", section, re.S | re.M) if containing in block]
-    assert len(blocks) == 1, f"{len(blocks)} blocks of README.md contain {containing!r}"
+def commands(page, containing):
+    """The one block of commands of a page that contains this."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.S | re.M)
+    blocks = [block for block in blocks if containing in block]
+    assert len(blocks) == 1, f"{len(blocks)} blocks of {page} contain {containing!r}"
     return blocks[0]
 
 
@@ -75,8 +75,12 @@ class Deployment:
         return self.cloud.client("lambda").get_function_configuration(FunctionName=self.resource("SessionFunction"))
 
     def deploy(self):
-        printed = self.type(readme("sam build\n"))
-        shown = {output["OutputKey"] for output in json.loads(printed[printed.rindex("\n[") :])}
+        deploy = commands("docs/deploy.md", "sam build\n")
+        assert deploy == commands("README.md", "sam build\n")
+        self.type(deploy)
+        printed = self.type(commands("docs/deploy.md", "sam list stack-outputs"))
+        listed, _ = json.JSONDecoder().raw_decode(printed[printed.index("[") :])
+        shown = {output["OutputKey"] for output in listed}
         self.refresh_outputs()
         assert shown == set(self.outputs) == {"Url", "TableName", "SecretArn", "LogGroup"}, shown
         assert re.fullmatch(r"https://[a-z0-9]{32}\.lambda-url\.us-east-1\.on\.aws/", self.outputs["Url"]), self.outputs
@@ -122,19 +126,21 @@ class Deployment:
         assert all(counts.values()), f"{counts} in {len(events)} lines"
         assert not [line for line in lines if line["level"] != "INFO"], lines
         assert identifier not in json.dumps(lines) and "tablecheck" not in json.dumps(lines), "a visitor is in the log"
+        printed = self.type(commands("docs/operating.md", "sam logs"))
+        assert '"event": "login"' in printed, printed[-3000:]
         say(f"the log: {counts}")
 
     def rotate(self):
         old = self.site.login("early")
         key = self.function()["Environment"]["Variables"]["SECRET_KEY"]
         with self.site.logged_in("early", old) as views:
-            self.type(readme("put-secret-value"))
+            self.type(commands("docs/rotation.md", "put-secret-value"))
         variables = self.function()["Environment"]["Variables"]
         assert variables["SECRET_KEY"] != key and variables["SECRET_KEY_FALLBACKS"] == key, "the keys have not changed places"
         say(f"two deployments rotated the key; logged in all the time, {len(views)} views")
         new = self.site.login("late")
         with self.site.logged_in("late", new) as views:
-            self.type(readme('OtherSecretVersion=""'))
+            self.type(commands("docs/rotation.md", 'OtherSecretVersion=""'))
         assert self.site.who(new) == "late" and self.site.who(old) is None, "the old key still counts"
         say(f"another dropped the old key: cookies of the new one count ({len(views)} views), those of the old one do not")
 
@@ -157,7 +163,7 @@ class Deployment:
             "Tracing": "yes",
         }
         certificate = self.cloud.client("acm").request_certificate(DomainName="app.example.com")["CertificateArn"]
-        (command,) = readme("CertificateArn=").splitlines()
+        (command,) = commands("docs/domains.md", "CertificateArn=").splitlines()
         command = command.replace("arn:aws:acm:…", certificate) + "".join(f" {name}={value}" for name, value in chosen.items())
         # The build chose the architecture, and the rotation has set the others.
         missing = set(template()["Parameters"]) - set(re.findall(r"(\w+)=", command))
@@ -203,7 +209,7 @@ class Deployment:
     def delete(self, before):
         made = self.cloud.inventory() - before
         assert len({kind for kind, _ in made}) == 11, made
-        self.type(readme("sam delete"))
+        self.type(commands("docs/deploy.md", "sam delete"))
         left = self.cloud.inventory() - before
         assert not left, f"left behind: {left}"
         say(f"sam delete: none of {len(made)} things left")

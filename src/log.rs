@@ -1,6 +1,6 @@
 //! The log: a line for each request, and nothing in it that came from outside.
 //!
-//! In JSON, the line of an ordinary view has about 205 bytes, which README counts among what a view costs:
+//! In JSON, the line of an ordinary view has about 205 bytes, which docs/cost.md counts among what a view costs:
 //!
 //! ```json
 //! {"timestamp":"2026-01-01T00:00:00.123456Z","level":"INFO","event":"request","route":"/","method":"GET","status":200,

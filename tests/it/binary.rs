@@ -215,7 +215,7 @@ async fn in_json_the_reason_of_a_failed_start_is_a_line_that_lambda_keeps() {
     assert!(line["level"] == "FATAL" && line["timestamp"].is_string(), "{line}");
 }
 
-/// The README's rotation, as the function's environment sees it: at each step instances before and after it answer the same
+/// The rotation of docs/rotation.md, as the function's environment sees it: at each step instances before and after it answer the same
 /// visitors.
 #[tokio::test]
 async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifetime() {

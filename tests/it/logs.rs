@@ -249,7 +249,7 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
     }
 }
 
-/// A row of README's table of what a million views cost: dollars as deployed, with `SystemLogs=no`, and with `LogLevel=WARN` too.
+/// A row of the table in docs/cost.md of what a million views cost: dollars as deployed, with `SystemLogs=no`, and with `LogLevel=WARN` too.
 struct Cost {
     what: String,
     dollars: Vec<f64>,
@@ -257,8 +257,8 @@ struct Cost {
 
 impl Cost {
     fn all() -> Vec<Self> {
-        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
-        let table = readme.lines().skip_while(|line| !line.starts_with("| a million views"));
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md")).expect("docs/cost.md");
+        let table = page.lines().skip_while(|line| !line.starts_with("| a million views"));
         table.skip(2).map_while(Self::read).collect()
     }
 
@@ -290,9 +290,9 @@ const LAMBDAS: [&str; 2] = [
     r#"{"time":"2026-11-25T12:00:00.128Z","type":"platform.report","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","metrics":{"durationMs":4.512,"billedDurationMs":5,"memorySizeMB":256,"maxMemoryUsedMB":24},"status":"success"}}"#,
 ];
 
-/// Log lines are paid for by their bytes: README says how many, and what they cost.
+/// Log lines are paid for by their bytes: docs/cost.md says how many, and what they cost.
 #[tokio::test]
-async fn a_view_writes_the_bytes_that_readme_pays_for() {
+async fn a_view_writes_the_bytes_that_the_page_on_cost_counts() {
     let run = run("INFO", "JSON").await;
     let views = run
         .lines()

@@ -38,7 +38,7 @@ fn the_local_table_is_the_deployed_one() {
 }
 
 #[test]
-fn the_template_declares_every_variable_the_code_reads_and_no_other() {
+fn the_template_and_the_page_on_configuration_have_every_variable_the_code_reads() {
     let sources = [
         "src/config.rs",
         "session/src/config/environment.rs",
@@ -57,6 +57,11 @@ fn the_template_declares_every_variable_the_code_reads_and_no_other() {
     let declared: BTreeSet<_> = variables.keys().filter_map(Value::as_str).collect();
     assert_eq!(declared, read);
     assert!(declared.len() > 5, "{declared:?}");
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).expect("a page");
+    for name in declared {
+        let row = format!("\n| `{name}` | ");
+        assert!(page.contains(&row), "{name} in docs/configuration.md");
+    }
 }
 
 /// The proxy of the tests denies everything else, so all of them together show that this is enough.
