@@ -114,7 +114,8 @@ class Deployment:
         ttl = template()["Resources"]["SessionsTable"]["Properties"]["TimeToLiveSpecification"]
         assert ttl["Enabled"] is True, ttl
         expires = int(record[ttl["AttributeName"]]["N"])
-        assert before + 1800 <= expires <= time.time() + 1800, f"expires {expires}, now {time.time()}"
+        idle = template()["Parameters"]["SessionIdleTimeout"]["Default"]
+        assert before + idle <= expires <= time.time() + idle, f"expires {expires}, now {time.time()}"
         ended = [record for record in self.records() if record.get("ended")]
         assert ended, "no tombstone of the browser's logouts"
         say(f"{len(self.records())} records, {len(ended)} of them ended; each expires by {ttl['AttributeName']}")

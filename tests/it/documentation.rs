@@ -244,3 +244,28 @@ fn prose_has_at_most_120_columns() {
         }
     }
 }
+
+/// The library's own table, which a test there compares with the code.
+#[test]
+fn the_default_timeouts_are_the_same_wherever_they_are_told() {
+    let environment = read("session/src/config/environment.rs");
+    let row = |page: &str, variable: &str| {
+        let mut lines = page.lines();
+        let row = lines.find(|line| line.contains(&format!("| `{variable}` |")));
+        let default = row.and_then(|row| row.trim_end_matches(" |").rsplit("| ").next());
+        default.and_then(|default| default.parse::<u64>().ok()).expect(variable)
+    };
+    let template: Value = serde_yaml_ng::from_str(&read("template.yaml")).expect("YAML");
+    for (variable, parameter, unit, seconds) in [
+        ("SESSION_IDLE_TIMEOUT", "SessionIdleTimeout", "minutes", 60),
+        ("SESSION_LIFETIME", "SessionLifetime", "hours", 3_600),
+    ] {
+        let default = row(&environment, variable);
+        assert_eq!(row(&read("docs/configuration.md"), variable), default, "{variable}");
+        assert_eq!(template["Parameters"][parameter]["Default"], default, "{parameter}");
+        let told = format!("{} {unit}", default / seconds);
+        for page in ["session/src/config/builder.rs", "session/src/core/time.rs", "docs/sessions.md"] {
+            assert!(read(page).contains(&told), "{page} does not say {told}");
+        }
+    }
+}

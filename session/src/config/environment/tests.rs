@@ -32,9 +32,21 @@ fn assert_refused(variable: &str, value: &str, message: &str) {
     assert_eq!(error, format!("{variable} {message}"), "for {value:?}");
 }
 
+/// The default that the table of `SessionLayer::from_env` tells for this variable. A test of the repository compares that table
+/// with the template and the pages.
+#[track_caller]
+fn documented(variable: &str) -> u64 {
+    let mut rows = include_str!("../environment.rs").lines();
+    let row = rows.find(|line| line.contains(&format!("| `{variable}` |")));
+    let default = row.and_then(|row| row.trim_end_matches(" |").rsplit("| ").next());
+    default.and_then(|default| default.parse().ok()).expect(variable)
+}
+
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    assert_eq!(settings(&[]), (1_800, 43_200, "__Host-session".to_owned()));
+    let timeouts = ["SESSION_IDLE_TIMEOUT", "SESSION_LIFETIME"].map(documented);
+    let expected = (timeouts[0], timeouts[1], "__Host-session".to_owned());
+    assert_eq!(settings(&[]), expected, "the table in config/environment.rs tells another default");
 }
 
 #[test]
