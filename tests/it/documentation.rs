@@ -264,7 +264,11 @@ fn the_default_timeouts_are_the_same_wherever_they_are_told() {
         assert_eq!(row(&read("docs/configuration.md"), variable), default, "{variable}");
         assert_eq!(template["Parameters"][parameter]["Default"], default, "{parameter}");
         let told = format!("{} {unit}", default / seconds);
-        for page in ["session/src/config/builder.rs", "session/src/core/time.rs", "docs/sessions.md"] {
+        for page in [
+            "session/src/config/builder.rs",
+            "session/src/core/time.rs",
+            "docs/sessions.md",
+        ] {
             assert!(read(page).contains(&told), "{page} does not say {told}");
         }
     }

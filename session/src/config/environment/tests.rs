@@ -46,7 +46,11 @@ fn documented(variable: &str) -> u64 {
 fn the_defaults_are_the_documented_ones() {
     let timeouts = ["SESSION_IDLE_TIMEOUT", "SESSION_LIFETIME"].map(documented);
     let expected = (timeouts[0], timeouts[1], "__Host-session".to_owned());
-    assert_eq!(settings(&[]), expected, "the table in config/environment.rs tells another default");
+    assert_eq!(
+        settings(&[]),
+        expected,
+        "the table in config/environment.rs tells another default"
+    );
 }
 
 #[test]
