@@ -1,7 +1,8 @@
 //! How to write a store: sessions in Valkey, or in Redis from version 7 on, and a server that counts visits over it.
 //!
-//! An example and no product: the tests run the contract over it, and nobody runs it in production. The server at
-//! `VALKEY_URL` must evict nothing (`maxmemory-policy noeviction`) and lose no answered write (`appendfsync always`).
+//! It is an example and not a product: the tests run the store's contract over it, but nobody runs it in production.
+//! The server at `VALKEY_URL` must evict nothing (`maxmemory-policy noeviction`) and lose no answered write
+//! (`appendfsync always`).
 
 use std::{collections::HashMap, env, time::Duration};
 
@@ -10,30 +11,32 @@ use lambda_session::{AnyOwnerStore, OwnerKey, OwnerList, OwnerStore, Record, Rec
 use lambda_session::{SessionLayer, Store, StoreError, StoreErrorKind, Stored, Swap, Tombstone};
 use redis::{FromRedisValue, RedisError, ToRedisArgs, aio, cmd};
 
-/// Puts a version, a value and their expiry under a key if the first argument is the version that stands there, else
-/// gives back what stands there. A script is one step. Clocks differ: what is written is kept for ten minutes at least.
+/// Puts a version, a value and their expiry under a key if the first argument is the version that stands there;
+/// otherwise returns what stands there. A script is one step. Because clocks differ, a value is kept for at least ten
+/// minutes.
 const SWAP: &str = "
     local found = redis.call('HMGET', KEYS[1], 'version', 'value')
     if (found[1] or '') ~= ARGV[1] then return found end
     redis.call('HSET', KEYS[1], 'version', ARGV[2], 'value', ARGV[3])
-    redis.pcall('EXPIREAT', KEYS[1], math.max(ARGV[4], redis.call('TIME')[1] + 600)) -- Never, if that is too far off.
+    redis.pcall('EXPIREAT', KEYS[1], math.max(ARGV[4], redis.call('TIME')[1] + 600)) -- Fails if too far off: no expiry.
     return false";
 
-/// Puts a key into a list, whose expiry moves one way only: a call that was delayed does not bring it forward.
+/// Adds a key to a list. The list's expiry never moves back, so a delayed call does not shorten it.
 const ENLIST: &str = "
     redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
     local expiry = math.max(ARGV[3], redis.call('TIME')[1] + 600)
     redis.pcall('EXPIREAT', KEYS[1], expiry, redis.call('TTL', KEYS[1]) < 0 and 'NX' or 'GT')
     return redis.call('HGETALL', KEYS[1])";
 
-/// A hash for each session, of a `version` to compare and a `value` in JSON, and one for each owner, of keys and times.
+/// Keeps a hash for each session, with a `version` to compare and a `value` in JSON, and a hash of keys and times for
+/// each owner.
 #[derive(Clone, Debug)]
 pub(crate) struct ValkeyStore(aio::ConnectionManager);
 
 type Found = (Option<String>, Option<Vec<u8>>); // The version and the value that stand under a key.
 
 impl ValkeyStore {
-    /// Connects at the first call, and anew where the connection was lost. A call has half a second, by default.
+    /// Connects at the first call, and again if the connection was lost. A call has half a second by default.
     pub(crate) fn open(url: &str) -> Result<Self, RedisError> {
         let config = aio::ConnectionManagerConfig::new().set_number_of_retries(1);
         aio::ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config).map(Self)
@@ -44,7 +47,7 @@ impl ValkeyStore {
         call.arg(arguments).query_async(&mut connection).await.map_err(failed)
     }
 
-    /// Puts `next` in the place of this version, or says what stands there instead.
+    /// Replaces this version with `next`, or returns what stands there instead.
     async fn replace(&self, key: &RecordKey, read: &str, next: &Stored) -> Result<Option<Found>, StoreError> {
         let (version, expiry) = match next {
             Stored::Record(record) => (version(record), record.expires_at),
@@ -105,7 +108,7 @@ impl OwnerStore for ValkeyStore {
     }
 
     async fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {
-        let keys: Vec<_> = keys.iter().map(RecordKey::as_str).collect(); // And an empty one: one there must be.
+        let keys: Vec<_> = keys.iter().map(RecordKey::as_str).collect(); // An empty one, too: HDEL needs at least one.
         self.call("HDEL", (name("owner", owner.as_str()), "", keys)).await
     }
 }
@@ -129,7 +132,7 @@ fn times(list: HashMap<String, String>) -> OwnerList {
     list.into_iter().filter_map(named).collect()
 }
 
-/// Of what the server says, only its code is told: the rest may quote what was sent.
+/// Reports only the code of the server's error, because the rest may quote what was sent.
 fn failed(error: RedisError) -> StoreError {
     use StoreErrorKind::{Rejected, Unavailable};
     match error.code().unwrap_or_else(|| error.category()) {

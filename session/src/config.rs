@@ -1,4 +1,4 @@
-//! How a layer is configured: by its builder, and from the environment.
+//! The configuration of a layer: its builder, and the environment.
 
 pub(crate) mod builder;
 pub(crate) mod environment;

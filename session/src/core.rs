@@ -1,6 +1,6 @@
-//! What sessions are made of: pure, without clock, randomness, environment, or AWS.
+//! The data types of sessions: pure code, without clock, randomness, environment, or AWS.
 
-/// Implements `Debug` for what is secret, by the type's name alone.
+/// Implements `Debug` for secret types, which shows the type's name only.
 macro_rules! show_name_only {
     ($($secret:ident),+) => {$(
         impl std::fmt::Debug for $secret {

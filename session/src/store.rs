@@ -1,4 +1,4 @@
-//! The contract between the session and whatever keeps its records.
+//! The contract between the session and the store of its records.
 
 #[cfg(feature = "dynamodb")]
 pub(crate) mod dynamodb;
@@ -18,53 +18,55 @@ use crate::core::record::{Record, Stored, Tombstone};
 
 pub use erased::AnyOwnerStore;
 
-/// Keeps session records: under each key a register, which changes by compare-and-swap, or ends.
+/// Keeps session records. Each key is a register that changes by compare-and-swap, until it ends.
 ///
-/// A store judges nothing. It knows no time and no timeouts. It may delete a record from [`Record::expires_at`] on and a tombstone
-/// from [`Tombstone::expires_at`] on, and need not. What a change means, whether a session is alive and what a conflict leads to is
-/// decided above it, from what stands under the key.
+/// A store makes no decisions. It knows neither the time nor the timeouts. It may delete a record from
+/// [`Record::expires_at`] on and a tombstone from [`Tombstone::expires_at`] on, but does not have to. The code above
+/// the store decides, from what stands under the key, what a change means, whether a session is alive, and what follows
+/// from a conflict.
 ///
-/// Each method is one atomic step on one key. An error means that the step may or may not have been made, and may still be made
-/// minutes later; a store may repeat a step whose answer was lost, so [`swap`](Self::swap) may find what it wrote itself. A call that is
-/// dropped half-way must leave nothing half-written.
+/// Each method is one atomic step on one key. An error means that the step may or may not have been made, and may still
+/// be made minutes later. A store may repeat a step whose answer was lost, so [`swap`](Self::swap) may find its own
+/// write. A call that is dropped half-way must leave nothing half-written.
 ///
 /// Write the methods as plain `async fn`; `examples/valkey.rs` is a whole store. `store_contract!` and, for owners,
-/// `owner_store_contract!` (feature `testing`) test what single calls show. That each step is atomic, that a dropped call leaves
-/// nothing half-written and how long things are kept is for you to ensure.
+/// `owner_store_contract!` (feature `testing`) test what single calls can show. They do not test that each step is
+/// atomic, that a dropped call leaves nothing half-written, or how long things are kept; ensure that yourself.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// What the store can hold.
+    /// The limits of the store.
     fn limits(&self) -> Limits {
         Limits::NONE
     }
 
-    /// The store as one that keeps lists of owners' sessions, if it does: `Some(self)` for a store that is an [`OwnerStore`].
+    /// The store as one that keeps lists of owners' sessions: `Some(self)` if it is an [`OwnerStore`].
     fn owners(&self) -> Option<&dyn AnyOwnerStore> {
         None
     }
 
-    /// What the store is, by OpenTelemetry's `db.system.name`, if a call of it leaves the process: then the calls' spans are a
-    /// client's.
+    /// The database's name in OpenTelemetry's `db.system.name`, if a call leaves the process. The calls' spans are
+    /// client spans then.
     fn system(&self) -> Option<&'static str> {
         None
     }
 
-    /// How long a write waits before it is tried again, after so many conflicts with other requests' writes, of which there is at
-    /// least one. A store across a network gives a random time that grows, so that many at once get through one after the other.
+    /// How long a write waits before the next attempt, after `conflicts` conflicts with other requests' writes (at
+    /// least one). A store across a network returns a random time that grows, so that many concurrent writes succeed
+    /// one after the other.
     fn pause(&self, conflicts: u32) -> Duration {
         let _ = conflicts;
         Duration::ZERO
     }
 
-    /// What stands under the key, as of the last acknowledged write.
+    /// Loads the value under the key, as of the last acknowledged write.
     fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send
     where
         Self: Sized;
 
-    /// Puts `next` under the key if `read` still stands there: a record of the same [version](Record::version), or nothing. Else tells
-    /// what stands there.
+    /// Puts `next` under the key if `read` still stands there: a record of the same [version](Record::version), or
+    /// nothing. Otherwise it returns what stands there.
     ///
-    /// A store may write only what differs between `read` and `next`. If it writes a record whole, attributes of a newer version of this
-    /// crate, which it does not know, are lost. `next` is never [`Stored::Malformed`].
+    /// A store may write only the differences between `read` and `next`. If it writes the whole record, attributes of a
+    /// newer version of this crate, which it does not know, are lost. `next` is never [`Stored::Malformed`].
     fn swap(
         &self,
         key: &RecordKey,
@@ -74,35 +76,37 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     where
         Self: Sized;
 
-    /// Leaves a tombstone under the key, whatever stands there, and if nothing does: what [`Tombstone::of`] makes of it, `at` being
-    /// seconds since 1970. A tombstone stays as it is. Gives back the tombstone that stands there now.
+    /// Leaves a tombstone under the key, whatever stands there, even if nothing does. [`Tombstone::of`] makes the
+    /// tombstone; `at` is in seconds since 1970. A tombstone stays as it is. Returns the tombstone that stands there
+    /// now.
     fn end(&self, key: &RecordKey, at: u64) -> impl Future<Output = Result<Tombstone, StoreError>> + Send
     where
         Self: Sized;
 }
 
-/// What [`Store::swap`] came to.
+/// The outcome of [`Store::swap`].
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "a swap that found something else has not happened"]
+#[must_use = "a swap that found something else was not made"]
 pub enum Swap {
-    /// `next` stands there.
+    /// `next` stands under the key.
     Done,
-    /// What stands there is not what was read.
+    /// The value under the key is not the one that was read.
     Found(Option<Stored>),
 }
 
-/// A list of an owner's sessions: their keys, and when each was put there, in seconds since 1970. It may name sessions that
+/// A list of an owner's sessions: their keys, and when each was added, in seconds since 1970. It may name sessions that
 /// have ended, or that do not exist yet.
 pub type OwnerList = BTreeMap<RecordKey, u64>;
 
-/// Keeps lists of owners' sessions, beside the records: a capability that not every [`Store`] has.
+/// Keeps lists of owners' sessions, beside the records. Not every [`Store`] has this capability.
 ///
-/// A login puts its key into the owner's list **before** it creates the record, so a list names every session whose login was
-/// answered. Each method is safe to repeat, and may happen minutes after it failed. [`enlist`](Self::enlist) and [`list`](Self::list) are
-/// one atomic step each; [`strike`](Self::strike) may be several.
+/// A login adds its key to the owner's list **before** it creates the record, so a list names every session whose login
+/// was answered. Each method is safe to repeat, and may take effect minutes after it failed. [`enlist`](Self::enlist)
+/// and [`list`](Self::list) are one atomic step each; [`strike`](Self::strike) may be several.
 pub trait OwnerStore: Store {
-    /// Puts `key` into the owner's list, as of `at`, and gives back the list with it. The list may be deleted from `until` on. Both are
-    /// seconds since 1970; `until` has a day to spare, so a call that was delayed may move it back.
+    /// Adds `key` to the owner's list with the time `at`, and returns the list with it. The list may be deleted from
+    /// `until` on. Both times are in seconds since 1970. `until` has a day to spare, so a delayed call may move it
+    /// back.
     fn enlist(
         &self,
         owner: &OwnerKey,
@@ -111,14 +115,14 @@ pub trait OwnerStore: Store {
         until: u64,
     ) -> impl Future<Output = Result<OwnerList, StoreError>> + Send;
 
-    /// Reads the owner's list, with all that earlier acknowledged calls put there.
+    /// Reads the owner's list, with everything that earlier acknowledged calls added.
     fn list(&self, owner: &OwnerKey) -> impl Future<Output = Result<OwnerList, StoreError>> + Send;
 
-    /// Takes keys, each named once, out of the owner's list. Those that are not in it are no error.
+    /// Removes keys, each named once, from the owner's list. Keys that are not in the list are ignored.
     fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Why a store could not answer.
+/// The error of a store that could not answer.
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -128,16 +132,16 @@ pub struct StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// It cannot be reached, is throttled or broken for now; retries are used up.
+    /// The store cannot be reached, is throttled or fails for now, and the retries are used up.
     Unavailable,
-    /// It refused in a way no retry mends: permissions, a missing table, an invalid request.
+    /// The store refused, and no retry helps: permissions, a missing table, an invalid request.
     Rejected,
     /// The session would be larger than the store can hold.
     TooLarge,
 }
 
 impl StoreError {
-    /// An error of this kind with its cause.
+    /// Makes an error of this kind with its cause.
     ///
     /// ```
     /// use lambda_session::{StoreError, StoreErrorKind};
@@ -187,7 +191,7 @@ impl StdError for StoreError {
     }
 }
 
-/// The causes of `error`, without itself.
+/// The causes of `error`, without `error` itself.
 pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

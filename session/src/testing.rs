@@ -1,4 +1,4 @@
-//! For tests: a handler with a session in it, and the contract of [`Store`](crate::Store) as a suite that any store runs.
+//! Helpers for tests: a handler with a session, and the contract of [`Store`](crate::Store) as a suite for any store.
 //!
 //! ```
 //! # // A doctest cannot hold tests, so they are only compiled.
@@ -7,21 +7,21 @@
 //! }
 //! ```
 //!
-//! makes each rule a test of its own, over a new store each. It needs `tokio` with its features `macros` and `rt` among your
-//! dev-dependencies. The expression may `.await`; a store that keeps what earlier tests left is fine, because no two tests use
-//! the same keys.
+//! The macro makes each rule of the contract a test of its own, with a new store. The tests need `tokio` with the
+//! features `macros` and `rt` among your dev-dependencies. The expression may `.await`. A store that keeps the data of
+//! earlier tests is fine, because no two tests use the same keys.
 //!
 //! `owner_store_contract!` does the same for an [`OwnerStore`](crate::OwnerStore).
 //!
-//! A handler is tested with a session in it, without a layer, a store or a network: see [`in_request`]. A whole service is tested over a
-//! [`MemoryStore`](crate::MemoryStore), with a [`Clock`] to set.
+//! [`in_request`] tests a handler with a session, without a layer, a store or a network. A whole service is tested with
+//! a [`MemoryStore`](crate::MemoryStore) and a [`Clock`].
 
 mod handler;
 
 pub use handler::{Clock, in_request, is_ended, is_renewed};
 
-/// Makes a function of each rule, and of all of them the macro that makes each a test. The first argument is `$`, which a macro
-/// cannot write for the one it defines.
+/// Makes a function of each rule, and a macro that makes each of them a test. The first argument is `$`, because a
+/// macro cannot write `$` for a macro that it defines.
 macro_rules! rules {
     ($d:tt $module:ident $contract:ident $kind:ident $(async fn $rule:ident($store:ident) $body:block)*) => {
         $(

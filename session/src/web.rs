@@ -1,4 +1,4 @@
-//! Requests in, answers out: the layer, axum's extractors, guards, and Lambda's events.
+//! The HTTP side: the layer, axum's extractors, the guards, and Lambda's events.
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -7,7 +7,7 @@ pub(crate) mod guard;
 pub mod lambda;
 pub(crate) mod layer;
 
-/// A layer around the service inside.
+/// A service with a layer around it.
 #[derive(Clone, Debug)]
 pub struct Layered<L, S> {
     layer: L,

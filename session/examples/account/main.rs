@@ -1,16 +1,17 @@
-//! Accounts: a login with a password, counted visits, messages that are shown once, and a page of the devices that are logged
-//! in. A browser gets pages, and whoever sends `Accept: application/json` gets JSON.
+//! Accounts: a login with a password, counted visits, messages that are shown once, and a page of the devices that are
+//! logged in. Browsers get pages, and clients that send `Accept: application/json` get JSON.
 //!
 //! ```sh
 //! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
 //!     cargo run -p lambda-session --example account --all-features -- --port 3000
 //! ```
 //!
-//! `TABLE_NAME` names the table; without it the sessions are in memory, which is refused on Lambda. Where Lambda runs the program,
-//! told by `AWS_LAMBDA_RUNTIME_API`, it is a function. Nothing here limits guesses: the login to copy is that of `passwords`.
+//! `TABLE_NAME` names the table. Without it the sessions are in memory, which is refused on Lambda. If
+//! `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function. Nothing here limits password
+//! guesses: the login to copy is that of `passwords`.
 //!
-//! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the password, and last
-//! what makes a page or JSON of a failure. The pages are in `pages`.
+//! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the
+//! password, and last the code that answers failures with a page or JSON. The pages are in `pages`.
 
 mod pages;
 
@@ -74,7 +75,7 @@ fn port() -> Result<u16, Error> {
     Ok(port)
 }
 
-/// Empty counts as unset.
+/// Reads an environment variable. An empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -82,11 +83,11 @@ fn variable(name: &str) -> Option<String> {
 async fn sessions() -> Result<SessionLayer, Error> {
     let layer = if variable("TABLE_NAME").is_some() {
         let store = DynamoDbStore::from_env()?;
-        // Before Lambda counts the time, and while it gives a whole processor.
+        // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         SessionLayer::from_env(store)?
     } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets it, and `cargo lambda watch` does not.
+        // Lambda sets this variable, and `cargo lambda watch` does not.
         return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
@@ -112,9 +113,9 @@ fn site(sessions: SessionLayer) -> Router {
         .route("/sessions/end-others", post(end_other_devices))
         .route("/sessions/end-all", post(end_all_devices))
         .layer(sessions)
-        // Outside the sessions, so that what another site's page sends costs no store call.
+        // Outside the sessions, so that a request from another site's page costs no store call.
         .layer(same_origin)
-        // Outside of all, because each layer has failures of its own.
+        // Outermost, because each layer has failures of its own.
         .layer(from_fn_with_state(secure, present))
 }
 
@@ -167,9 +168,9 @@ async fn log_in(
             }
         });
     }
-    // Only now, so that who guesses passwords costs no store call.
+    // Only now, so that a wrong password costs no store call.
     let session = session.load().await?;
-    // What the visitor did before the login stays, unless it was another person who did it.
+    // What the visitor did before the login stays, unless the session belongs to another user.
     if session.owner().is_some_and(|owner| owner != login.username) {
         session.clear();
     }
@@ -280,7 +281,7 @@ async fn end_device(
         .into());
     }
     if session.handle() == Some(handle) {
-        // It has ended, and so the browser forgets its cookie.
+        // The session has ended. This call makes the browser forget its cookie.
         session.end();
         return Ok(Redirect::to("/"));
     }
@@ -301,12 +302,12 @@ async fn end_all_devices(session: Session, sessions: Sessions) -> Result<Redirec
     Ok(Redirect::to("/"))
 }
 
-/// Who is logged in.
+/// The user who is logged in.
 fn owner(session: &Session) -> Result<String, Problem> {
     session.owner().ok_or(NOT_LOGGED_IN)
 }
 
-/// A message for the next page. A program has its answer already.
+/// Adds a message to the next page. A program has its answer already.
 fn tell(reader: Reader, session: &Session, message: &str) -> Result<(), SessionError> {
     match reader {
         Reader::Program => Ok(()),
@@ -316,17 +317,17 @@ fn tell(reader: Reader, session: &Session, message: &str) -> Result<(), SessionE
 
 const VISITS: &str = "visits";
 const MONTH: Duration = Duration::from_hours(30 * 24);
-/// What the library takes.
+/// The longest label that the library accepts.
 const MOST_LABEL_BYTES: usize = 256;
 
-/// What a device is called that was given no label: "Firefox on Linux".
+/// Names a device that has no label, such as "Firefox on Linux".
 fn device(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let find = |known: &[(&str, &'static str)]| {
         let known = known.iter().find(|(part, _)| agent.unwrap_or_default().contains(part));
         known.map(|(_, name)| *name)
     };
-    // Browsers name their ancestors, too, so the youngest comes first.
+    // Browsers also name the browsers that they descend from, so the newest comes first.
     let browser = find(&[
         ("Edg", "Edge"),
         ("OPR/", "Opera"),
@@ -353,7 +354,7 @@ fn device(headers: &HeaderMap) -> String {
 
 // The password.
 
-/// Everybody's password is `correct horse battery staple`. The parameters are those of OWASP's Password Storage Cheat Sheet:
+/// Both passwords are `correct horse battery staple`. The parameters are those of OWASP's Password Storage Cheat Sheet:
 /// 19 MiB, two passes, one lane. A real program has a table of its users.
 const USERS: [(&str, &str); 2] = [
     (
@@ -366,15 +367,15 @@ const USERS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Each password that is verified takes its 19 MiB and a processor.
+/// Each password check takes 19 MiB and a processor.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
-/// Takes as long for a name that nobody has, or the time would tell which names there are.
+/// Takes as long for an unknown name; otherwise the time would show which names exist.
 async fn is_password_right(username: &str, password: String) -> Result<bool> {
     let user = USERS.iter().find(|(name, _)| *name == username);
     let hash = user.unwrap_or(&USERS[0]).1;
     let permit = AT_ONCE.acquire().await.map_err(|_| BUG)?;
-    // On a thread where it keeps no other request waiting.
+    // On a thread where it blocks no other request.
     let verified = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         Argon2::default().verify_password(password.as_bytes(), hash).is_ok()
@@ -384,10 +385,10 @@ async fn is_password_right(username: &str, password: String) -> Result<bool> {
 
 // Pages or JSON.
 
-/// Who reads the answer.
+/// The kind of client that reads the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
-    /// It sends `Accept: application/json`.
+    /// A client that sends `Accept: application/json`.
     Program,
     Person,
 }
@@ -414,7 +415,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
-/// Why a request was not carried out, in a sentence for whoever sent it. `present` makes a page of it.
+/// The reason why a request was not carried out, in a sentence for the client. `present` makes a page or JSON of it.
 #[derive(Clone, Copy, Debug)]
 struct Problem(StatusCode, &'static str);
 
@@ -432,7 +433,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What a variable that cannot be kept is answered with. Where the client sent too much, that is no fault of the site.
+/// The answer for a variable that cannot be stored. If the client sent too much, the site is not at fault.
 fn refused(error: impl Into<SessionError>) -> ErrorResponse {
     let error = error.into();
     let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
@@ -459,7 +460,7 @@ async fn present(State(secure): State<bool>, reader: Reader, request: Request, n
         response.headers_mut().extend(parts.headers);
     }
     if response.status() == StatusCode::UNAUTHORIZED {
-        // RFC 9110, section 15.5.2 wants a challenge, and no browser opens a dialog for this one.
+        // RFC 9110, section 15.5.2 requires a challenge, and no browser opens a dialog for this one.
         let challenge = HeaderValue::from_static("Cookie");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
@@ -467,7 +468,7 @@ async fn present(State(secure): State<bool>, reader: Reader, request: Request, n
     response
 }
 
-/// What is wrong, unless the answer says it already.
+/// The problem with a request, unless its answer has a page already.
 fn problem(response: &Response) -> Option<Problem> {
     let (status, extensions) = (response.status(), response.extensions());
     if let Some(problem) = extensions.get::<Problem>() {
@@ -475,10 +476,12 @@ fn problem(response: &Response) -> Option<Problem> {
     }
     if let Some(error) = extensions.get::<SessionError>() {
         let text = match error.kind() {
-            SessionErrorKind::Conflict => "Your session ended meanwhile. What you just did may or may not be done.",
+            SessionErrorKind::Conflict => {
+                "Your session ended meanwhile. What you just did may or may not have been saved."
+            }
             SessionErrorKind::Unavailable => {
-                "Your session cannot be reached at the moment, and what you just did may not have been saved. Trying \
-                 again in a few seconds helps."
+                "Your session cannot be reached at the moment, and what you just did may not have been saved. Please \
+                 try again in a few seconds."
             }
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
             _ => BUG.1,

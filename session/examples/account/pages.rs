@@ -17,7 +17,7 @@ pub(crate) struct Home {
     pub(crate) username: Option<String>,
     pub(crate) visits: u64,
     pub(crate) flashes: Vec<String>,
-    /// What is wrong with a login, and the name that was typed.
+    /// The problem with a login, and the name that was typed.
     pub(crate) mistake: Option<(String, &'static str)>,
 }
 
@@ -130,7 +130,7 @@ impl IntoResponse for Devices {
     }
 }
 
-/// What went wrong, and where to go on.
+/// The page of a failure: the problem, and a link to the start page.
 pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     let title = match status {
         StatusCode::UNAUTHORIZED => "You are not logged in",
@@ -187,7 +187,7 @@ fn page(title: &str, content: &Markup) -> Response {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " – account" }
-                // Without it, every view would ask for /favicon.ico, too.
+                // Without this, every view would also ask for /favicon.ico.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
@@ -202,7 +202,7 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     let fixed = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with our own forms.
+        // `no-referrer` would make browsers send `Origin: null` with our own forms.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
@@ -215,7 +215,7 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-/// Our one style sheet by its hash, forms to ourselves, and nothing else.
+/// Allows our one style sheet by its hash, images in the page, and forms to this site; nothing else.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -226,18 +226,25 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 const STYLE: &str = "
-:root{color-scheme:light dark;-webkit-text-size-adjust:100%;--back:#f3f4f7;--card:#fff;--lead:#2456c7;--line:#7b8496;--faint:#5a6272;--tint:#e6edfc;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--back:#101216;--card:#1b1e25;--lead:#8fb2ff;--faint:#a3abba;--tint:#26304a;--bad:#ffb4ab}}
+:root{color-scheme:light dark;-webkit-text-size-adjust:100%;--back:#f3f4f7;--card:#fff;--lead:#2456c7;--line:#7b8496;\
+--faint:#5a6272;--tint:#e6edfc;--bad:#b3261e}
+@media(prefers-color-scheme:dark){:root{--back:#101216;--card:#1b1e25;--lead:#8fb2ff;--faint:#a3abba;--tint:#26304a;\
+--bad:#ffb4ab}}
 *{box-sizing:border-box}
-body{display:grid;min-height:100svh;margin:0;padding:1rem;background:var(--back);font:1.0625rem/1.5 system-ui,sans-serif}
-main{width:min(100%,30rem);margin:auto;padding:clamp(1.25rem,7vw,2.5rem);border-radius:1rem;background:var(--card);box-shadow:0 8px 32px #0002;overflow-wrap:anywhere}
-main::before{content:'λ'/'';display:block;width:2.5rem;margin-bottom:1.5rem;border-radius:.75rem;background:var(--lead);color:var(--card);font:600 1.375rem/2.5rem serif;text-align:center}
+body{display:grid;min-height:100svh;margin:0;padding:1rem;background:var(--back);\
+font:1.0625rem/1.5 system-ui,sans-serif}
+main{width:min(100%,30rem);margin:auto;padding:clamp(1.25rem,7vw,2.5rem);border-radius:1rem;background:var(--card);\
+box-shadow:0 8px 32px #0002;overflow-wrap:anywhere}
+main::before{content:'λ'/'';display:block;width:2.5rem;margin-bottom:1.5rem;border-radius:.75rem;\
+background:var(--lead);color:var(--card);font:600 1.375rem/2.5rem serif;text-align:center}
 h1{margin:0;font-size:clamp(1.3rem,6vw,1.5rem);line-height:1.25}
 p{margin:.75rem 0 0}
 label{display:block;margin:1rem 0 .4rem;font-weight:600}
 small,.hint,li p{color:var(--faint);font-size:.9375rem;font-weight:400}
-input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid var(--line);border-radius:.6rem;background:none;color:inherit;font:inherit}
-button,.button{display:block;border-color:#0000;background:var(--lead);color:var(--card);font-weight:600;text-align:center;text-decoration:none;cursor:pointer}
+input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid var(--line);border-radius:.6rem;background:none;\
+color:inherit;font:inherit}
+button,.button{display:block;border-color:#0000;background:var(--lead);color:var(--card);font-weight:600;\
+text-align:center;text-decoration:none;cursor:pointer}
 button:hover,.button:hover{opacity:.9}
 .quiet{border-color:var(--line);background:none;color:inherit}
 .login,.next,.row{margin-top:1.75rem}

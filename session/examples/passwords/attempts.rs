@@ -1,13 +1,13 @@
-//! How often somebody may try, counted where every instance of the function sees it.
+//! Limits on attempts, counted where every instance of the function sees the count.
 //!
-//! A counter is an item of the sessions' table, `attempts:` and a hash. It begins with the first attempt, and ends a quarter of an
-//! hour later, whatever happens meanwhile: what is tried while the limit is reached neither counts nor prolongs it. An attempt
-//! counts before the password is looked at, and one that succeeded is taken back.
+//! A counter is an item of the sessions' table, `attempts:` and a hash. It begins with the first attempt and ends a
+//! quarter of an hour later. Attempts that are refused meanwhile neither count nor prolong it. An attempt counts before
+//! the password is checked, and is taken back if it succeeds.
 //!
-//! The limits hold against guessing: an account can be guessed at 50 times in a quarter of an hour. Whoever uses that up, with at
-//! least three addresses, keeps strangers out of the account for the rest of the quarter, and again in the next. Browsers that
-//! somebody has logged in to that account from since its last change of password are not among the strangers, so the user is not kept
-//! out there (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+//! The limits prevent guessing: strangers can guess at an account 50 times in a quarter of an hour. An attacker who
+//! uses that up, from at least three addresses, keeps strangers out of the account for the rest of the quarter, and
+//! again in the next. A browser from which somebody has logged in since the last change of password is not a stranger,
+//! so the user is not kept out there (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -27,10 +27,10 @@ use sha2::{Digest as _, Sha256};
 use crate::problem::{Problem, UNAVAILABLE};
 use crate::users::{lock, unavailable};
 
-/// In seconds.
+/// In seconds: how long a counter lasts.
 const WINDOW: u64 = 15 * 60;
 
-/// So many attempts of one kind are let through in one window.
+/// The number of attempts of one kind that pass in one window.
 #[derive(Debug)]
 pub(crate) struct Limit {
     what: &'static str,
@@ -38,15 +38,15 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// Logins from one address, to whatever accounts. Below `ACCOUNT`, so that one address cannot use that up.
+    /// Logins from one address, to any account. Below `ACCOUNT`, so that one address cannot use that limit up.
     pub(crate) const ADDRESS: Self = Self::new("address", 20);
-    /// Logins to one account from browsers that nobody has logged in to it from with its present password.
+    /// Logins to one account from browsers that are not known devices (`devices`).
     pub(crate) const ACCOUNT: Self = Self::new("account", 50);
-    /// Logins to one account from one browser that somebody has logged in to it from with its present password.
+    /// Logins to one account from one known device.
     pub(crate) const DEVICE: Self = Self::new("device", 10);
     /// Changes of one user's password.
     pub(crate) const CHANGES: Self = Self::new("changes", 10);
-    /// Sign-ups from one address. One that succeeded counts, too.
+    /// Sign-ups from one address. Successful ones count, too.
     pub(crate) const SIGN_UPS: Self = Self::new("sign-ups", 10);
 
     const fn new(what: &'static str, most: u32) -> Self {
@@ -54,7 +54,7 @@ impl Limit {
     }
 }
 
-/// One that counts.
+/// An attempt that counts.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     key: String,
@@ -67,11 +67,11 @@ pub(crate) enum Attempts {
         client: Client,
         table: String,
     },
-    /// For tries on one's own machine. How many, and when the window ends.
+    /// For a run on your own machine. The values are the number of attempts and the end of the window.
     Memory(Mutex<HashMap<String, (u32, u64)>>),
 }
 
-/// What becomes of an attempt. Both tell when the window ends.
+/// The outcome of counting an attempt, with the end of the window.
 enum Counted {
     Passed(u64),
     Limited(u64),
@@ -89,9 +89,9 @@ impl Attempts {
         Self::Memory(Mutex::default())
     }
 
-    /// Counts an attempt, or refuses it with 429 until the window ends. Without the table nothing is let through.
+    /// Counts an attempt, or refuses it with 429 until the window ends. If the table fails, the attempt fails.
     pub(crate) async fn begin(&self, limit: &Limit, whom: &str) -> Result<Attempt, Problem> {
-        // Hashed, so that any name is a key. This hides no address: all can be tried.
+        // Hashed, so that any name is a valid key. This does not hide an address, because all addresses can be tried.
         let hash = Sha256::new()
             .chain_update(limit.what)
             .chain_update([0])
@@ -115,7 +115,7 @@ impl Attempts {
         }
     }
 
-    /// Takes back those of a login that succeeded. One that cannot be taken back counts until the window ends.
+    /// Takes back the attempts of a login that succeeded. If that fails, they count until the window ends.
     pub(crate) async fn forgive(&self, attempts: Vec<Attempt>) {
         for Attempt { key, ends } in attempts {
             let (client, table) = match self {
@@ -136,7 +136,7 @@ impl Attempts {
                 .expression_attribute_values(":one", number(1))
                 .expression_attribute_values(":zero", number(0))
                 .expression_attribute_values(":ends", number(ends));
-            // Once: after a lost reply it would be taken back twice.
+            // Without retries: after a lost reply, the attempt would be taken back twice.
             let once = Config::builder().retry_config(RetryConfig::disabled());
             if let Err(error) = update.customize().config_override(once).send().await {
                 tracing::debug!(event = "not forgiven", "{error}");
@@ -145,7 +145,8 @@ impl Attempts {
     }
 }
 
-/// One conditional write; two where an earlier window has ended. A write whose reply was lost counts twice, which is the safe side.
+/// Makes one conditional write, or two if an earlier window has ended. A write whose reply was lost counts twice, which
+/// is the safe side.
 async fn count(update: &UpdateItemFluentBuilder, most: u32, now: u64) -> Result<Counted, Problem> {
     let ends = now + WINDOW;
     let write = |expression: &str, condition: &str| {
@@ -159,7 +160,7 @@ async fn count(update: &UpdateItemFluentBuilder, most: u32, now: u64) -> Result<
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     };
-    // More than one round only where another request begins a window at the same time.
+    // More than one round is needed only if another request begins a window at the same time.
     for _ in 0..3 {
         let counted = write(
             "SET attempts = if_not_exists(attempts, :zero) + :one, expires_at = if_not_exists(expires_at, :ends)",
@@ -182,7 +183,7 @@ async fn count(update: &UpdateItemFluentBuilder, most: u32, now: u64) -> Result<
     Err(UNAVAILABLE)
 }
 
-/// When the window ends, if the condition held and if not.
+/// Returns the end of the window: `Ok` if the condition held, `Err` if it did not.
 async fn outcome(write: UpdateItemFluentBuilder) -> Result<Result<u64, u64>, Problem> {
     let ends = |item: Option<&HashMap<String, AttributeValue>>| {
         let value = item.and_then(|item| item.get("expires_at")?.as_n().ok()?.parse().ok());

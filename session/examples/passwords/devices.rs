@@ -1,8 +1,8 @@
-//! A cookie that says that somebody has logged in to this account from this browser before, with the password that it has now. It
-//! opens nothing: it only gives the browser an allowance of attempts of its own.
+//! A cookie that shows that somebody has logged in to this account from this browser before, with the account's current
+//! password. It logs nobody in: it only gives the browser its own number of attempts.
 //!
-//! Whoever knows the password can have any number of such cookies. After a change of password all of them are worth nothing, or each
-//! would be an allowance to guess the new one.
+//! Anyone who knows the password can get any number of such cookies. A change of password invalidates all of them;
+//! otherwise each would allow attempts to guess the new one.
 //!
 //! <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>
 
@@ -23,15 +23,15 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// After the secret key was rotated, all browsers are strangers until the next login.
+    /// After a rotation of the secret key, no browser is known until its next login.
     pub(crate) fn new(secret_key: &str, secure: bool) -> Self {
         let mut mac = Hmac::new_from_slice(secret_key.as_bytes()).expect("HMAC takes keys of any length");
-        // What the session layer signs with the same key is no device, and the other way round.
+        // Separates these MACs from those that the session layer makes with the same key.
         mac.update(b"passwords example, device cookie, version 1\0");
         Self { mac, secure }
     }
 
-    /// The browser's own name, if somebody has logged in to the account from it while the password had this hash.
+    /// The browser's device name, if somebody has logged in to the account from it while the password had this hash.
     pub(crate) fn known(&self, headers: &HeaderMap, account: &str, hash: &str) -> Option<String> {
         let cookies = headers
             .get_all(header::COOKIE)
@@ -45,7 +45,8 @@ impl Devices {
         })
     }
 
-    /// A cookie for a browser that somebody has logged in to the account from. The hash is the present password's.
+    /// Makes a cookie for a browser from which somebody has logged in to the account. The hash is the current
+    /// password's.
     pub(crate) fn cookie(&self, account: &str, hash: &str) -> HeaderValue {
         let device = getrandom::u64().map(u64::to_be_bytes).unwrap_or_default();
         let device = URL_SAFE_NO_PAD.encode(device);

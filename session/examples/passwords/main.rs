@@ -1,51 +1,53 @@
-//! Passwords: sign-up, login, "remember me" and a change of password, with a basket that is kept over the login.
+//! Passwords: sign-up, login, "remember me" and a change of password, with a basket that survives the login.
 //!
 //! ```sh
 //! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
 //!     cargo run -p lambda-session --example passwords --all-features -- --port 3000
 //! ```
 //!
-//! That keeps everything in memory. Where Lambda runs the program, which it tells by `AWS_LAMBDA_RUNTIME_API`, it is a function.
+//! This keeps everything in memory. If `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function.
 //!
 //! | variable | |
 //! |---|---|
-//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in. Needed on Lambda |
+//! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in. Required on Lambda |
 //! | `USERS_TABLE_NAME` | the users' table |
-//! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
+//! | others | see `SessionLayer::from_env` and `DynamoDbStore::from_env` |
 //!
 //! # Two tables
 //!
-//! Users have a table of their own: string partition key `name`, no TTL, backups (point-in-time recovery) on. The sessions' table is
-//! their opposite: all in it dies on time, and a backup that was restored would bring ended sessions back to life. Every function
-//! of a site needs the sessions; the hashes are for this one alone. Its role may `dynamodb:GetItem`, `dynamodb:PutItem` and
-//! `dynamodb:UpdateItem` on both tables. No call lists or deletes users, so neither can an attacker in the function.
+//! Users have a table of their own: string partition key `name`, no TTL, backups (point-in-time recovery) on. The
+//! sessions' table is the opposite: everything in it has a limited life, and a restored backup would bring ended
+//! sessions back to life. Every function of a site needs the sessions, but only this one needs the hashes. Its role may
+//! `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on both tables. The role may not list or delete
+//! users, so an attacker in the function cannot, either.
 //!
-//! Attempts to log in are counted in the sessions' table, because they die on time, too. An in-memory counter would count for one
-//! instance of the function.
+//! Attempts to log in are counted in the sessions' table, because they have a limited life, too. A counter in memory
+//! would count for one instance of the function only.
 //!
 //! # What holds
 //!
 //! - Passwords are kept as argon2id hashes, with the parameters of OWASP's
 //!   [Password Storage Cheat Sheet](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html).
-//! - A login costs one hash, whoever is named: an unknown name, and one that nobody can have, takes as long as a wrong password.
-//! - Of one address and one account only so many attempts are let through, whichever instances they reach (`attempts`). A browser that
-//!   somebody has logged in from has an allowance of its own (`devices`), so nobody can keep a user out by trying that user's name. A
-//!   change of password takes it away, except from the browser that the password is changed in.
-//! - After a change of password no session lives on that was begun with the old one, not even by a login or a sign-up that was under
-//!   way. Where no answer of the table tells whether it was changed, the other sessions end, too, and the user is asked to change it
-//!   again.
+//! - A login costs one hash, whatever name is given: an unknown or invalid name takes as long as a wrong password.
+//! - The attempts from one address and to one account are limited, whichever instances they reach (`attempts`). A
+//!   browser from which somebody has logged in has a limit of its own (`devices`), so nobody can keep a user out by
+//!   trying that user's name. A change of password takes this limit away, except from the browser in which the
+//!   password is changed.
+//! - A change of password ends every session that began with the old one, also that of a login or a sign-up under way.
+//!   If no answer of the table tells whether the password was changed, the other sessions end, too, and the user is
+//!   asked to change it again.
 //!
-//! # What a site needs besides
+//! # What else a site needs
 //!
-//! A way back for who forgot the password, and an address to send it to. A sign-up by name tells which names are taken; one by
-//! e-mail should give the same answer to everybody, and the rest in the mail. NIST SP 800-63B wants passwords compared with a list of
-//! known ones.
+//! It needs a way back for users who forgot their password, and an address to send it to. A sign-up by name shows which
+//! names are taken. A sign-up by e-mail should give everybody the same answer, and send the rest by mail. NIST SP
+//! 800-63B requires that passwords are compared with a list of known ones.
 //!
-//! Memory: a hash takes 19 MiB, and the C library keeps such blocks for each thread that has made one, 240 to 570 MB in all. As a function
-//! it wants `MALLOC_ARENA_MAX=1` in its environment, with which there is one place for all threads.
+//! It needs memory: a hash takes 19 MiB, and the C library keeps such blocks for each thread that has made one, 240 to
+//! 570 MB in all. For a function, set `MALLOC_ARENA_MAX=1` in its environment, with which all threads share one arena.
 //!
-//! In reading order: `site` is the route table, with the three layers around it. Below are the views. `problem` makes a page of every
-//! failure.
+//! In reading order: `site` is the route table, with the three layers around it. Below are the views. `problem` makes a
+//! page of every failure.
 
 mod attempts;
 mod devices;
@@ -118,12 +120,12 @@ fn port() -> Result<u16, Error> {
     Ok(port)
 }
 
-/// Empty counts as unset.
+/// Reads an environment variable. An empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What the views need besides the session.
+/// The state that the views need besides the session.
 #[derive(Clone)]
 struct App {
     users: Arc<Users>,
@@ -135,13 +137,13 @@ async fn settings() -> Result<(SessionLayer, App), Error> {
     let (sessions, users, attempts) = if variable("TABLE_NAME").is_some() {
         let store = DynamoDbStore::from_env()?;
         let users = variable("USERS_TABLE_NAME").ok_or("USERS_TABLE_NAME is not set; it names the users' table")?;
-        // Before Lambda counts the time, and while it gives a whole processor.
+        // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         let users = Users::table(store.client(), &users);
         let attempts = Attempts::table(store.client(), store.table());
         (SessionLayer::from_env(store)?, users, attempts)
     } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets it, and `cargo lambda watch` does not.
+        // Lambda sets this variable, and `cargo lambda watch` does not.
         return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("passwords: TABLE_NAME is not set, so everything is in memory and ends with this program");
@@ -174,9 +176,9 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .merge(members)
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
         .layer(sessions)
-        // Outside the sessions, so that what another site's page sends costs no store call.
+        // Outside the sessions, so that a request from another site's page costs no store call.
         .layer(same_origin)
-        // Outside of all, because each layer has failures of its own.
+        // Outermost, because each layer has failures of its own.
         .layer(from_fn_with_state(secure, present))
         .with_state(app)
 }
@@ -206,7 +208,7 @@ async fn add_to_basket(session: Session, Form(Item { item }): Form<Item>) -> Res
     Ok(Redirect::to("/"))
 }
 
-/// Where to go after the login.
+/// The page to go to after the login.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Destination {
@@ -243,9 +245,9 @@ async fn log_in(
         Some(name) => app.users.find(name).await?,
         None => None,
     };
-    // Without a user, too, which takes the same time. No cookie is made for an empty hash.
+    // Also without a user, so that it takes the same time. No cookie is ever made for an empty hash.
     let device = app.devices.known(&headers, whom, user.as_deref().unwrap_or_default());
-    // Counted before the password is looked at, or many attempts at once would all be let through.
+    // Counted before the password is checked; otherwise many attempts at once would all pass.
     let counted = match device {
         Some(device) => vec![app.attempts.begin(&Limit::DEVICE, &device).await?],
         None => vec![
@@ -267,8 +269,8 @@ async fn log_in(
     Ok(welcome(&app, &name, &hash, &form.next))
 }
 
-/// Logs somebody in whose password has this hash, unless it has another one by now. What the visitor did before stays, unless it was
-/// another person who did it.
+/// Logs a user in whose password has this hash, unless the password has changed meanwhile. What the visitor did before
+/// stays, unless the session belongs to another user.
 async fn enter(app: &App, session: LazySession, name: &str, hash: &str, remember: bool) -> Result<()> {
     let session = session.load().await?;
     if session.owner().is_some_and(|owner| owner != name) {
@@ -279,7 +281,7 @@ async fn enter(app: &App, session: LazySession, name: &str, hash: &str, remember
         session.remember(MONTH);
     }
     session.save().await?;
-    // From here on a change of password finds this session and ends it. One that was faster has changed the hash.
+    // From here on, a change of password finds this session and ends it. An earlier change has replaced the hash.
     match app.users.find(name).await {
         Ok(now) if now.as_deref() == Some(hash) => Ok(()),
         changed => {
@@ -365,7 +367,7 @@ async fn change_password(
     if let Err(rule) = password::check(&form.new, &name) {
         return Ok(again(StatusCode::BAD_REQUEST, rule));
     }
-    // Who found a browser that is logged in does not know the password yet.
+    // Limited, too: somebody who found a logged-in browser does not know the password yet.
     let counted = app.attempts.begin(&Limit::CHANGES, &name).await?;
     let old = app.users.find(&name).await?;
     let is_right = password::is_right(old.as_deref(), form.current).await?;
@@ -380,7 +382,7 @@ async fn change_password(
             "It was changed meanwhile. This change was not made.",
         ));
     }
-    // Only now: a login with the old password that comes later finds the new hash. It may be there even if no answer came.
+    // Only now: a later login with the old password finds the new hash, which may be there even if no answer came.
     let ended = sessions.end_others(&session).await;
     if changed.is_err() {
         return Err(MAYBE_CHANGED.into());
@@ -397,11 +399,11 @@ async fn change_password(
 
 const BASKET: &str = "basket";
 const MONTH: Duration = Duration::from_hours(30 * 24);
-/// Enough for the longest password that anybody types, and for few that a program makes up.
+/// Enough for the longest password that anybody types, and for nearly all that a program generates.
 const MOST_FORM_BYTES: usize = 4096;
 const WRONG: &str = "The username or the password is wrong.";
 
-/// Where a request comes from, as attempts are counted.
+/// The origin of a request, as attempts are counted.
 struct Address(String);
 
 impl<S: Sync> FromRequestParts<S> for Address {
@@ -413,12 +415,12 @@ impl<S: Sync> FromRequestParts<S> for Address {
             let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
             peer.map(|ConnectInfo(peer)| peer.ip())
         };
-        // Who cannot be told apart shares one allowance.
+        // Clients that cannot be told apart share one limit.
         Ok(Self(told.or_else(connected).map_or_else(String::new, network)))
     }
 }
 
-/// The address, or of IPv6 the network: providers give each customer 2⁶⁴ addresses and more.
+/// An IPv4 address, or the network of an IPv6 address, because providers give each customer 2⁶⁴ addresses and more.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),

@@ -48,7 +48,7 @@ impl IntoResponse for Home {
 /// The form to log in.
 #[derive(Debug, Default)]
 pub(crate) struct Login {
-    /// As it was typed before.
+    /// The name that was typed before.
     pub(crate) username: String,
     pub(crate) next: String,
     pub(crate) mistake: Option<&'static str>,
@@ -79,7 +79,7 @@ impl IntoResponse for Login {
 /// The form to sign up.
 #[derive(Debug, Default)]
 pub(crate) struct SignUp {
-    /// As it was typed before.
+    /// The name that was typed before.
     pub(crate) username: String,
     pub(crate) mistake: Option<&'static str>,
 }
@@ -117,7 +117,7 @@ impl IntoResponse for Account {
             (messages(&self.flashes))
             form action="/password" method="post" {
                 (mistake(self.mistake))
-                // Password managers look for it.
+                // Password managers look for this field.
                 input type="hidden" name="username" value=(self.name) autocomplete="username";
                 label for="current" { "Current password" }
                 input #current name="current" type="password" required autocomplete="current-password";
@@ -131,7 +131,7 @@ impl IntoResponse for Account {
     }
 }
 
-/// What went wrong, and where to go on.
+/// The page of a failure: the problem, and a link to the start page.
 pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     let title = match status {
         StatusCode::UNAUTHORIZED => "You are not logged in",
@@ -167,7 +167,7 @@ fn page(title: &str, content: &Markup) -> Response {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " – passwords" }
-                // Without it, every view would ask for /favicon.ico, too.
+                // Without this, every view would also ask for /favicon.ico.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
@@ -182,7 +182,7 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     let fixed = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with our own forms.
+        // `no-referrer` would make browsers send `Origin: null` with our own forms.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
@@ -195,7 +195,7 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-/// Our one style sheet by its hash, forms to ourselves, and nothing else.
+/// Allows our one style sheet by its hash, images in the page, and forms to this site; nothing else.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -210,8 +210,10 @@ const STYLE: &str = "
 *{box-sizing:border-box}
 body{max-width:30rem;margin:2rem auto;padding:0 1rem;font:1.0625rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 label{display:block;margin:1rem 0 .3rem}
-input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid #888;border-radius:.5rem;background:none;color:inherit;font:inherit}
-button,.button{display:block;margin-top:1rem;border-color:#0000;background:#2456c7;color:#fff;text-align:center;text-decoration:none;cursor:pointer}
+input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid #888;border-radius:.5rem;background:none;\
+color:inherit;font:inherit}
+button,.button{display:block;margin-top:1rem;border-color:#0000;background:#2456c7;color:#fff;text-align:center;\
+text-decoration:none;cursor:pointer}
 .quiet{border-color:#888;background:none;color:inherit}
 .check input{width:auto}
 nav{margin-top:2rem;text-align:center}

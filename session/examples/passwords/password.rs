@@ -6,19 +6,19 @@ use tokio::sync::Semaphore;
 
 use crate::problem::{BUG, Problem};
 
-/// OWASP's Authentication Cheat Sheet and NIST SP 800-63B-4 want 15 characters of a password that is the only factor, and no rule
-/// about which.
+/// OWASP's Authentication Cheat Sheet and NIST SP 800-63B-4 require 15 characters if the password is the only factor,
+/// and no rule about which characters.
 const FEWEST_CHARACTERS: usize = 15;
 
-/// What a name that nobody has is compared with: no password's hash. It has the parameters of all others, or it would take
-/// another time.
+/// The hash with which an unknown name's password is compared. No password has this hash. Its parameters are those of
+/// all hashes, so the comparison takes the same time.
 const NOBODYS: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$fpd7umMP33J5hGaZliMfMA$iYHevSSvc/dB3rZNfP3u8/XfMVXs/jAwHkejO1Q1Teg";
 
-/// Each hash takes 19 MiB and a processor, of which a small function has neither to spare.
+/// Each hash takes 19 MiB and a processor, and a small function has neither to spare.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
-/// Refuses a password that is easy to guess, in a sentence for whoever chose it.
+/// Refuses a password that is easy to guess, with a sentence for the user.
 pub(crate) fn check(password: &str, name: &str) -> Result<(), &'static str> {
     if password.chars().count() < FEWEST_CHARACTERS {
         return Err("A password needs at least 15 characters, such as four or five words.");
@@ -35,7 +35,7 @@ fn argon2id() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
 }
 
-/// Whether `password` is the one that was hashed. Without a hash, which is to say a user, it takes as long.
+/// Whether `password` has this hash. Without a hash, because there is no such user, it takes as long.
 pub(crate) async fn is_right(hash: Option<&str>, password: String) -> Result<bool, Problem> {
     let is_user = hash.is_some();
     let hash = hash.unwrap_or(NOBODYS).to_owned();
@@ -55,7 +55,7 @@ pub(crate) async fn hash(password: String) -> Result<String, Problem> {
     .await
 }
 
-/// Where it keeps no other request waiting.
+/// Runs `work` on a thread where it blocks no other request.
 async fn on_another_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -1,4 +1,4 @@
-//! Why a request was not carried out, as a page.
+//! Pages that say why a request was not carried out.
 
 use std::error::Error as _;
 
@@ -10,7 +10,7 @@ use lambda_session::{Refusal, SessionError, SessionErrorKind, ValueError, ValueE
 
 use crate::pages;
 
-/// Why a request was not carried out, in a sentence for whoever sent it. `present` makes a page of it.
+/// The reason why a request was not carried out, in a sentence for the client. `present` makes a page of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -42,18 +42,20 @@ pub(crate) const BUG: Problem = Problem::new(
 );
 pub(crate) const UNAVAILABLE: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
-    "That cannot be done at the moment, and what you just did may not have been saved. Trying again in a few seconds helps.",
+    "That cannot be done at the moment, and what you just did may not have been saved. Please try again in a few \
+     seconds.",
 )
 .after(5);
 pub(crate) const NOT_ENDED: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
-    "Your password is changed. Other devices may still be logged in: please change it once more, with the new one as the current.",
+    "Your password is changed. Other devices may still be logged in: please change it once more, with the new one as \
+     the current.",
 )
 .after(5);
 pub(crate) const MAYBE_CHANGED: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
-    "Your password may or may not have been changed, and other devices may still be logged in. Please change it once more: the \
-     current one is the new one or, if that is wrong, the old one.",
+    "Your password may or may not have been changed, and other devices may still be logged in. Please change it once \
+     more: the current one is the new one or, if that is wrong, the old one.",
 )
 .after(5);
 
@@ -78,7 +80,7 @@ pub(crate) async fn present(State(secure): State<bool>, request: Request, next: 
         response.headers_mut().extend(parts.headers);
     }
     if response.status() == StatusCode::UNAUTHORIZED {
-        // RFC 9110, section 15.5.2 wants a challenge, and no browser opens a dialog for this one.
+        // RFC 9110, section 15.5.2 requires a challenge, and no browser opens a dialog for this one.
         let challenge = HeaderValue::from_static("Cookie");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
@@ -86,7 +88,7 @@ pub(crate) async fn present(State(secure): State<bool>, request: Request, next: 
     response
 }
 
-/// What is wrong, unless the answer says it already.
+/// The problem with a request, unless its answer has a page already.
 fn problem(response: &Response) -> Option<&'static str> {
     let extensions = response.extensions();
     if let Some(problem) = extensions.get::<Problem>() {
@@ -96,7 +98,8 @@ fn problem(response: &Response) -> Option<&'static str> {
         let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
         return Some(match error.kind() {
             SessionErrorKind::Conflict => {
-                "Your session ended meanwhile, perhaps in another tab. What you just did may or may not have been saved."
+                "Your session ended meanwhile, perhaps in another tab. What you just did may or may not have been \
+                 saved."
             }
             SessionErrorKind::Unavailable => UNAVAILABLE.text,
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",

@@ -15,7 +15,7 @@ use crate::problem::{Problem, UNAVAILABLE};
 
 pub(crate) const NAME_RULE: &str = "A name has 1 to 64 letters a to z, digits, dots, dashes and underscores.";
 
-/// What is typed as a name, in the one spelling that it is kept under. `None` if nobody can have it.
+/// The canonical spelling of a typed name. `None` if no user can have that name.
 pub(crate) fn name(typed: &str) -> Option<String> {
     let name = typed.trim().to_ascii_lowercase();
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
@@ -28,7 +28,7 @@ pub(crate) enum Users {
         client: Client,
         table: String,
     },
-    /// For tries on one's own machine.
+    /// For a run on your own machine.
     Memory(Mutex<HashMap<String, String>>),
 }
 
@@ -59,7 +59,7 @@ impl Users {
         }))
     }
 
-    /// Adds a user. False if somebody has that name.
+    /// Adds a user. Returns `false` if somebody has that name.
     pub(crate) async fn add(&self, name: &str, hash: &str) -> Result<bool, Problem> {
         let (client, table) = match self {
             Self::Table { client, table } => (client, table),
@@ -80,7 +80,8 @@ impl Users {
             .item("name", text(name))
             .item("password", text(hash))
             .item("created_at", AttributeValue::N(now.to_string()))
-            // The same hash again is an attempt of this very call whose reply was lost: no two salts are the same.
+            // An item with the same hash is from an earlier attempt of this call whose reply was lost: no two salts are
+            // equal.
             .condition_expression("attribute_not_exists(#name) OR #password = :password")
             .expression_attribute_names("#name", "name")
             .expression_attribute_names("#password", "password")
@@ -96,7 +97,7 @@ impl Users {
         }
     }
 
-    /// Replaces the hash `old`. False if it is another one by now.
+    /// Replaces the hash `old`. Returns `false` if the user has another hash by now.
     pub(crate) async fn change(&self, name: &str, old: &str, new: &str) -> Result<bool, Problem> {
         let (client, table) = match self {
             Self::Table { client, table } => (client, table),
@@ -115,7 +116,7 @@ impl Users {
             .table_name(table)
             .key("name", text(name))
             .update_expression("SET #password = :new")
-            // The new one is there if the reply to an attempt of this call was lost.
+            // The new hash is there if the reply to an earlier attempt of this call was lost.
             .condition_expression("#password IN (:old, :new)")
             .expression_attribute_names("#password", "password")
             .expression_attribute_values(":old", text(old))
@@ -140,7 +141,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Logs why, by DynamoDB's own word for it, which holds nothing that a visitor sent.
+/// Logs DynamoDB's error code, which contains nothing that a visitor sent.
 pub(crate) fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
     let code = error.code().unwrap_or("no answer");
     tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");

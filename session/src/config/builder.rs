@@ -1,4 +1,4 @@
-//! How a layer is configured, and what is refused.
+//! The builder of a layer, and the settings that it refuses.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::store::Store;
 use crate::web::layer::SessionLayer;
 
 impl SessionLayer {
-    /// A layer over `store`, with the defaults: cookie `__Host-session` with `Secure`, 30 minutes idle, 12 hours
-    /// in all.
+    /// Makes a builder of a layer over `store`, with the defaults: cookie `__Host-session` with `Secure`, an idle
+    /// timeout of 30 minutes, and a lifetime of 12 hours.
     ///
     /// ```
     /// use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -71,27 +71,27 @@ impl SessionLayer {
 #[derive(Debug)]
 #[must_use = "`build` makes the layer"]
 pub struct SessionLayerBuilder {
-    /// The layer but for its cookie, which gets the name and the attributes when it is built.
+    /// The layer. `build` replaces its cookie by one with the name and the attributes.
     pub(super) layer: SessionLayer,
     keys: Keys,
-    /// Perhaps without a prefix.
+    /// May have a prefix already.
     cookie_name: Cow<'static, str>,
     attributes: Attributes,
 }
 
-/// What a [`SessionLayerBuilder`] refuses.
+/// The reason why a [`SessionLayerBuilder`] refuses its settings.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A cookie name that is not a token as RFC 6265 wants it.
+    /// A cookie name that is not a token as RFC 6265 defines it.
     #[error("cookie name {0:?} is not a token: letters, digits and !#$%&'*+-.^_`|~ are allowed")]
     CookieName(String),
-    /// A cookie name so long that browsers ignore the cookie. How many bytes it has, its prefix included.
+    /// A cookie name so long that browsers ignore the cookie; how many bytes the name has with its prefix.
     #[error(
         "the cookie name has {0} bytes; at most {MOST_NAME_BYTES} are allowed, because browsers ignore a longer cookie"
     )]
     LongCookieName(usize),
-    /// A cookie name with a prefix that browsers do not accept with these attributes, and what they want.
+    /// A cookie name whose prefix browsers do not accept with these attributes, and what they require.
     #[error(
         "cookie name {0:?} is accepted by browsers only {1}; a name without the prefix gets the one that the cookie's \
          attributes allow"
@@ -100,25 +100,25 @@ pub enum BuildError {
     /// A `Domain` that is not the name of a host.
     #[error("Domain {0:?} is not a host name; give one such as `example.com`, without a leading dot, scheme or port")]
     Domain(String),
-    /// A `Path` that browsers ignore, or that no URL has.
+    /// A `Path` that browsers ignore, or that no URL can have.
     #[error(
-        "Path {0:?} is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 visible ASCII \
-         characters, and no ; ? # among them"
+        "Path {0:?} is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 visible \
+         ASCII characters, and no ; ? # among them"
     )]
     Path(String),
     /// An attribute that browsers accept only with `Secure`.
     #[error("{0} is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute")]
     NeedsSecure(&'static str),
-    /// A timeout of no time at all.
+    /// A timeout under one second.
     #[error("the {0} must be at least one second")]
     NoTime(&'static str),
-    /// Not one session per owner.
+    /// The maximum number of sessions per owner is zero.
     #[error("an owner must be allowed at least one session")]
     NoSessions,
 }
 
 impl SessionLayerBuilder {
-    /// How long a session lives without a request: 30 minutes unless set. Whole seconds count.
+    /// Sets how long a session lives without a request: 30 minutes unless set. Fractions of a second are ignored.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -133,8 +133,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// How long a session lives after its creation or the last login, whatever happens: 12 hours unless set. Whole seconds
-    /// count.
+    /// Sets how long a session lives after its creation or the last login, however busy it is: 12 hours unless set. A
+    /// [remembered](crate::Session::remember) session may live longer. Fractions of a second are ignored.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -149,7 +149,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// How long a session is [remembered](crate::Session::remember) at most: 30 days unless set. Whole seconds count.
+    /// Sets how long a session can be [remembered](crate::Session::remember) at most: 30 days unless set. Fractions of
+    /// a second are ignored.
     ///
     /// Browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5).
     ///
@@ -167,8 +168,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// How many sessions an [owner](crate::Session::login) may have at once: as many as there are logins unless set. A login too
-    /// many ends the oldest.
+    /// Sets how many sessions an [owner](crate::Session::login) may have at once: any number unless set. A login that
+    /// exceeds the maximum ends the owner's oldest session.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -181,18 +182,20 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Whether variables are stored encrypted, under a key that only the visitor's cookie gives: not unless set.
+    /// Sets whether variables are stored encrypted, under a key that comes from the visitor's cookie: `false` unless
+    /// set.
     ///
-    /// Who reads the table, a backup of it or its stream learns how many variables a session has, their names and sizes, its times
-    /// and its label, but no value and no owner's name; who guesses an owner's name can tell whether that owner has sessions. The
-    /// function's configuration and log do not help, `SECRET_KEY` included, because the key comes from the session ID, which only
-    /// the browser keeps. Who has a visitor's cookie and the table has that visitor's session, as with the cookie and the site. Who
-    /// can write the table can change sessions, because unsealed ones are accepted beside sealed ones. An attacker inside the
-    /// running function sees what passes through it.
+    /// Anyone who reads the table, a backup of it or its stream learns how many variables a session has, their names
+    /// and sizes, its times and its label, but no value and no owner's name. Anyone who guesses an owner's name can
+    /// tell whether that owner has sessions. The function's configuration and log do not help, not even `SECRET_KEY`,
+    /// because the key comes from the session ID, which only the browser keeps. Anyone who has a visitor's cookie and
+    /// the table can read that visitor's session, just as with the cookie and the site. Anyone who can write to the
+    /// table can change sessions, because unsealed ones are accepted beside sealed ones. An attacker inside the running
+    /// function sees the data that pass through it.
     ///
-    /// Turn it on when no instance of a version before 0.3 runs any more: those can not read what is sealed.
-    /// Sessions from before are sealed when they are next written. Sealed ones stay so and are read, whatever is set here. A sealed
-    /// value takes 40 bytes more, and counts so.
+    /// Turn it on when no instance of a version before 0.3 runs any more, because those cannot read sealed sessions.
+    /// Older sessions are sealed when they are next written. Sealed sessions stay sealed and can be read whatever is
+    /// set here. Sealing adds 40 bytes to each value, which count towards the store's limits.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -206,10 +209,11 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The cookie's name without a prefix: `session` unless set. It gets the strictest prefix that the other attributes allow
-    /// (RFC 6265bis, section 4.1.3): `__Host-`, by which browsers refuse the cookie from any other host, or `__Secure-` with a
-    /// [`domain`](Self::domain) or [`path`](Self::path), or none when not [`secure`](Self::secure). A name that has a prefix
-    /// already (`__Host-`, `__Secure-`, `__Http-` or `__Host-Http-`) is taken as it is.
+    /// Sets the cookie's name without a prefix: `session` unless set. The cookie gets the strictest prefix that the
+    /// other attributes allow (RFC 6265bis, section 4.1.3): `__Host-`, with which browsers refuse the cookie from any
+    /// other host, or `__Secure-` with a [`domain`](Self::domain) or [`path`](Self::path), or no prefix if it is not
+    /// [`secure`](Self::secure). A name that already has a prefix (`__Host-`, `__Secure-`, `__Http-` or `__Host-Http-`)
+    /// is used as it is.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -223,11 +227,12 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The cookie's `Domain`: this host and every one below it get the cookie, and each of them can set it. Unless set, only the
-    /// host that the visitor called gets it.
+    /// Sets the cookie's `Domain`: this host and every host below it get the cookie, and each of them can set it.
+    /// Unless set, only the host that the visitor called gets the cookie.
     ///
-    /// The visitor's host has to be this one or below it, and browsers refuse a domain under which anybody can have a name, such
-    /// as `com` or `lambda-url.eu-central-1.on.aws` (<https://publicsuffix.org>); neither is checked here.
+    /// The visitor's host has to be this domain or below it. Browsers refuse a domain under which anybody can register
+    /// a name, such as `com` or `lambda-url.eu-central-1.on.aws` (<https://publicsuffix.org>). The builder checks
+    /// neither.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -241,8 +246,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The cookie's `Path`: `/` unless set. Browsers send the cookie to this path and those below it only. That keeps it from no
-    /// page of the same host, because scripts reach across paths.
+    /// Sets the cookie's `Path`: `/` unless set. Browsers send the cookie to this path and the paths below it only.
+    /// This does not protect the cookie from other pages of the same host, because scripts reach across paths.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -256,7 +261,7 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The cookie's `SameSite`: [`SameSite::Lax`] unless set.
+    /// Sets the cookie's `SameSite`: [`SameSite::Lax`] unless set.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
@@ -269,7 +274,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Whether the cookie is `Partitioned`: in a frame, a browser keeps one for each site that the frame is in. `false` unless set.
+    /// Sets whether the cookie is `Partitioned`: in a frame, a browser keeps a cookie for each site that the frame is
+    /// in. `false` unless set.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SameSite, SessionLayer};
@@ -282,7 +288,7 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Whether the cookie is sent over https only: `true` unless set. `false` is for plain-http local runs.
+    /// Sets whether the cookie is sent over https only: `true` unless set. `false` is for local runs over plain http.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -296,7 +302,7 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Another clock than the system's, for tests: seconds since 1970-01-01 UTC.
+    /// Sets a clock to use instead of the system's, for tests: seconds since 1970-01-01 UTC.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -309,15 +315,17 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// The layer.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if browsers would refuse the cookie or ignore one of its attributes, or a timeout is zero.
+    /// Returns a [`BuildError`] if browsers would refuse the cookie or ignore one of its attributes, a timeout is under
+    /// one second, or the maximum number of sessions per owner is zero.
     ///
     /// ```
     /// # use lambda_session::{BuildError, Keys, MemoryStore, SessionLayer};
-    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes").unwrap());
+    /// # let store = MemoryStore::default();
+    /// # let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
     /// let refused = SessionLayer::builder(store, keys).cookie_name("my session").build();
     /// assert!(matches!(refused, Err(BuildError::CookieName(_))));
     /// ```
@@ -340,9 +348,9 @@ impl SessionLayerBuilder {
     }
 }
 
-/// The cookie's whole name, if browsers keep a cookie of that name and with these attributes.
+/// The cookie's whole name. Fails if browsers do not keep a cookie of that name with these attributes.
 fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'static, str>, BuildError> {
-    // Both are tokens (RFC 6265, section 4.1.1; RFC 9110, section 5.1).
+    // Cookie names and header names are both tokens (RFC 6265, section 4.1.1; RFC 9110, section 5.1).
     if HeaderName::from_bytes(stem.as_bytes()).is_err() {
         return Err(BuildError::CookieName(stem.into_owned()));
     }
@@ -372,7 +380,7 @@ fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'
 
 #[expect(clippy::disallowed_methods, reason = "this is the layer's clock")]
 fn system_clock() -> u64 {
-    // A clock before 1970 is broken. At 0 no record has outlived its timeouts, so none is lost by it.
+    // A clock before 1970 counts as 0, so nothing expires.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs())

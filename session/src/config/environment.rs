@@ -1,4 +1,4 @@
-//! What a function is told by its environment, and what is refused.
+//! Reads and validates the layer's environment variables.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,18 +10,19 @@ use crate::core::cookie::{Keys, MIN_KEY_BYTES};
 use crate::store::Store;
 use crate::web::layer::SessionLayer;
 
-/// Longest timeout that makes sense, in seconds: a year.
+/// The longest timeout that is accepted, in seconds: a year.
 const LONGEST_TIMEOUT: u64 = 365 * 24 * 60 * 60;
 
-/// What Lambda, and `sam local`, pass for a reference that nobody resolved.
+/// The beginning of a dynamic reference, which Lambda and `sam local` pass on as it is if nobody resolved it.
 const UNRESOLVED: &str = "{{resolve:";
 
 const SUCH_AS: &str = "such as `openssl rand -hex 32` prints";
 
-/// Asks for a variable by its name, usually [`env::var_os`].
+/// Looks up a variable by its name, usually [`env::var_os`].
 pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// A variable of the environment that is missing or wrong, and what would be right. Never shows the value.
+/// The error of an environment variable that is missing or wrong. The message says what would be right, and never shows
+/// the value.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{variable} {problem}")]
 pub struct EnvironmentError {
@@ -52,21 +53,22 @@ impl EnvironmentError {
 }
 
 impl SessionLayer {
-    /// A layer over `store` with the settings that the function's environment has, for [`build`](SessionLayerBuilder::build) or
-    /// for more of them. An empty optional variable counts as unset, because SAM cannot leave one out.
+    /// Makes a builder of a layer over `store` with the settings from the function's environment. An empty optional
+    /// variable counts as unset, because SAM cannot leave a variable out.
     ///
     /// | variable | meaning | default |
     /// |---|---|---|
-    /// | `SECRET_KEY` | signs the cookie; at least 32 bytes, without a comma | none |
+    /// | `SECRET_KEY` | signs the cookie; at least 32 bytes, without a comma | required |
     /// | `SECRET_KEY_FALLBACKS` | older keys, comma-separated, that still verify | none |
     /// | `SESSION_IDLE_TIMEOUT` | seconds without a request until a session ends | 1800 |
-    /// | `SESSION_LIFETIME` | seconds from the last login until it ends whatever happens | 43200 |
+    /// | `SESSION_LIFETIME` | seconds from creation or the last login until a session ends, unless remembered | 43200 |
     /// | `SESSION_COOKIE_SECURE` | `true` or `false`: whether the cookie is sent over https only | `true` |
     /// | `SESSION_SEALED` | `true` or `false`: whether variables are stored encrypted | `false` |
     ///
     /// # Errors
     ///
-    /// [`EnvironmentError`] names the first variable that is missing or wrong, and says what would be right.
+    /// Returns an [`EnvironmentError`] that names the first variable that is missing or wrong, and says what would be
+    /// right.
     ///
     /// ```no_run
     /// use lambda_session::{DynamoDbStore, SessionLayer};
@@ -86,7 +88,7 @@ fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuil
     timeouts.lifetime = read(variables, "SESSION_LIFETIME", seconds)?.unwrap_or(timeouts.lifetime);
     let sealed = read(variables, "SESSION_SEALED", |value| match switch(value) {
         Ok(true) if !cfg!(feature = "sealed") => {
-            Err("is `true`, and lambda-session was built without its feature `sealed`")
+            Err("is `true`, but lambda-session was built without its feature `sealed`")
         }
         switch => switch,
     });
@@ -94,7 +96,7 @@ fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuil
     Ok(builder.secure(read(variables, "SESSION_COOKIE_SECURE", switch)?.unwrap_or(true)))
 }
 
-/// The variable's value as `parse` takes it, which tells what is wrong otherwise. Empty counts as unset.
+/// Reads a variable and parses it with `parse`, whose error says what is wrong. An empty variable counts as unset.
 pub(crate) fn read<T, P: Into<String>>(
     variables: Variables<'_>,
     name: &'static str,

@@ -1,7 +1,8 @@
 //! The cookie: a session ID and the proof that this application issued it.
 //!
-//! `<id>.<mac>`, both base64url without padding. The MAC is HMAC-SHA256 (RFC 2104) over a fixed context, the
-//! cookie's name and the ID, checked in constant time before any store call, so a forged cookie costs nothing.
+//! Its value is `<id>.<mac>`, both base64url without padding. The MAC is HMAC-SHA256 (RFC 2104) over a fixed context,
+//! the cookie's name and the ID. It is checked in constant time before any store call, so a forged cookie costs no
+//! call.
 
 pub(crate) mod attributes;
 
@@ -17,11 +18,11 @@ use thiserror::Error;
 use self::attributes::Attributes;
 use super::id::SessionId;
 
-/// Fewest bytes a secret key may have: the output of SHA-256, as RFC 2104, section 3 recommends.
+/// The fewest bytes that a secret key may have: the output of SHA-256, as RFC 2104, section 3 recommends.
 pub const MIN_KEY_BYTES: usize = 32;
 
-/// Signed first, so that a MAC made with the same key for another purpose never verifies here. The cookie's name, which ends with
-/// a zero byte, is signed next: with one key for two layers, the cookie of one never opens the other's sessions.
+/// Signed first, so that a MAC made with the same key for another purpose never verifies here. The cookie's name and a
+/// zero byte are signed next: if two layers share a key, neither accepts the other's cookie.
 const CONTEXT: &[u8] = b"lambda-session/cookie/v2\0";
 
 const ID_CHARS: usize = 43;
@@ -30,7 +31,7 @@ const MAC_BYTES: usize = 32;
 /// The ID, a dot, and the MAC in base64url.
 const VALUE_BYTES: usize = ID_CHARS + 1 + 43;
 
-/// A secret key has fewer than [`MIN_KEY_BYTES`] bytes.
+/// The error of a secret key with fewer than [`MIN_KEY_BYTES`] bytes.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("a secret key needs at least {MIN_KEY_BYTES} bytes, this one has {bytes}")]
 pub struct ShortKey {
@@ -38,7 +39,7 @@ pub struct ShortKey {
     pub bytes: usize,
 }
 
-/// The secret keys: the first signs, all verify.
+/// The secret keys: the first one signs, and all of them verify.
 ///
 /// ```
 /// use lambda_session::Keys;
@@ -53,11 +54,11 @@ pub struct ShortKey {
 pub struct Keys(Vec<Hmac<Sha256>>);
 
 impl Keys {
-    /// Keys that sign and verify with `secret`.
+    /// Makes keys that sign and verify with `secret`.
     ///
     /// # Errors
     ///
-    /// [`ShortKey`] if it has fewer than [`MIN_KEY_BYTES`] bytes.
+    /// Returns [`ShortKey`] if `secret` has fewer than [`MIN_KEY_BYTES`] bytes.
     ///
     /// ```
     /// use lambda_session::{Keys, ShortKey};
@@ -69,11 +70,11 @@ impl Keys {
         Self(Vec::new()).with_fallback(secret)
     }
 
-    /// These keys, and an older one that still verifies. It need stay only for one session lifetime.
+    /// Adds an older key that still verifies. Remove it when the sessions that it signed have ended.
     ///
     /// # Errors
     ///
-    /// [`ShortKey`] if it has fewer than [`MIN_KEY_BYTES`] bytes.
+    /// Returns [`ShortKey`] if `secret` has fewer than [`MIN_KEY_BYTES`] bytes.
     ///
     /// ```
     /// # use lambda_session::Keys;
@@ -89,7 +90,7 @@ impl Keys {
         Ok(self)
     }
 
-    /// These keys, for the cookie `name` only.
+    /// These keys, bound to the cookie `name`.
     fn for_cookie(&self, name: &str) -> Self {
         let bound = |key: &Hmac<Sha256>| key.clone().chain_update(CONTEXT).chain_update(name).chain_update([0]);
         Self(self.0.iter().map(bound).collect())
@@ -114,18 +115,18 @@ impl Keys {
 
 show_name_only!(Keys);
 
-/// How the session cookie is called, signed and sent.
+/// The name, the attributes and the keys of the session cookie.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionCookie {
     name: Cow<'static, str>,
     secure: bool,
-    /// The attributes as they stand behind each value.
+    /// The attributes as they are written after each value.
     tail: Box<str>,
     keys: Keys,
 }
 
 impl SessionCookie {
-    /// Name and attributes are such as the builder of the layer has checked.
+    /// Takes a name and attributes that the layer's builder has checked.
     pub(crate) fn with(name: Cow<'static, str>, attributes: &Attributes, keys: &Keys) -> Self {
         Self {
             secure: attributes.secure,
@@ -135,7 +136,7 @@ impl SessionCookie {
         }
     }
 
-    /// With the default attributes, but for `Secure`.
+    /// Uses the default attributes, except for `Secure`.
     #[cfg(test)]
     pub(crate) fn new(name: Cow<'static, str>, secure: bool, keys: &Keys) -> Self {
         let attributes = Attributes {
@@ -153,8 +154,8 @@ impl SessionCookie {
         self.secure
     }
 
-    /// The session IDs that a request presents, each once. Cookies of our name that do not verify are ignored: a neighbour
-    /// subdomain can plant them.
+    /// The session IDs that a request presents, each once. Cookies of our name that do not verify are ignored, because
+    /// a neighbour subdomain can set them.
     pub(crate) fn read(&self, headers: &HeaderMap) -> Vec<SessionId> {
         let mut ids = Vec::new();
         let verified = headers
@@ -173,12 +174,12 @@ impl SessionCookie {
         ids
     }
 
-    /// The `Set-Cookie` value that hands out `id`, for `max_age` seconds or until the browser is closed.
+    /// The `Set-Cookie` value that issues `id`, for `max_age` seconds or until the browser is closed.
     pub(crate) fn issue(&self, id: &SessionId, max_age: Option<u64>) -> HeaderValue {
         self.set_cookie(&self.keys.sign(&id.encode()), max_age)
     }
 
-    /// The `Set-Cookie` value that takes the cookie back. Browsers take it for the same cookie by its name, `Domain`, `Path` and
+    /// The `Set-Cookie` value that removes the cookie. Browsers identify a cookie by its name, `Domain`, `Path` and
     /// `Partitioned`, so it carries the same attributes.
     pub(crate) fn clear(&self) -> HeaderValue {
         self.set_cookie("", Some(0))
@@ -191,7 +192,7 @@ impl SessionCookie {
             Some(seconds) => format!("{name}={value}{tail}; Max-Age={seconds}"),
         };
         let mut header = HeaderValue::try_from(line)
-            .expect("the builder allows only visible ASCII in name and attributes, and base64url has nothing else");
+            .expect("the builder allows only visible ASCII in name and attributes, and base64url is visible ASCII");
         header.set_sensitive(true);
         header
     }

@@ -1,6 +1,6 @@
-//! What a request writes to a session's variables, kept apart from what it is written to.
+//! A request's changes to a session's variables, kept apart from the state to which they apply.
 //!
-//! So it can be applied again to a newer state, when another request was faster.
+//! They can be applied again to a newer state if another request was faster.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,24 +9,24 @@ use std::sync::Arc;
 use super::limits;
 use super::value::{Data, Reason, Value, ValueError};
 
-/// Computes a variable from what it was.
+/// Computes a variable from its previous value.
 pub(crate) type Step = Arc<dyn Fn(Option<&Value>) -> Result<Value, Reason> + Send + Sync>;
 
-/// What was done to one variable.
+/// A change of one variable.
 #[derive(Clone)]
 enum Edit {
-    /// The value, or nothing.
+    /// Sets the value, or removes the variable.
     Set(Option<Value>),
-    /// What is computed from the value before, one step after the other.
+    /// Computes the value from the previous one, one step after the other.
     Compute(Vec<Step>),
-    /// Nothing, if the value is still this one.
+    /// Removes the variable if it still has this value.
     Discard(Value),
 }
 
-/// What a handler did to a session's variables.
+/// A handler's changes to a session's variables.
 #[derive(Clone, Default)]
 pub(crate) struct Edits {
-    /// Forget all earlier variables first.
+    /// Whether all earlier variables are removed first.
     cleared: bool,
     edits: BTreeMap<String, Edit>,
 }
@@ -36,7 +36,7 @@ impl Edits {
         !self.cleared && self.edits.is_empty()
     }
 
-    /// Whether all variables were taken out at some point.
+    /// Whether all variables were removed at some point.
     pub(crate) fn cleared(&self) -> bool {
         self.cleared
     }
@@ -62,13 +62,13 @@ impl Edits {
                 step(of_others)
             })]),
             None if !self.cleared => Edit::Compute(vec![step]),
-            // What comes before is known, so the result is.
+            // The previous value is known, so the result is known, too.
             Some(Edit::Set(_)) | None => Edit::Set(Some(now)),
         };
         self.edits.insert(name.to_owned(), edit);
     }
 
-    /// Takes the variable `name` out, if it is still `bad`: another request may have mended it.
+    /// Removes the variable `name` if it is still `bad`: another request may have replaced it.
     pub(crate) fn discard(&mut self, name: &str, bad: Value) {
         let edit = if self.cleared || self.edits.contains_key(name) {
             Edit::Set(None)
@@ -78,13 +78,13 @@ impl Edits {
         self.edits.insert(name.to_owned(), edit);
     }
 
-    /// Takes back what was written to the variable `name`.
+    /// Drops the change of the variable `name`.
     pub(crate) fn forget(&mut self, name: &str) {
         self.edits.remove(name);
     }
 
-    /// These edits, without the writes that changed nothing when they were made: they must not undo what another request
-    /// wrote meanwhile.
+    /// These edits without the writes that changed nothing when they were made, because those must not undo another
+    /// request's writes.
     pub(crate) fn of_consequence(&self, loaded: &Data) -> Self {
         let mut edits = self.clone();
         if !edits.cleared {
@@ -97,12 +97,12 @@ impl Edits {
         edits
     }
 
-    /// `data` with these edits. A variable that is written with the value it has keeps it as it was stored, so where nothing changes
-    /// the result equals `data`.
+    /// Applies these edits to `data`. A variable that is set to an equal value keeps its stored form, so the result
+    /// equals `data` if nothing changes.
     ///
     /// # Errors
     ///
-    /// A computed variable cannot be computed from its value in `data`.
+    /// Fails if a computed variable cannot be computed from its value in `data`.
     pub(crate) fn applied_to(&self, data: &Data) -> Result<Data, ValueError> {
         let nothing = Data::new();
         let before = if self.cleared { &nothing } else { data };
@@ -130,7 +130,7 @@ impl Edits {
     }
 }
 
-/// Names only: the values are the visitor's.
+/// `Debug` shows the names only, because the values are the visitor's.
 impl fmt::Debug for Edits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edits")

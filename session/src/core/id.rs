@@ -1,4 +1,4 @@
-//! The session ID: the secret in the cookie, and the key of the record that it opens.
+//! The session ID, which is the secret in the cookie, and the key of its record.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,13 +12,13 @@ pub(crate) const ID_BYTES: usize = 32;
 
 /// A session ID: 32 bytes from the operating system's random number generator.
 ///
-/// Whoever knows it holds the session, so it leaves the process in one place only, the `Set-Cookie` header, and
-/// its `Debug` shows nothing.
+/// Anyone who knows it has the session, so it leaves the process in one place only, the `Set-Cookie` header, and its
+/// `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SessionId([u8; ID_BYTES]);
 
 impl SessionId {
-    /// From bytes that nobody can guess.
+    /// Makes an ID of bytes that nobody can guess.
     pub(crate) const fn new(random: [u8; ID_BYTES]) -> Self {
         Self(random)
     }
@@ -28,12 +28,12 @@ impl SessionId {
         &self.0
     }
 
-    /// The one accepted spelling: 43 characters of base64url without padding (RFC 4648, section 5).
+    /// Encodes the ID in the only accepted spelling: 43 characters of base64url without padding (RFC 4648, section 5).
     pub(crate) fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The ID that `text` spells, if it is the canonical spelling of one.
+    /// Decodes `text` if it is the canonical spelling of an ID.
     pub(crate) fn decode(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; ID_BYTES];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
@@ -42,7 +42,7 @@ impl SessionId {
         }
     }
 
-    /// Where this session's record is kept.
+    /// The key of this session's record.
     pub(crate) fn record_key(&self) -> RecordKey {
         RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0)))
     }
@@ -50,13 +50,13 @@ impl SessionId {
 
 /// The key under which a store keeps a session: the SHA-256 of its ID, base64url.
 ///
-/// A store never sees an ID, so a copy of the table opens no session.
+/// A store never sees an ID, so nobody can open a session with a copy of the table.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordKey(String);
 
 impl RecordKey {
-    /// A key as a store wrote it down, in a tombstone's `replaced_by`.
+    /// Makes a key of the text that a store has kept, such as a tombstone's `replaced_by`.
     ///
     /// ```
     /// # use lambda_session::RecordKey;
@@ -68,7 +68,7 @@ impl RecordKey {
         Self(text)
     }
 
-    /// The key that a session's handle is, if it can be one.
+    /// The key that equals this handle of a session, if it has the form of one.
     pub(crate) fn from_handle(text: &str) -> Option<Self> {
         SessionId::decode(text.as_bytes()).map(|_| Self(text.to_owned()))
     }
@@ -85,16 +85,16 @@ impl RecordKey {
     }
 }
 
-/// Hashed first, so that no owner's name has the key of a session.
+/// Hashed first, so that no owner's key equals the key of a session.
 const OWNER: &[u8] = b"lambda-session/owner/v1\0";
 
-/// The key under which a store keeps the list of an owner's sessions: the SHA-256 of a fixed context and the owner's name,
-/// base64url.
+/// The key under which a store keeps the list of an owner's sessions: the SHA-256 of a fixed context and the owner's
+/// name, base64url.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerKey(String);
 
 impl OwnerKey {
-    /// The key of this owner's list.
+    /// Makes the key of this owner's list.
     ///
     /// ```
     /// # use lambda_session::OwnerKey;

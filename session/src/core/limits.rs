@@ -1,4 +1,4 @@
-//! What a store can hold, and what is the same to it.
+//! Store limits and value equality.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -8,27 +8,27 @@ use serde_dynamo::AttributeValue;
 
 use super::value::{Reason, Value};
 
-/// What a store can hold, so that a value it would refuse is refused by [`Session::insert`](crate::Session::insert), before anything
-/// is sent.
+/// The limits of a store. [`Session::insert`](crate::Session::insert) refuses a value beyond them before anything is
+/// sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Most bytes that the variables of one session may take, with their names, as [DynamoDB counts][sizes].
+    /// The most bytes that the variables of one session may take, with their names, as [DynamoDB counts][sizes].
     ///
     /// [sizes]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     pub bytes: usize,
-    /// Most bytes of a variable's name.
+    /// The most bytes of a variable's name.
     pub name_bytes: usize,
-    /// Most lists and maps that a variable may nest, but not more than 60.
+    /// The most levels of lists and maps that a variable may nest, at most 60.
     pub depth: usize,
-    /// Most significant digits of a number.
+    /// The most significant digits of a number.
     pub digits: usize,
-    /// Powers of ten that the first digit of a number may have.
+    /// The powers of ten that the first digit of a number may have.
     pub exponents: RangeInclusive<i64>,
 }
 
 impl Limits {
-    /// No limits but those of memory.
+    /// No limits except those of memory, and 60 levels of nesting.
     pub const NONE: Self = Self {
         bytes: usize::MAX,
         name_bytes: usize::MAX,
@@ -38,7 +38,7 @@ impl Limits {
     };
 }
 
-/// Refuses what the store would refuse.
+/// Refuses a variable that the store would refuse.
 pub(crate) fn check(limits: &Limits, name: &str, value: &Value) -> Result<(), Reason> {
     check_name(limits, name)?;
     check_nested(limits, &value.0, limits.depth)
@@ -100,7 +100,7 @@ fn check_number(limits: &Limits, text: &str) -> Result<(), Reason> {
     })
 }
 
-/// Whether two values are the same to a store: DynamoDB gives `1.50` back as `1.5`, and sets in its own order.
+/// Whether a store may return one value for the other: DynamoDB returns `1.50` as `1.5`, and sets in its own order.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
     same_attribute(&a.0, &b.0)
 }
@@ -134,7 +134,7 @@ fn numbers(set: &[String]) -> HashSet<Option<Decimal>> {
     set.iter().map(|text| Decimal::parse(text)).collect()
 }
 
-/// A decimal number in one spelling: no leading or trailing zeros, and the power of ten of its first digit.
+/// A decimal number in canonical form: no leading or trailing zeros, and the power of ten of its first digit.
 #[derive(Default, PartialEq, Eq, Hash)]
 struct Decimal {
     negative: bool,
@@ -167,7 +167,7 @@ impl Decimal {
     }
 }
 
-/// At least how many bytes DynamoDB counts for a variable (it counts numbers only "approximately").
+/// The fewest bytes that DynamoDB may count for a variable (it counts numbers only "approximately").
 pub(crate) fn variable_size(name: &str, value: &Value) -> usize {
     name.len() + 1 + size(&value.0)
 }

@@ -1,4 +1,4 @@
-//! What a store keeps under a key: a session's record, or the tombstone that it leaves.
+//! The values that a store keeps: a session's record, or the tombstone that an ended session leaves.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,36 +9,37 @@ use super::value::{Data, Value};
 /// How many of its last writes a record remembers.
 pub(crate) const REMEMBERED_WRITES: usize = 16;
 
-/// How long a tombstone is kept, in seconds: far longer than the minutes for which a signed request is valid, so a write that
-/// was delayed in the network finds it.
+/// How long a tombstone is kept, in seconds: far longer than the minutes for which a signed request is valid, so a
+/// write that was delayed in the network finds it.
 const TOMBSTONE: u64 = 60 * 60;
 
-/// What stands under a key.
+/// The value under a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Stored {
-    /// A session, be it alive or expired: a store does not judge.
+    /// A session, alive or expired: a store does not distinguish them.
     Record(Record),
-    /// What a session that ended left.
+    /// The mark that an ended session leaves.
     Tombstone(Tombstone),
-    /// Neither, and what is wrong with it (never its content): somebody else wrote it.
+    /// An item that is neither, with a description of the problem (never the content). Another program wrote or changed
+    /// it.
     #[serde(skip)]
     Malformed(String),
 }
 
-/// Marks one write, so that a request whose reply was lost finds out whether it landed.
+/// Identifies one write, so that a request whose reply was lost finds out whether the write was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WriteToken(String);
 
 impl WriteToken {
-    /// From random bytes: six tell the few writes of one session apart.
+    /// Makes a token of random bytes. Six distinguish the few writes of one session.
     pub(crate) fn new(random: [u8; 6]) -> Self {
         use base64::Engine as _;
         Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
     }
 
-    /// A token as a store wrote it down.
+    /// Makes a token of the text that a store has kept.
     ///
     /// ```
     /// # use lambda_session::WriteToken;
@@ -49,14 +50,14 @@ impl WriteToken {
         Self(text.into())
     }
 
-    /// The token as text without blanks, for a store to write down.
+    /// The token as text without blanks, for a store to keep.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Which state of a session a record is. Each write makes a later one, and none comes back.
+/// Identifies one state of a session. Each write makes a later version, and no version occurs twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Version {
@@ -83,22 +84,22 @@ pub struct Record {
     /// The tokens of the last sixteen changes, the newest last.
     #[serde(default)]
     pub writes: Vec<WriteToken>,
-    /// Whether the session is remembered: it ends at `expires_at`, which never moves, however long nobody comes.
+    /// Whether the session is remembered: it ends at `expires_at`, which never moves, however long it is idle.
     #[serde(default)]
     pub remembered: bool,
-    /// Whose session it is: a text.
+    /// The owner of the session: a text, or bytes if sealed.
     pub owner: Option<Value>,
-    /// How the list of the owner's sessions shows it.
+    /// The label of the session in the list of the owner's sessions.
     pub label: Option<String>,
-    /// When its visitor was last seen, in seconds since 1970; only where there is an owner, and as exact as the expiry is.
+    /// When the visitor was last seen, in seconds since 1970, as exact as the expiry; only if there is an owner.
     pub seen_at: Option<u64>,
-    /// Whether the variables and the owner are encrypted: then each is bytes.
+    /// Whether the variables and the owner are encrypted. Each is bytes then.
     #[serde(default)]
     pub sealed: bool,
 }
 
 impl Record {
-    /// A new session with `data` and without an owner. Times are seconds since 1970.
+    /// Makes a new session with `data` and without an owner. Times are seconds since 1970.
     ///
     /// ```
     /// # use lambda_session::{Data, Record};
@@ -121,7 +122,7 @@ impl Record {
         }
     }
 
-    /// What a [swap](crate::Store::swap) compares.
+    /// The version that a [swap](crate::Store::swap) compares.
     ///
     /// ```
     /// # use lambda_session::{Data, Record};
@@ -145,7 +146,7 @@ impl Record {
         Some(OwnerKey::new(&owner))
     }
 
-    /// Whether both timeouts hold.
+    /// Whether no timeout has passed at this moment.
     pub(crate) fn is_alive(&self, at: &Moment) -> bool {
         let longest = if self.remembered {
             at.timeouts.lifetime.max(at.timeouts.remembered)
@@ -155,7 +156,8 @@ impl Record {
         self.expires_at > at.now && self.created_at > at.now.saturating_sub(longest)
     }
 
-    /// The record after a view, if that is worth a write: the expiry moves by a step, or the owner is seen a step later.
+    /// The record after a view, if it is worth a write: the expiry moves by a step, or the owner was last seen a step
+    /// ago.
     pub(crate) fn slid(&self, at: &Moment) -> Option<Self> {
         let (step, expires_at) = (at.slide_step(), self.expiry(at));
         let moved = expires_at >= self.expires_at.saturating_add(step);
@@ -167,7 +169,7 @@ impl Record {
         })
     }
 
-    /// The expiry after a request. It never shrinks: not by a clock that is behind.
+    /// The expiry after a request. It never moves back, even if a clock is behind.
     fn expiry(&self, at: &Moment) -> u64 {
         if self.remembered {
             self.expires_at
@@ -196,7 +198,7 @@ impl Record {
         }
     }
 
-    /// What is left of the session if this change ends it.
+    /// The tombstone that the session leaves if this change ends it.
     pub(crate) fn emptied(&self, token: &WriteToken, at: &Moment) -> Tombstone {
         Tombstone {
             revision: self.revision.saturating_add(1),
@@ -206,7 +208,7 @@ impl Record {
         }
     }
 
-    /// What is left of the session if another takes its place; `renewed` if that has what it has from this one.
+    /// The tombstone that the session leaves if another takes its place; `renewed` if that is a renewal of this one.
     pub(crate) fn replaced(&self, successor: &RecordKey, renewed: bool, at: &Moment) -> Tombstone {
         Tombstone {
             revision: self.revision,
@@ -218,14 +220,15 @@ impl Record {
     }
 }
 
-/// The last writes and this one.
+/// The tokens of the last writes, including this one.
 fn marked(writes: &[WriteToken], token: &WriteToken) -> Vec<WriteToken> {
     let kept = writes.len().saturating_sub(REMEMBERED_WRITES - 1);
     writes[kept..].iter().chain([token]).cloned().collect()
 }
 
-/// Whether the write with this token, made to a record of the revision `read`, is among the `writes` of what is at `revision` now.
-/// `None` if so many came after it that it has been forgotten, or if not all that came after it have left their tokens.
+/// Whether the write with this token, which would change revision `read`, was made. `writes` are the tokens of the
+/// record or tombstone, which is at `revision` now. `None` if the tokens cannot tell: too many writes came later, or
+/// some left no token.
 pub(crate) fn has(writes: &[WriteToken], revision: u64, token: &WriteToken, read: u64) -> Option<bool> {
     if writes.contains(token) {
         return Some(true);
@@ -234,11 +237,12 @@ pub(crate) fn has(writes: &[WriteToken], revision: u64, token: &WriteToken, read
     (since <= writes.len().min(REMEMBERED_WRITES)).then_some(false)
 }
 
-/// What a session that ended leaves for an hour: which writes it had, nothing of what they wrote, and what took its place.
+/// The mark that an ended session leaves for an hour: the tokens of its writes, without what they wrote, and its
+/// successor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tombstone {
-    /// How many times its variables had been changed. 0 if nobody can say.
+    /// How many times the session's variables had been changed, or 0 if that is unknown.
     pub revision: u64,
     /// The tokens of the last sixteen changes, the newest last.
     pub writes: Vec<WriteToken>,
@@ -246,12 +250,13 @@ pub struct Tombstone {
     pub ended_at: u64,
     /// The key of the session that took its place, after a login or a renewal.
     pub replaced_by: Option<RecordKey>,
-    /// Whether that one is a renewal, which has what it has from this session and ends with it.
+    /// Whether the successor is a renewal, which inherits from this session and ends with it.
     pub renewed: bool,
 }
 
 impl Tombstone {
-    /// What is left when whatever stands under a key is ended at this time, in seconds since 1970. A tombstone stays as it is.
+    /// Makes the tombstone for a session that is ended at `ended_at`, in seconds since 1970, from what stands under its
+    /// key. A tombstone stays as it is.
     ///
     /// ```
     /// # use lambda_session::{Data, Record, Stored, Tombstone};
@@ -275,13 +280,13 @@ impl Tombstone {
         }
     }
 
-    /// Until when it is kept, in seconds since 1970: for an hour.
+    /// When the tombstone may be deleted, in seconds since 1970: an hour after the end.
     #[must_use]
     pub fn expires_at(&self) -> u64 {
         self.ended_at.saturating_add(TOMBSTONE)
     }
 
-    /// When the session ended whose tombstone is kept until this time.
+    /// When a session ended whose tombstone may be deleted at this time.
     #[cfg(feature = "dynamodb")]
     pub(crate) fn ended_at(expires_at: u64) -> u64 {
         expires_at.saturating_sub(TOMBSTONE)
@@ -310,7 +315,7 @@ mod tests {
         Record::new(Data::new(), now, now + TIMEOUTS.idle)
     }
 
-    /// When the record would end after a view, if that is worth a write.
+    /// The record's expiry after a view, if that is worth a write.
     fn slid(record: &Record, now: u64) -> Option<u64> {
         record.slid(&at(now)).map(|slid| slid.expires_at)
     }
@@ -334,7 +339,7 @@ mod tests {
         assert!(record.is_alive(&at(1_499_999)));
         assert!(!record.is_alive(&at(1_500_000)));
         assert_eq!(change(&record, 0, 1_490_000).expires_at, 1_500_000);
-        // A layer that allows less than it did at the login.
+        // A layer with a shorter maximum than at the login.
         let strict = |now| {
             let mut at = at(now);
             at.timeouts.remembered = 100_000;
@@ -428,10 +433,10 @@ mod tests {
             record = change(&record, n, 1_000_001);
         }
         assert_eq!(record.writes.len(), REMEMBERED_WRITES);
-        // The first write was made to revision 0 and is the one that was forgotten.
+        // The first write was made to revision 0, and its token is the one that was forgotten.
         assert_eq!(has(&record, 0, 0), None);
         assert_eq!(has(&record, 1, 1), Some(true));
-        // A write that never landed, to the oldest revision of which the record can tell.
+        // A write that was never made, to the oldest revision that the tokens cover.
         assert_eq!(has(&record, 99, 1), Some(false));
     }
 

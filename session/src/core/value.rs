@@ -1,4 +1,4 @@
-//! A session variable, and why one is refused.
+//! Session variables, and the reasons why a variable is refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +13,9 @@ pub type Data = BTreeMap<String, Value>;
 
 /// A session variable as it is stored.
 ///
-/// It holds DynamoDB's data model (text, exact decimal numbers, bytes, lists, maps, sets), which every serde type fits into.
-/// A store that is not DynamoDB keeps it by its own serde form, which loses nothing. `Debug` shows the type only: the value is
-/// the visitor's.
+/// It uses DynamoDB's data model (text, exact decimal numbers, bytes, lists, maps, sets), to which serde types are
+/// converted. A store other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type
+/// only, because the value is the visitor's.
 ///
 /// ```
 /// use lambda_session::Value;
@@ -29,17 +29,17 @@ pub type Data = BTreeMap<String, Value>;
 #[serde(transparent)]
 pub struct Value(pub(crate) AttributeValue);
 
-/// A value that could not be encoded or decoded. Says which types were met, never the value.
+/// The error of a value that could not be encoded or decoded. The message of a failed decoding never shows the value.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct CodecError(String);
 
 impl Value {
-    /// The value as it is stored.
+    /// Encodes a value as it is stored.
     ///
     /// # Errors
     ///
-    /// serde's own, for a type that cannot be stored, such as a map whose keys are no text.
+    /// Returns serde's error for a type that cannot be stored, such as a map whose keys are not text.
     ///
     /// ```
     /// # use lambda_session::Value;
@@ -50,11 +50,11 @@ impl Value {
         encoded.map(Self).map_err(|error| CodecError(error.to_string()))
     }
 
-    /// The value as a `T`.
+    /// Decodes the value as a `T`.
     ///
     /// # Errors
     ///
-    /// It is not a `T`. serde's own message is not repeated: it may show the value.
+    /// Fails if the value is not a `T`. serde's own message is left out, because it may show the value.
     ///
     /// ```
     /// # use lambda_session::Value;
@@ -67,7 +67,7 @@ impl Value {
     }
 }
 
-/// The type only.
+/// `Debug` shows the type only.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
@@ -85,7 +85,8 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Why a variable cannot be stored, or is not of the type asked for. Names the variable, never shows its value.
+/// The error of a variable that cannot be stored, or has another type than requested. The message names the variable
+/// and does not show its value.
 #[derive(Debug, Error)]
 #[error("session variable {name:?}: {reason}")]
 pub struct ValueError {
@@ -98,9 +99,9 @@ pub struct ValueError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueErrorKind {
-    /// The variable is not of the type asked for.
+    /// The variable does not have the requested type.
     OtherType,
-    /// The value, or the name, is one that the store cannot hold.
+    /// The store cannot hold the value or the name.
     NotStorable,
     /// The session would be larger than the store can hold.
     TooLarge,

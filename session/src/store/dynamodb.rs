@@ -1,4 +1,4 @@
-//! Sessions in DynamoDB: the only place that names AWS types.
+//! Sessions in DynamoDB: the only module that uses the AWS SDK.
 
 mod client;
 mod environment;
@@ -35,15 +35,15 @@ use self::item::PARTITION_KEY;
 /// | `data` | the variables as native DynamoDB values |
 /// | `created_at`, `expires_at` | seconds since 1970 |
 /// | `revision` | counts changes of `data` |
-/// | `writes` | tokens of the last changes, by which a request whose reply was lost finds out whether it was done; a tombstone keeps them |
-/// | `owner`, `label`, `seen_at`, `remember` | only where somebody logged in by `login`, or is remembered |
+/// | `writes` | tokens of the last changes, which tell a request that lost its reply whether its change was made |
+/// | `owner`, `label`, `seen_at`, `remember` | only for a session with an owner, or a remembered one |
 /// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
 /// | `ended`, `ended_at`, `replaced_by`, `renewed` | only on a tombstone |
 ///
-/// An owner's list is an item of the same table: its `id` is a hash of the owner's name, and each other attribute but `expires_at`
-/// is the key of a session, with the time of its login.
+/// An owner's list is an item of the same table. Its `id` is a hash of the owner's name. Each other attribute, except
+/// for `expires_at`, has a session's key as its name and the time of that session's login as its value.
 ///
-/// Conditional writes only, no transactions: a plain write beside a transaction fails with
+/// The store makes conditional writes only and no transactions: a plain write beside a transaction fails with
 /// `TransactionConflictException`, and two conditional writes in the right order suffice.
 #[derive(Clone)]
 pub struct DynamoDbStore {
@@ -59,18 +59,18 @@ impl fmt::Debug for DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// A store configured by the environment, as a Lambda function is: `TABLE_NAME` names the table, and `DYNAMODB_ENDPOINT`,
-    /// where it is set, another DynamoDB than the region's, for local runs. Empty counts as unset.
+    /// Makes a store with the settings of a Lambda function's environment. `TABLE_NAME` names the table, and
+    /// `DYNAMODB_ENDPOINT`, if set, is the address of a DynamoDB for local runs. An empty variable counts as unset.
     ///
-    /// Everything else comes from `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and, where they are set, `AWS_ENDPOINT_URL_DYNAMODB` or
-    /// `AWS_ENDPOINT_URL`, `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and the usual proxy variables. Profiles, roles
-    /// and single sign-on are for [`new`](Self::new).
+    /// Everything else comes from `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_SESSION_TOKEN`, and, if they are set, `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`,
+    /// `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and the usual proxy variables. For profiles, roles and
+    /// single sign-on, use [`new`](Self::new).
     ///
     /// # Errors
     ///
-    /// The table, a region or credentials are missing, or the table or the endpoint cannot be one; the message names the
-    /// variable. Whatever else is wrong with them shows at the first call.
+    /// Fails if the table, a region or credentials are missing, or the table or the endpoint is not a valid one; the
+    /// message names the variable. Any other mistake in them shows at the first call.
     ///
     /// ```no_run
     /// use lambda_session::DynamoDbStore;
@@ -83,9 +83,10 @@ impl DynamoDbStore {
         Ok(Self::new(&sdk, &table, sdk.endpoint_url()))
     }
 
-    /// A store in `table` for a program that runs elsewhere, with the SDK's configuration as
-    /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. All of it is used, but for timeouts, retries,
-    /// stalled-stream protection and user agent, which are the store's own. `endpoint` comes before the configuration's.
+    /// Makes a store in `table` for a program that runs elsewhere, with the SDK's configuration as
+    /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. The store uses all of it except for timeouts,
+    /// retries, stalled-stream protection and user agent, which are its own. `endpoint` takes precedence over the
+    /// configuration's.
     ///
     /// ```
     /// use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -105,8 +106,8 @@ impl DynamoDbStore {
         }
     }
 
-    /// Connects and signs once, so that the first visitor does not wait for it: a read of a key that cannot exist.
-    /// Never fails; what is wrong shows at the first real call.
+    /// Connects and signs once, by a read of a key that cannot exist, so that the first visitor does not wait for it.
+    /// It never fails; a mistake shows at the first real call.
     ///
     /// ```no_run
     /// # async fn start() -> Result<(), lambda_session::EnvironmentError> {
@@ -125,12 +126,13 @@ impl DynamoDbStore {
         }
     }
 
-    /// The store's own client, for what else the program keeps in DynamoDB: users, or attempts to log in. It has the timeouts,
-    /// retries and connections that suit a visitor who waits; a second client would have a TLS stack of its own.
+    /// The store's own client, for other data that the program keeps in DynamoDB, such as users or counted login
+    /// attempts. It has the timeouts, retries and connections that suit a visitor who waits; a second client would have
+    /// a TLS stack of its own.
     ///
-    /// It tries a call up to four times, for a second each, which the request's [`Deadline`](crate::Deadline) does not count. A write
-    /// whose reply was lost is done twice, unless a condition prevents it; then the second attempt tells of a condition that failed,
-    /// though the write was done.
+    /// It tries a call up to four times, for a second each, regardless of the request's [`Deadline`](crate::Deadline).
+    /// A write whose reply was lost is made twice, unless a condition prevents it. Then the second attempt reports a
+    /// failed condition, although the write was made.
     ///
     /// ```no_run
     /// # async fn find() -> Result<(), Box<dyn std::error::Error>> {
@@ -150,9 +152,9 @@ impl DynamoDbStore {
 
     /// The name of the sessions' table.
     ///
-    /// An item of another kind may be in it, too, where it dies as sessions do: under an `id` that has a character which base64url
-    /// lacks, such as `:`, so that it is never taken for a session, and with an `expires_at`, by which DynamoDB deletes it within days: whoever
-    /// reads it compares the time.
+    /// The table may hold other items with a limited life, too. Such an item needs an `id` with a character that
+    /// base64url lacks, such as `:`, so that it is never taken for a session, and an `expires_at`. DynamoDB deletes the
+    /// item within days of that time, so compare the time when you read it.
     ///
     /// ```
     /// # use aws_config::SdkConfig;
@@ -187,8 +189,8 @@ impl DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// What a refused write found. An item that is not told of may be there all the same: some that speak DynamoDB's protocol never
-    /// tell.
+    /// The value that a refused write found. Some services that speak DynamoDB's protocol never return the item with
+    /// the refusal, so it is loaded if it is missing.
     async fn found(&self, key: &RecordKey, item: Option<item::Item>) -> Result<Option<Stored>, StoreError> {
         match item {
             Some(item) => Ok(Some(item::read(item))),
@@ -201,10 +203,10 @@ impl Store for DynamoDbStore {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
     fn limits(&self) -> Limits {
         Limits {
-            // An item may have 400 KB. What is left over is for the record's other attributes: a sealed owner has the most.
+            // An item may have 400 KB. The rest is for the record's other attributes; a sealed owner needs most.
             bytes: 400 * 1024 - 4 * 1024,
             name_bytes: 65_535,
-            // 32 levels, less the map that holds all variables and the innermost value.
+            // DynamoDB allows 32 levels. The map of all variables and the innermost value take one each.
             depth: 30,
             digits: 38,
             exponents: -130..=125,
@@ -219,7 +221,8 @@ impl Store for DynamoDbStore {
         Some("aws.dynamodb")
     }
 
-    /// None after the first conflict, then full jitter, or half of it where the operating system gives no random numbers:
+    /// No pause after the first conflict, then full jitter, or half of the longest pause if the operating system gives
+    /// no random numbers:
     /// <https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>
     fn pause(&self, conflicts: u32) -> Duration {
         let Some(before) = conflicts.checked_sub(2) else {
@@ -273,7 +276,7 @@ impl Store for DynamoDbStore {
     }
 }
 
-/// Most keys that one write takes out of a list: an expression may have 4 KB.
+/// The most keys that one write removes from a list: an expression may have 4 KB.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
 const MAX_STRUCK: usize = 400;
@@ -293,12 +296,12 @@ impl OwnerStore for DynamoDbStore {
     async fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {
         for keys in keys.chunks(MAX_STRUCK) {
             let struck = self.update(owner.as_str(), expression::strike(keys)).send().await;
-            // A list that is not there names nobody.
+            // If there is no list, there is nothing to remove.
             struck.map(drop).or_else(|error| refused(error).map(drop))?;
         }
         Ok(())
     }
 }
 
-/// The longest pause after a write's second conflict. It doubles with each further one, four times.
+/// The longest pause after a write's second conflict. It doubles with each further conflict, at most four times.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

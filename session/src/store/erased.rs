@@ -1,5 +1,5 @@
-//! Stores behind a pointer: an `async fn` cannot be called through one, so each is given a boxed twin here. What is no `async fn` is
-//! called as it is: the others are for sized stores only, so a pointer may be to any store.
+//! Stores behind a pointer. An `async fn` cannot be called through a pointer, so this module gives each a boxed twin.
+//! The other methods can be called as they are, because the `async` ones require `Self: Sized`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::core::record::{Record, Stored, Tombstone};
 /// A store's answer, boxed.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Any [`Store`].
+/// A [`Store`] behind a pointer.
 pub(crate) trait AnyStore: Store {
     fn any_load<'a>(&'a self, key: &'a RecordKey) -> Boxed<'a, Option<Stored>>;
     fn any_swap<'a>(&'a self, key: &'a RecordKey, read: Option<&'a Record>, next: &'a Stored) -> Boxed<'a, Swap>;
@@ -32,7 +32,7 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-/// Any [`OwnerStore`]: what [`Store::owners`] gives. Every `OwnerStore` is one; there is nothing to implement.
+/// An [`OwnerStore`] behind a pointer, as [`Store::owners`] returns it. Every `OwnerStore` implements it automatically.
 pub trait AnyOwnerStore: Sync {
     #[doc(hidden)]
     fn any_enlist<'a>(&'a self, owner: &'a OwnerKey, key: &'a RecordKey, at: u64, until: u64) -> Boxed<'a, OwnerList>;

@@ -8,8 +8,8 @@ use super::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, Swap};
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::record::{Record, Stored, Tombstone};
 
-/// A [`Store`] in memory, for tests and for a program that is one process: its sessions end with it, and no other process
-/// sees them. A Lambda function runs in many.
+/// A [`Store`] in memory, for tests and for a program that runs as one process: its sessions end with the process, and
+/// no other process sees them. A Lambda function runs in many processes.
 ///
 /// Clones share one memory. Ended sessions stay as tombstones, and expired ones as they are, until the process ends.
 ///
@@ -29,7 +29,7 @@ struct Memory {
     owners: HashMap<OwnerKey, OwnerList>,
 }
 
-/// How many records there are.
+/// `Debug` shows the number of records.
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let records = self.memory().records.len();

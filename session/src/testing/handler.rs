@@ -1,4 +1,4 @@
-//! A handler with a session in it, and a clock to set.
+//! Helpers for tests of a handler: a session in its request, and a clock to set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use http::Request;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
 
-/// Puts `session` into `request`, as a layer would: for a handler that takes the request. An axum handler takes the session itself,
-/// and a test calls it with one.
+/// Puts `session` into `request`, as a layer would, for a handler that takes the request. An axum handler takes the
+/// session itself, so a test calls it with one.
 ///
-/// Nothing is stored: what the handler did is in the session afterwards.
+/// Nothing is stored: the session has the handler's changes afterwards.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -39,8 +39,8 @@ pub fn in_request<B>(session: &Session, mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// Whether the handler asked for a new session ID, by [`Session::renew`], [`Session::login`] or [`Session::remember`], as every login
-/// has to.
+/// Whether the handler asked for a new session ID, as every login has to, by [`Session::renew`], [`Session::login`] or
+/// [`Session::remember`].
 ///
 /// ```
 /// # use lambda_session::{Session, testing};
@@ -67,7 +67,8 @@ pub fn is_ended(session: &Session) -> bool {
     session.state().wanted.ended
 }
 
-/// A clock to set, for [`SessionLayerBuilder::clock`](crate::SessionLayerBuilder::clock). Clones are the same clock.
+/// A clock that a test sets, for [`SessionLayerBuilder::clock`](crate::SessionLayerBuilder::clock). Clones share the
+/// time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -85,18 +86,18 @@ pub fn is_ended(session: &Session) -> bool {
 pub struct Clock(Arc<AtomicU64>);
 
 impl Clock {
-    /// A clock that stands at this second since 1970-01-01 UTC.
+    /// Makes a clock that stands at this second since 1970-01-01 UTC.
     #[must_use]
     pub fn at(seconds: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seconds)))
     }
 
-    /// Lets time pass. Whole seconds count.
+    /// Advances the clock. Fractions of a second are ignored.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(duration.as_secs(), Ordering::SeqCst);
     }
 
-    /// What tells the time: seconds since 1970-01-01 UTC.
+    /// A function that returns the time, in seconds since 1970-01-01 UTC.
     pub fn now(&self) -> impl Fn() -> u64 + Send + Sync + 'static + use<> {
         let clock = self.clone();
         move || clock.0.load(Ordering::SeqCst)

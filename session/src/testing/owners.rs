@@ -1,4 +1,4 @@
-//! Owners' lists.
+//! The rules for owners' lists.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

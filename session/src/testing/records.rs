@@ -1,4 +1,4 @@
-//! The register under a key.
+//! The rules for the record under a key.
 
 use super::steps::{
     IDLE, START, admin, change, changed, create, created, end, key, load, number, put, record, set_theme, text,
@@ -103,7 +103,7 @@ rules! {
         let key = key();
         let mut long_ago = admin();
         (long_ago.created_at, long_ago.expires_at) = (1, 1);
-        // What has expired may be deleted at any time, but not be hidden.
+        // A store may delete an expired record at any time, but not hide it.
         assert_eq!(create(store, &key, &long_ago).await, Swap::Done);
         if load(store, &key).await.is_some() {
             assert_eq!(set_theme(store, &key, &long_ago, "dark").await, Swap::Done);
@@ -135,8 +135,8 @@ rules! {
 
     async fn variables_with_hard_names_are_set_and_removed(store) {
         const NAMES: [&str; 18] = [
-            "a.b", "a b", " ", "#", "#data", ":v0", ":now", "data", "ttl", "size", "a[0]", "'\"`\\", "%", "naïve", "名前",
-            "🦀", "\u{0}\n", "__proto__",
+            "a.b", "a b", " ", "#", "#data", ":v0", ":now", "data", "ttl", "size", "a[0]", "'\"`\\", "%", "naïve",
+            "名前", "🦀", "\u{0}\n", "__proto__",
         ];
         let (key, read) = created(store).await;
         let values: Vec<Value> = NAMES.iter().map(|name| text(&format!("value of {name}"))).collect();
@@ -153,7 +153,7 @@ rules! {
     async fn a_thousand_variables_change_at_once(store) {
         let (key, mut read) = created(store).await;
         let names: Vec<String> = (0..1_000).map(|n| format!("a rather long variable name, number {n}")).collect();
-        // The sizes around which the way it is written may change, too.
+        // Numbers of variables around which a store may write them in another way.
         for (round, count) in [1_000, 99, 100, 101, 300].into_iter().enumerate() {
             let value = number(&round.to_string());
             let sets: Vec<_> = names[..count].iter().map(|name| (name.as_str(), Some(value.clone()))).collect();
@@ -189,12 +189,12 @@ rules! {
         assert_eq!(set_theme(store, &key, &read, "dark").await, Swap::Done);
         let stands = load(store, &key).await;
         let left = Tombstone::of(stands.as_ref(), START + IDLE + 1);
-        assert_eq!(left.revision, 1, "though it has expired");
+        assert_eq!(left.revision, 1, "although the session has expired");
         for _ in 0..2 {
             assert_eq!(end(store, &key, IDLE + 1).await, left);
             assert_eq!(load(store, &key).await, Some(Stored::Tombstone(left.clone())));
         }
-        assert_eq!(end(store, &key, IDLE + 90).await, left, "it ended when it first did");
+        assert_eq!(end(store, &key, IDLE + 90).await, left, "the first end counts");
     }
 
     async fn an_end_takes_a_key_where_nothing_stands(store) {

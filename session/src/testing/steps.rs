@@ -1,4 +1,4 @@
-//! The steps that the rules are made of.
+//! The steps of which the rules are made.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -9,7 +9,7 @@ use crate::{Data, Record, RecordKey, Store, Stored, Swap, Tombstone, Value, Writ
 
 /// The expiry of [`admin`], after [`START`].
 pub const IDLE: u64 = 1_800;
-/// Far ahead, so that a store that deletes what has expired keeps what a rule puts there.
+/// Far in the future, so that a store that deletes expired records keeps those of the rules.
 pub const START: u64 = 4_000_000_000;
 
 /// A key that no other test uses.
@@ -36,7 +36,7 @@ pub fn admin() -> Record {
     Record::new(data([("username", text("admin"))]), START, START + IDLE)
 }
 
-/// A record that stands, and its key.
+/// Creates a record, and returns its key and the record.
 pub async fn created(store: &impl Store) -> (RecordKey, Record) {
     let (key, record) = (key(), admin());
     assert_eq!(create(store, &key, &record).await, Swap::Done);
@@ -63,11 +63,11 @@ pub async fn end(store: &impl Store, key: &RecordKey, seconds: u64) -> Tombstone
 pub fn record(found: Option<Stored>) -> Record {
     match found {
         Some(Stored::Record(record)) => record,
-        other => panic!("no record: {other:?}"),
+        other => panic!("not a record: {other:?}"),
     }
 }
 
-/// The record after these changes, by somebody who has read `read`.
+/// The record after these changes, by a request that has read `read`.
 pub fn changed(read: &Record, changes: &[(&str, Option<Value>)]) -> Record {
     let mut next = read.clone();
     for (name, value) in changes {

@@ -1,4 +1,4 @@
-//! The session as axum knows it: extractors, and an error that is a response.
+//! The session in axum: extractors, and errors that are responses.
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::session::lazy::LazySession;
 use crate::session::sessions::Sessions;
 
-/// Loads the session: one read of the store.
+/// Loads the session with one read of the store, unless it is loaded already or the request has no valid cookie.
 impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = SessionError;
 
@@ -20,7 +20,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// Reads nothing until it is asked to.
+/// Reads nothing from the store.
 impl<S: Send + Sync> FromRequestParts<S> for LazySession {
     type Rejection = SessionError;
 
@@ -29,7 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LazySession {
     }
 }
 
-/// Within the request's deadline.
+/// Keeps to the request's deadline.
 impl<S: Send + Sync> FromRequestParts<S> for Sessions {
     type Rejection = SessionError;
 
@@ -44,7 +44,7 @@ impl IntoResponse for SessionError {
     }
 }
 
-/// As the [`SessionError`] that it becomes by `?`.
+/// Gives the response of the [`SessionError`] that `?` makes of the error.
 impl IntoResponse for ValueError {
     fn into_response(self) -> Response {
         SessionError::from(self).into_response()

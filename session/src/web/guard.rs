@@ -9,23 +9,24 @@ use thiserror::Error;
 
 use crate::protocol::error::short_answer;
 
-/// Why [`SameOriginLayer`](crate::SameOriginLayer) or [`RequireLoginLayer`](crate::RequireLoginLayer) refused a request.
+/// The reason why [`SameOriginLayer`](crate::SameOriginLayer) or [`RequireLoginLayer`](crate::RequireLoginLayer)
+/// refused a request.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// A page of another origin sent it (OWASP CSRF Prevention Cheat Sheet, Fetch Metadata). 403.
+    /// A page of another origin sent the request (OWASP CSRF Prevention Cheat Sheet, Fetch Metadata). 403.
     #[error("another site sent this request")]
     CrossOrigin,
-    /// The browser fetched ahead of a click that may never come. 403.
+    /// The browser sent the request ahead of a click that may never come. 403.
     #[error("the browser sent this request ahead of time")]
     Prefetch,
-    /// Nobody is logged in, and the request is no navigation that could go to the login page. 401.
+    /// Nobody is logged in, and the request is not a navigation that could go to the login page. 401.
     #[error("nobody is logged in")]
     NotLoggedIn,
 }
 
 impl Refusal {
-    /// The HTTP status that says so: 401 if nobody is logged in, 403 otherwise.
+    /// The HTTP status of the answer: 401 if nobody is logged in, 403 otherwise.
     ///
     /// ```
     /// use lambda_session::Refusal;
@@ -40,18 +41,18 @@ impl Refusal {
         }
     }
 
-    /// The answer to the visitor: a short text with the [`status`](Self::status) that no cache keeps, and the refusal itself in the
-    /// extensions, where a middleware finds it that has a page for it.
+    /// The answer to the visitor: a short text with the [`status`](Self::status) and `Cache-Control: no-store`. The
+    /// response's extensions hold the refusal, so a middleware can replace the text with a page.
     ///
-    /// A 401 carries `WWW-Authenticate: Cookie`, because RFC 9110 (section 15.5.2) wants a challenge and no registered scheme
-    /// describes a login form. Browsers show no dialog for a scheme they do not know.
+    /// A 401 carries `WWW-Authenticate: Cookie`, because RFC 9110 (section 15.5.2) requires a challenge and no
+    /// registered scheme describes a login form. Browsers show no dialog for a scheme they do not know.
     ///
     /// ```
     /// use http::Response;
     /// use lambda_session::Refusal;
     ///
     /// let mut response: Response<String> = Refusal::CrossOrigin.into_response();
-    /// // What a middleware does with it:
+    /// // A middleware may replace the text:
     /// if let Some(refusal) = response.extensions().get::<Refusal>() {
     ///     *response.body_mut() = format!("<h1>Not done: {refusal}</h1>");
     /// }

@@ -1,11 +1,13 @@
-//! Lambda's events as requests, for `lambda_http`'s handlers and axum routers.
+//! Converts Lambda's events to requests, for `lambda_http`'s handlers and axum routers.
 //!
-//! [`lambda_http::run`] panics on a query or host that is no part of a URL, and on a body that is not the base64 it claims to
-//! be; an event of another service fails the invocation. To Lambda either is a failure of the function: the visitor gets a bare
-//! 502, and any stranger can ring the function's alarm. Here each of them is answered with 400.
+//! [`lambda_http::run`] panics on a query or host that cannot be in a URL, and on a body that is not base64 although
+//! the event says so. An event of another service fails the invocation. Lambda counts both as failures of the function:
+//! the visitor gets a bare 502, and any stranger can trigger the function's alarm. This module answers all of them with
+//! 400.
 //!
-//! A whole function on axum (feature `axum`), which takes its settings from the environment as
-//! [`SessionLayer::from_env`](crate::SessionLayer::from_env) and [`DynamoDbStore::from_env`](crate::DynamoDbStore::from_env) say:
+//! This is a whole function on axum (feature `axum`). It takes its settings from the environment, as
+//! [`SessionLayer::from_env`](crate::SessionLayer::from_env) and
+//! [`DynamoDbStore::from_env`](crate::DynamoDbStore::from_env) document:
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -23,7 +25,7 @@
 //! }
 //! ```
 //!
-//! The same on plain `lambda_http`:
+//! This is the same function on plain `lambda_http`:
 //!
 //! ```no_run
 //! use lambda_http::{Error, Request};
@@ -50,7 +52,7 @@ use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
-/// What a function's `main` fails with: any error becomes one by `?`.
+/// The error of a function's `main`: `?` converts any error into it.
 pub use lambda_http::Error;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
@@ -69,17 +71,17 @@ mod source;
 
 pub use source::SourceAddress;
 
-/// Serves Lambda's events with `service` until Lambda ends the process: those of a Function URL, an HTTP API (payload formats 1.0
-/// and 2.0), a REST API and an Application Load Balancer.
+/// Serves Lambda's events with `service` until Lambda ends the process: the events of a Function URL, an HTTP API
+/// (payload formats 1.0 and 2.0), a REST API and an Application Load Balancer.
 ///
-/// What is no such event, or holds a request that cannot be read, is answered with 400. Each request carries a [`Deadline`]: the
-/// invocation's own, and a [`SourceAddress`]. Where Lambda asks for it by `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once.
-/// It serves in a task of its own, which ends when the future is dropped: what the caller's task has, such as a span around it, the
-/// service does not.
+/// Any other event, and an event whose request cannot be read, is answered with 400. Each request carries the
+/// invocation's [`Deadline`], and a [`SourceAddress`] if the event has one. If Lambda sets
+/// `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once. The service runs in a task of its own, which ends
+/// when the future is dropped. It does not inherit the context of the caller's task, such as a span.
 ///
 /// # Errors
 ///
-/// The Runtime API cannot be reached.
+/// Fails if the Runtime API cannot be reached.
 pub async fn run<S>(service: S) -> Result<(), Error>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
@@ -88,19 +90,20 @@ where
     run_with(service, bad_request).await
 }
 
-/// As [`run`], with an answer of your own to what cannot be read. It is called with the invocation's ID.
+/// Serves events as [`run`] does, and answers those that cannot be read with `unreadable`, which gets the invocation's
+/// ID.
 ///
 /// # Errors
 ///
-/// The Runtime API cannot be reached.
+/// Fails if the Runtime API cannot be reached.
 pub async fn run_with<S, U>(service: S, unreadable: U) -> Result<(), Error>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
     S::Response: IntoResponse + Send,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
-    // In a task of its own: to wake what `main` waits for takes a system call, and each view would take two. It ends when it is
-    // waited for no longer.
+    // A task of its own, because waking the future that `main` waits for takes a system call, and each view would need
+    // two. Dropping the `JoinSet` ends the task.
     let mut serving = JoinSet::new();
     serving.spawn(lambda_runtime::run_concurrent(self::service(service, unreadable)));
     match serving.join_next().await {
@@ -109,8 +112,8 @@ where
     }
 }
 
-/// What [`run_with`] gives the Lambda runtime: an event in, its answer out. For a program that calls it itself, such as a test or
-/// a warm-up.
+/// The service that [`run_with`] gives to the Lambda runtime, which takes an event and returns its answer. It is for a
+/// program that calls it itself, such as a test or a warm-up.
 pub fn service<S, U>(
     service: S,
     unreadable: U,
@@ -123,7 +126,7 @@ where
     tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let LambdaEvent { payload, context } = event;
         let service = service.clone();
-        // The service is called in the future that it makes, so what is caught below is the conversion's panic.
+        // The service is called inside the future, so the panics that are caught below are those of the conversion.
         let answer = tower::service_fn(move |mut request: Request| {
             let service = service.clone();
             if let Some(deadline) = request.lambda_context_ref().and_then(deadline) {
@@ -137,7 +140,8 @@ where
                 Ok(service.oneshot(request).await?.into_response().await)
             }
         });
-        // More headers than a map can hold panic when they are read, the rest when they are converted.
+        // An event with more headers than a map can hold panics when it is read, other bad events when they are
+        // converted.
         let payload = unless_it_panics(|| read(payload.get())).flatten();
         let like = empty_like(payload.as_ref());
         let event = payload.map(|payload| LambdaEvent::new(payload, context.clone()));
@@ -150,8 +154,8 @@ where
     })
 }
 
-/// A service of an async function whose errors are the session's, which [`run`] and
-/// [`SessionLayer`](crate::SessionLayer) take.
+/// Makes a service of an async function that fails with [`SessionError`](crate::SessionError). [`run`] and
+/// [`SessionLayer`](crate::SessionLayer) take such a service.
 ///
 /// ```
 /// use lambda_http::Request;
@@ -191,8 +195,8 @@ thread_local! {
     static READING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is reading an event. A panic then is the event's fault and is answered with 400: a panic hook that writes
-/// to a log asks, or strangers would write there.
+/// Whether this thread is reading an event. A panic meanwhile is the event's fault and is answered with 400. A panic
+/// hook that writes to a log should ask this first; otherwise strangers can write to the log.
 #[must_use]
 pub fn is_reading_event() -> bool {
     READING.get()
@@ -205,8 +209,8 @@ fn unless_it_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// Lets the tasks go first that can go on. One of them puts the connection back that the event came by: an answer that is ready before that
-/// needs another one.
+/// Lets other tasks run first that are ready. One of them returns the connection on which the event arrived; an answer
+/// that is ready earlier needs a second connection.
 async fn others_first() {
     let mut is_first = true;
     poll_fn(move |context| {
@@ -219,21 +223,22 @@ async fn others_first() {
     .await;
 }
 
-/// An event, unless it is none that holds a request.
+/// Parses an HTTP event; otherwise returns `None`.
 ///
-/// `lambda_http` tries one kind after the other and begins with a REST API's. Most are a Function URL's or an HTTP API's, which no other
-/// kind can be taken for: only they say the method in `requestContext.http`. So they are read once.
+/// `lambda_http` tries one kind of event after the other and begins with a REST API's. Most events are those of a
+/// Function URL or an HTTP API, and only these have the method in `requestContext.http`. Trying them first reads most
+/// events once.
 fn read(event: &str) -> Option<LambdaRequest> {
     let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event) else {
         return serde_json::from_str(event).ok();
     };
-    // A query that goes on where a URL's ends: no client can have sent that, and the conversion would drop the rest of it.
+    // A query with a `#` ends there in a URL. No client can have sent it, and the conversion would drop the rest of it.
     let query = event.raw_query_string.as_deref();
     let is_whole = query.is_none_or(|query| !query.contains('#'));
     is_whole.then_some(LambdaRequest::ApiGatewayV2(event))
 }
 
-/// Makes an event of the same kind with nothing in it, for an answer of the same kind.
+/// Makes an empty event of the same kind, for an answer of the same kind.
 fn empty_like(event: Option<&LambdaRequest>) -> fn() -> LambdaRequest {
     match event {
         Some(LambdaRequest::ApiGatewayV1(_)) => || LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
@@ -242,12 +247,12 @@ fn empty_like(event: Option<&LambdaRequest>) -> fn() -> LambdaRequest {
     }
 }
 
-/// An invocation that would have to end before this second, in 2001, tells something else: `cargo lambda watch` tells how many
-/// milliseconds an invocation may take.
+/// An earlier deadline than this one, in 2001, is not a time: `cargo lambda watch` gives the duration that an
+/// invocation may take, in milliseconds.
 const EARLIEST: u64 = 1_000_000_000_000;
 
-/// The invocation's own, which Lambda tells in milliseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the deadline is a time of day")]
+/// The invocation's deadline, which Lambda gives in milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "Lambda gives the deadline as a time of day")]
 fn deadline(context: &Context) -> Option<Deadline> {
     let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
     let at = Instant::now()
@@ -267,7 +272,7 @@ mod tests {
         let http = json!({ "requestContext": { "http": { "method": "GET" } } });
         let rest = json!({ "httpMethod": "GET", "requestContext": { "httpMethod": "GET" } });
         let alb = json!({ "httpMethod": "GET", "requestContext": { "elb": { "targetGroupArn": "arn" } } });
-        // Named like the other two, and with what strangers can send.
+        // Has the fields that mark the other two kinds, some of them where strangers can put them.
         let named = json!({
             "version": "2.0", "httpMethod": "GET", "requestContext": { "httpMethod": "GET" },
             "queryStringParameters": { "requestContext": "http" }, "body": http.to_string(),
@@ -292,8 +297,8 @@ mod tests {
             deadline(&context)
         };
         assert!(told(0).is_none());
-        assert!(told(600_000).is_none(), "as cargo-lambda tells it");
-        // One that is over leaves no time.
+        assert!(told(600_000).is_none(), "a duration, as cargo-lambda gives it");
+        // A deadline that has passed leaves no time.
         assert!(told(EARLIEST).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! The tower layer: find the ID, call the handler, save the session, answer.
+//! The tower layer, which finds the session ID, calls the handler, saves the session and sets the cookie.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,16 +19,15 @@ use crate::session::state::{Outcome, State};
 use crate::store::erased::AnyStore;
 use crate::web::Layered;
 
-/// Gives every request a [`LazySession`] and saves what the handler did with it.
+/// Gives every request a [`LazySession`] and saves the handler's changes to it.
 ///
-/// It wraps any `Service<http::Request<_>>`: `lambda_http`'s handlers and axum routers alike. If the session cannot
-/// be saved, the handler's response is replaced by
-/// [`SessionError::into_response`](crate::SessionError::into_response). A service that fails (`Err`)
-/// saves nothing; an answer with an error's status is an answer, and saves, as in Flask. axum turns a handler's `Err`
-/// into such an answer.
+/// It wraps any `Service<http::Request<_>>`, such as `lambda_http`'s handlers and axum routers. If the session cannot
+/// be saved, [`SessionError::into_response`](crate::SessionError::into_response) replaces the handler's response. If
+/// the service fails (`Err`), nothing is saved. A response with an error status is saved like any other, as in Flask;
+/// axum turns a handler's `Err` into such a response.
 ///
-/// Within another layer for the same cookie it does nothing: the outer one's session is the handler's. Layers for cookies of
-/// different names are independent, and a handler gets the inner one's session.
+/// Inside another layer for the same cookie, this layer does nothing: the handler gets the outer layer's session.
+/// Layers for cookies of different names are independent, and a handler gets the session of the inner one.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -57,8 +56,9 @@ pub struct SessionLayer {
 }
 
 impl SessionLayer {
-    /// The sessions of this layer's store, by their owners: for a program that serves no requests, such as an administrator's
-    /// tool. A handler takes [`Sessions::of`] its request, which keeps to the request's deadline.
+    /// Gives access to the sessions of this layer's store by their owners, for a program that serves no requests, such
+    /// as an administrator's tool. A handler uses [`Sessions::of`] with its request, which keeps to the request's
+    /// deadline.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionError, SessionLayer};
@@ -148,15 +148,16 @@ where
     }
 }
 
-/// A cache that kept the answer would give one visitor's session to another, whatever the handler says of it.
+/// Sets the cookie and forbids caching, whatever the handler says: a cache would give one visitor's session to another.
 fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, value);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-/// An answer made with a session is one visitor's: no cache gives it to another (RFC 9111, section 4.1; RFC 6265bis,
-/// section 8.8), unless the handler knows better. One `Vary` header, because payload format 2.0 keeps one of a name.
+/// Keeps caches from giving another visitor an answer that was made with a session (RFC 9111, section 4.1; RFC
+/// 6265bis, section 8.8). A `Cache-Control` that the handler has set stays. All `Vary` values go into one header,
+/// because payload format 2.0 keeps only one header of a name.
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
     if headers.append(header::VARY, HeaderValue::from_static("Cookie")) {
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
     use crate::{Keys, MemoryStore};
 
-    /// Never ready.
+    /// A service that is never ready.
     struct Busy;
 
     impl Service<Request<String>> for Busy {
@@ -194,7 +195,7 @@ mod tests {
         }
 
         fn call(&mut self, _: Request<String>) -> Self::Future {
-            unreachable!("it is not ready")
+            unreachable!("the service is not ready")
         }
     }
 

@@ -1,4 +1,4 @@
-//! The Lambda function: its sessions around its site.
+//! The Lambda function, which serves the site with sessions.
 
 mod pages;
 mod site;
@@ -13,15 +13,15 @@ async fn main() -> Result<(), lambda::Error> {
     lambda::run(site::site(sessions().await?)).await
 }
 
-/// The sessions are in the table that `TABLE_NAME` names; without it in memory, for a run on your own machine only.
+/// Keeps the sessions in the table that `TABLE_NAME` names or, for a run on your own machine only, in memory.
 async fn sessions() -> Result<SessionLayer, lambda::Error> {
     let layer = if std::env::var_os("TABLE_NAME").is_some_and(|name| !name.is_empty()) {
         let store = DynamoDbStore::from_env()?;
-        // Before the first visitor, while Lambda gives a whole processor.
+        // During the start, when Lambda gives a whole processor and no visitor waits.
         store.warm_up().await;
         SessionLayer::from_env(store)?
     } else {
-        // Lambda sets it, and `cargo lambda watch` does not.
+        // Lambda sets this variable, and `cargo lambda watch` does not.
         if std::env::var_os("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
             return Err(
                 "TABLE_NAME is not set, and each instance on Lambda has a memory of its own".into(),

@@ -24,7 +24,7 @@ pub(crate) fn home(name: &str, visits: i64) -> Markup {
     )
 }
 
-/// The form, after a mistake with what is wrong.
+/// The login form, with a message if the name was refused.
 pub(crate) fn login(mistake: Option<&str>) -> Markup {
     page(
         "Login",
@@ -47,9 +47,12 @@ fn page(title: &str, content: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width";
                 title { (title) }
-                // Or every page would call the function a second time, for /favicon.ico.
+                // Without this, every page would call the function a second time, for /favicon.ico.
                 link rel="icon" href="data:,";
-                style { ":root{color-scheme:light dark;font:1.1rem/1.5 system-ui}body{max-width:30rem;margin:2rem auto;padding:0 1rem}input,button{font:inherit}" }
+                style {
+                    ":root{color-scheme:light dark;font:1.1rem/1.5 system-ui}\
+                     body{max-width:30rem;margin:2rem auto;padding:0 1rem}input,button{font:inherit}"
+                }
             }
             body { h1 { (title) } (content) }
         }

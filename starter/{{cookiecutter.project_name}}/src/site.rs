@@ -1,4 +1,4 @@
-//! The routes and their views: a request and its session in, a page out.
+//! The routes and their views. A view takes a request and its session, and returns a page.
 
 use axum::Router;
 use axum::extract::Form;
@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use crate::pages;
 
-/// The whole site. A request comes from below: does another site send it? Whose session is it? Every answer gets its headers last.
+/// The whole site. A request passes the layers from the last to the first: the check that no other site sent it, then
+/// the session. Every answer gets its headers last.
 pub(crate) fn site(sessions: SessionLayer) -> Router {
     let same_origin = SameOriginLayer::new().secure(sessions.is_secure());
     routes()
@@ -23,17 +24,17 @@ pub(crate) fn site(sessions: SessionLayer) -> Router {
 
 async fn with_headers(mut answer: Response) -> Response {
     let headers = [
-        // Each page has its style sheet in it. Nothing else is loaded, no script runs, forms are sent to this site only, and
-        // no other site shows a page in a frame. Widen it for what your pages load.
+        // Each page has its style sheet in it. Nothing else is loaded, no script runs, forms are sent to this site
+        // only, and no other site shows a page in a frame. Extend this for what your pages load.
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
              base-uri 'none'; frame-ancestors 'none'",
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with the forms.
+        // `no-referrer` would make browsers send `Origin: null` with the forms.
         (header::REFERRER_POLICY, "same-origin"),
-        // A page is for its visitor alone, and must not come back from the history after a logout.
+        // A page is for its visitor alone, and must not come back from the browser's history after a logout.
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in headers {
@@ -77,7 +78,7 @@ async fn login(
         let page = pages::login(Some("A name has 1 to 64 characters."));
         return Ok((StatusCode::BAD_REQUEST, page).into_response());
     }
-    // Any name is trusted. Check a password here, or who else says that it is they.
+    // Any name is trusted. Check a password here, or another proof of who the visitor is.
     session.clear();
     session.login(name)?;
     Ok(Redirect::to("/").into_response())

@@ -19,7 +19,7 @@ fn post(path: &str, form: &'static str) -> Request<Body> {
     request.body(Body::from(form)).expect("a request")
 }
 
-/// What a view answers to `request` when `session` is the visitor's.
+/// The answer of a view to `request` when `session` is the visitor's.
 async fn answer(session: &Session, request: Request<Body>) -> Response {
     let request = testing::in_request(session, request);
     routes().oneshot(request).await.expect("an answer")

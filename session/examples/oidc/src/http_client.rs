@@ -1,5 +1,5 @@
-//! The HTTP client that asks the provider: TLS by rustls, the machine's certificate authorities, no redirects. How long it may take is
-//! `provider::in_time`'s to say.
+//! The HTTP client for the provider: TLS by rustls, the machine's certificate authorities, no redirects.
+//! `provider::in_time` limits how long it may take.
 
 use std::pin::Pin;
 

@@ -1,6 +1,6 @@
 //! OpenID Connect: a login at a provider by the code flow with PKCE, logout there too, and back-channel logout.
 //!
-//! With a provider that knows this client:
+//! To run it, register this client at a provider:
 //!
 //! ```sh
 //! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
@@ -8,67 +8,82 @@
 //!     cargo run -p oidc -- --port 3000
 //! ```
 //!
-//! Where Lambda runs the program, which it tells by `AWS_LAMBDA_RUNTIME_API`, it is a function.
+//! If `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function.
 //!
 //! | variable | |
 //! |---|---|
-//! | `OIDC_ISSUER` | the provider, as it names itself in `iss`; https, but on this machine |
+//! | `OIDC_ISSUER` | the provider, as it names itself in `iss`; https unless it is on this machine |
 //! | `OIDC_CLIENT_ID`, `OIDC_CLIENT_SECRET` | this client, as the provider knows it |
-//! | `OIDC_RESPONSE_MODE` | `form_post`, where the provider is to send its answer as a form; otherwise as a query |
-//! | `BASE_URL` | where browsers find the site, such as `https://shop.example`. Needed on Lambda |
-//! | `TABLE_NAME` | the sessions' table; without it everything is in memory. Needed on Lambda |
-//! | others | as `SessionLayer::from_env` and `DynamoDbStore::from_env` say |
+//! | `OIDC_RESPONSE_MODE` | `form_post` if the provider is to send its answer as a form; a query if unset |
+//! | `BASE_URL` | the site's address for browsers, such as `https://shop.example`. Required on Lambda |
+//! | `TABLE_NAME` | the sessions' table; without it everything is in memory. Required on Lambda |
+//! | others | see `SessionLayer::from_env` and `DynamoDbStore::from_env` |
 //!
 //! # What to configure at the provider
 //!
-//! | | Amazon Cognito | Google | Keycloak |
-//! |---|---|---|---|
-//! | `OIDC_ISSUER` | `https://cognito-idp.REGION.amazonaws.com/POOL` | `https://accounts.google.com` | `https://HOST/realms/REALM` |
-//! | the client | an app client with a secret, authorization code grant, scopes `openid` and `profile` | an OAuth client of type "Web application" | an OpenID Connect client with client authentication and standard flow; PKCE method `S256` |
-//! | redirect URI `BASE_URL/callback` | "Allowed callback URLs" | "Authorized redirect URIs" | "Valid redirect URIs" |
-//! | after the logout, `BASE_URL/` | "Allowed sign-out URLs" | has no such logout: the visitor stays logged in at Google | "Valid post logout redirect URIs" |
-//! | back-channel logout, `BASE_URL/backchannel-logout` | has none | has none | "Backchannel logout URL", "session required" on |
-//! | `OIDC_RESPONSE_MODE=form_post` | has none | yes | yes |
+//! Amazon Cognito:
 //!
-//! Cognito's logout endpoint knows `logout_uri` and not `post_logout_redirect_uri`; both are sent.
+//! - `OIDC_ISSUER` is `https://cognito-idp.REGION.amazonaws.com/POOL`.
+//! - The client is an app client with a secret, authorization code grant, and the scopes `openid` and `profile`.
+//! - `BASE_URL/callback` goes into "Allowed callback URLs", and `BASE_URL/`, for the logout, into "Allowed sign-out
+//!   URLs". Cognito's logout endpoint takes `logout_uri` instead of `post_logout_redirect_uri`; the program sends both.
+//! - It has no back-channel logout and no `OIDC_RESPONSE_MODE=form_post`.
+//!
+//! Google:
+//!
+//! - `OIDC_ISSUER` is `https://accounts.google.com`.
+//! - The client is an OAuth client of type "Web application".
+//! - `BASE_URL/callback` goes into "Authorized redirect URIs".
+//! - It supports `OIDC_RESPONSE_MODE=form_post`. It has no back-channel logout, and no logout endpoint: the visitor
+//!   stays logged in at Google.
+//!
+//! Keycloak:
+//!
+//! - `OIDC_ISSUER` is `https://HOST/realms/REALM`.
+//! - The client is an OpenID Connect client with client authentication, standard flow, and the PKCE method `S256`.
+//! - `BASE_URL/callback` goes into "Valid redirect URIs", and `BASE_URL/` into "Valid post logout redirect URIs".
+//! - `BASE_URL/backchannel-logout` goes into "Backchannel logout URL", with "session required" on.
+//! - It supports `OIDC_RESPONSE_MODE=form_post`.
 //!
 //! # The login, step by step
 //!
-//! 1. `GET /login` draws `state`, `nonce` and a PKCE verifier, keeps them in the visitor's session, and sends the browser to the
-//!    provider. Each tab that logs in has its own, at most eight, for ten minutes.
-//! 2. The provider sends the browser back to `/callback` with `code` and `state`. The state has to be one of this session's, so that
-//!    nobody is logged in by another person's link; it is taken out, so that it counts once.
-//! 3. The code is exchanged for an ID token, whose signature, issuer, audience, times and nonce are checked.
-//! 4. `Session::login` gives the session a new ID and an owner: issuer and subject, because only both together are unique. What the
-//!    visitor did before stays.
+//! 1. `GET /login` draws `state`, `nonce` and a PKCE verifier, keeps them in the visitor's session, and sends the
+//!    browser to the provider. Each tab that logs in has its own; a session keeps at most eight, for ten minutes.
+//! 2. The provider sends the browser back to `/callback` with `code` and `state`. The state has to be one of this
+//!    session's, so that another person's link logs nobody in. It is removed, so that it counts once.
+//! 3. The program exchanges the code for an ID token and checks its signature, issuer, audience, times and nonce.
+//! 4. `Session::login` gives the session a new ID and an owner: issuer and subject, because only both together are
+//!    unique. What the visitor did before stays.
 //!
-//! The session holds the verifier and the ID token, so a site that trusts not all who read its table sets `SESSION_SEALED=true`.
+//! The session holds the verifier and the ID token. If not everybody who can read the table is trusted, set
+//! `SESSION_SEALED=true`.
 //!
 //! # `response_mode=form_post`
 //!
-//! The provider then makes the browser POST `code` and `state` from its own page, so they are in no address and no log. With a POST
-//! from another site a browser sends no `SameSite=Lax` cookie, so that request finds no session. There are two ways out.
+//! The provider then makes the browser POST `code` and `state` from its own page, so they appear in no address and no
+//! log. A browser sends no `SameSite=Lax` cookie with a POST from another site, so that request finds no session. There
+//! are two solutions.
 //!
-//! The usual one is a second cookie with `SameSite=None`, for `state` and `nonce` alone. It costs a second session per login; some
-//! browsers drop it; and the request that it comes with still lacks the session's own cookie, so a login there would begin a second
-//! session beside the first, without its basket.
+//! The usual one is a second cookie with `SameSite=None`, for `state` and `nonce` alone. It costs a second session per
+//! login, and some browsers drop it. The request still lacks the session's own cookie, so a login there would begin a
+//! second session beside the first, without its basket.
 //!
-//! So this program takes the other: `POST /callback` touches no session and no cookie. It answers with a page that holds the two
-//! fields in a form, and sends it on to `/callback/posted`, on this site. That request is the site's own, and the browser sends the
-//! session's cookie with it, `Lax` as it is. Nothing is weaker than with a query: whoever makes a visitor's browser post
-//! something to `/callback` gets it no further than a link to `/callback?code=…` would, to the check of `state`. The fields are escaped,
-//! and the page may run its own script only.
+//! So this program takes the other: `POST /callback` touches no session and no cookie. It answers with a page that
+//! holds the two fields in a form, and submits the form to `/callback/posted`, on this site. The browser sends the
+//! session's `Lax` cookie with that request, because it comes from this site. This is as safe as a query: an attacker
+//! who makes a visitor's browser post something to `/callback` gets no further than with a link to `/callback?code=…`,
+//! which is the check of `state`. The fields are escaped, and the page can run only its own script.
 //!
 //! # Logout
 //!
-//! `GET /logout` ends the session and goes on to the provider's logout. It is a link, because browsers apply `form-action` to where
-//! a form is sent on to; `SameOriginLayer` keeps other sites from using it.
+//! `GET /logout` ends the session and redirects to the provider's logout. It is a link and not a form, because browsers
+//! apply `form-action` to the redirect of a form, too. `SameOriginLayer` keeps other sites from using it.
 //!
-//! `POST /backchannel-logout` is for the provider. A token that names a provider's session (`sid`) ends those of ours that began with
-//! it, and one that does not ends all of the subject's. A login that is under way meanwhile fails: the `sid`, or else the subject, is
-//! marked as ended before the sessions are looked for, and a login looks for both marks after its session stands. The subject's mark
-//! has a time, and is for the logins that were begun until then. A token that names no subject is refused, which the three above and
-//! all others that we know of never send.
+//! `POST /backchannel-logout` is for the provider. A token that names a provider's session (`sid`) ends the sessions
+//! that began with it, and a token without one ends all of the subject's. A login that is under way meanwhile fails:
+//! the program marks the `sid`, or else the subject, as ended before it looks for sessions, and a login looks for both
+//! marks after its session is saved. The subject's mark has a time, and applies to logins that began until then. A
+//! token that names no subject is refused; the three providers above, and all others that we know of, never send one.
 
 mod http_client;
 mod marks;
@@ -139,7 +154,7 @@ fn port() -> Result<u16, Error> {
     Ok(port)
 }
 
-/// Empty counts as unset.
+/// Reads an environment variable. An empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -148,7 +163,7 @@ fn required(name: &str) -> Result<String, Error> {
     variable(name).ok_or_else(|| format!("{name} is not set").into())
 }
 
-/// What the views need besides the session.
+/// The state that the views need besides the session.
 #[derive(Clone)]
 struct App {
     provider: Arc<Provider>,
@@ -165,12 +180,12 @@ async fn site(base_url: &str) -> Result<Router, Error> {
     };
     let (sessions, marks) = if variable("TABLE_NAME").is_some() {
         let store = DynamoDbStore::from_env()?;
-        // Before Lambda counts the time, and while it gives a whole processor.
+        // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         let marks = Marks::table(store.client(), store.table());
         (SessionLayer::from_env(store)?.build()?, marks)
     } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets it, and `cargo lambda watch` does not.
+        // Lambda sets this variable, and `cargo lambda watch` does not.
         return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
         eprintln!("oidc: TABLE_NAME is not set, so everything is in memory and ends with this program");
@@ -191,7 +206,7 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
     let same_origin = SameOriginLayer::new()
         .secure(secure)
         .also("/logout")
-        // Each tells by itself who asks: by the `state` that the next step looks for, and by a signature.
+        // Each authenticates its sender itself: by the `state` that the next step checks, and by a signature.
         .except("/callback")
         .except("/backchannel-logout");
     let members = Router::new()
@@ -208,9 +223,9 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
         .merge(members)
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
         .layer(sessions)
-        // Outside the sessions, so that what another site's page sends costs no store call.
+        // Outside the sessions, so that a request from another site's page costs no store call.
         .layer(same_origin)
-        // Outside of all, because each layer has failures of its own.
+        // Outermost, because each layer has failures of its own.
         .layer(from_fn_with_state(secure, present))
         .with_state(app)
 }
@@ -246,7 +261,7 @@ async fn profile(session: Session) -> pages::Profile {
 #[derive(Clone, Deserialize, Serialize)]
 struct Pending {
     secrets: Secrets,
-    /// Where the tab goes after it.
+    /// The page to which the tab goes after the login.
     next: String,
     /// In seconds since 1970.
     begun_at: u64,
@@ -264,7 +279,7 @@ struct Destination {
     next: String,
 }
 
-/// Another site may link here: it makes the browser begin a login, and no more.
+/// Other sites may link here: the link makes the browser begin a login, and does nothing else.
 async fn begin_login(
     State(app): State<App>,
     session: Session,
@@ -272,7 +287,8 @@ async fn begin_login(
 ) -> Result<Redirect> {
     let (url, secrets) = in_time(app.provider.begin()).await?;
     if session.handle().is_none() {
-        // The browser may keep the cookie of a session that a logout at the provider has ended. A change with that one is a 409.
+        // The browser may have the cookie of a session that a logout at the provider has ended. A change of that
+        // session would be a 409.
         session.renew();
     }
     let now = now();
@@ -298,7 +314,7 @@ struct Answer {
     state: String,
     code: Option<String>,
     error: Option<String>,
-    /// Which provider it is from (RFC 9207).
+    /// The provider that sent the answer (RFC 9207).
     iss: Option<String>,
 }
 
@@ -310,7 +326,8 @@ async fn finish_posted_login(app: State<App>, session: Session, Form(answer): Fo
     finish(&app, session, answer).await
 }
 
-/// Takes the provider's form, which comes without the session's cookie, and lets the browser send it again from this site.
+/// Takes the provider's form, which comes without the session's cookie, and makes the browser send it again from this
+/// site.
 async fn pass_on(Form(mut fields): Form<Vec<(String, String)>>) -> pages::PassOn {
     fields.retain(|(name, _)| ["state", "code", "error", "iss"].contains(&name.as_str()));
     pages::PassOn(fields)
@@ -330,7 +347,7 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
     else {
         return Err(problem::NOT_BEGUN.into());
     };
-    // Whatever becomes of it, this state counts no more.
+    // Whatever follows, this state counts once.
     session.update(PENDING, move |all: Option<Vec<Pending>>| {
         let mut all = all.unwrap_or_default();
         all.retain(|pending| !pending.secrets.is_for(&answer.state));
@@ -352,12 +369,12 @@ async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64)
     if session.owner().is_some_and(|owner| owner != identity.owner) {
         session.clear();
     }
-    // The label tells which sessions a logout at the provider ends. A page of devices would put more into it.
+    // The label shows which sessions a logout at the provider ends. A page of devices would add more to it.
     session.login_from(&identity.owner, identity.session.as_deref().unwrap_or_default())?;
     session.insert(NAME, identity.name)?;
     session.insert(ID_TOKEN, identity.id_token)?;
     session.save().await?;
-    // From here on a logout at the provider finds this session. One that was faster has left its mark.
+    // From here on, a logout at the provider finds this session. An earlier logout has left its mark.
     let is_overtaken = is_overtaken(&app.marks, identity.session.as_deref(), &identity.subject, begun_at).await;
     if !matches!(is_overtaken, Ok(false)) {
         session.end();
@@ -366,8 +383,8 @@ async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64)
     Ok(())
 }
 
-/// Whether the provider has logged the visitor out since the login was begun. Both times are ours, so the provider's clock does not
-/// matter, nor when it gave its code away.
+/// Whether the provider has logged the visitor out since the login began. Both times are from this site, so the
+/// provider's clock does not matter, nor when it issued the code.
 async fn is_overtaken(marks: &Marks, session: Option<&str>, subject: &str, begun_at: u64) -> Result<bool, Problem> {
     if let Some(session) = session
         && marks.has(session).await?
@@ -383,9 +400,9 @@ async fn is_overtaken(marks: &Marks, session: Option<&str>, subject: &str, begun
 async fn log_out(State(app): State<App>, session: Session) -> Result<Redirect, SessionError> {
     let id_token: Option<String> = session.get(ID_TOKEN).ok().flatten();
     session.end();
-    // Before the provider is waited for, because Lambda may end the function meanwhile.
+    // Before the request to the provider, during which Lambda may end the function.
     session.save().await?;
-    // If the provider cannot be asked, the visitor is logged out here all the same.
+    // If the provider cannot be reached, the visitor is logged out here all the same.
     let url = match id_token {
         Some(id_token) => in_time(app.provider.logout_url(&id_token)).await.ok().flatten(),
         None => None,
@@ -398,7 +415,7 @@ struct Token {
     logout_token: String,
 }
 
-/// OpenID Connect Back-Channel Logout 1.0, section 2.5 to 2.8.
+/// Carries out a logout token (OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8).
 async fn end_by_token(
     State(app): State<App>,
     sessions: Sessions,
@@ -406,7 +423,7 @@ async fn end_by_token(
 ) -> Result<StatusCode> {
     let order = in_time(app.provider.logout_order(&logout_token)).await?;
     if app.marks.has(&order.token).await? {
-        // Whoever sends it again could log out whoever logs in meanwhile.
+        // Anyone who replays the token could otherwise end a later login.
         return Err(problem::BAD_TOKEN.into());
     }
     if let Some(session) = order.session {
@@ -420,7 +437,7 @@ async fn end_by_token(
         app.marks.set(&order.subject).await?;
         sessions.end_all(&order.owner).await?;
     }
-    // Last: an order that failed half-way is not carried out, and the provider may send it again.
+    // Last, because an order that failed half-way is not carried out, and the provider may send it again.
     app.marks.set(&order.token).await?;
     Ok(StatusCode::OK)
 }
@@ -430,9 +447,9 @@ const NAME: &str = "name";
 const ID_TOKEN: &str = "id_token";
 const PENDING: &str = "logins";
 const MOST_PENDING: usize = 8;
-/// In seconds.
+/// In seconds: how long a login may take.
 const LONGEST_LOGIN: u64 = 10 * 60;
-/// Codes and tokens are long.
+/// Large enough for codes and tokens, which are long.
 const MOST_FORM_BYTES: usize = 16 * 1024;
 
 /// In seconds since 1970.

@@ -1,7 +1,8 @@
-//! What must not be forgotten for a day: which logout tokens were used, which of the provider's sessions have ended, and when all of a
-//! subject's were.
+//! Marks that are kept for a day: which logout tokens were used, which of the provider's sessions have ended, and when
+//! all sessions of a subject were ended.
 //!
-//! A mark is an item of the sessions' table, where it dies on time as sessions do. Its name has a `:` in it, so it is no session's.
+//! A mark is an item of the sessions' table, which deletes it as it deletes sessions. Its name contains a `:`, so it is
+//! never taken for a session.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +23,7 @@ pub(crate) enum Marks {
         client: Client,
         table: String,
     },
-    /// For tries on one's own machine. When each was set.
+    /// For a run on your own machine. The values are the times at which the marks were set.
     Memory(Mutex<HashMap<String, u64>>),
 }
 
@@ -38,7 +39,7 @@ impl Marks {
         Self::Memory(Mutex::default())
     }
 
-    /// Sets a mark, with the time of now.
+    /// Sets a mark with the current time.
     pub(crate) async fn set(&self, name: &str) -> Result<(), Problem> {
         let (client, table) = match self {
             Self::Table { client, table } => (client, table),
@@ -58,12 +59,12 @@ impl Marks {
         Ok(())
     }
 
-    /// Whether it is set.
+    /// Whether the mark is set.
     pub(crate) async fn has(&self, name: &str) -> Result<bool, Problem> {
         Ok(self.set_at(name).await?.is_some())
     }
 
-    /// When it was set last, in seconds since 1970.
+    /// When the mark was last set, in seconds since 1970.
     pub(crate) async fn set_at(&self, name: &str) -> Result<Option<u64>, Problem> {
         let set_at = match self {
             Self::Table { client, table } => {
@@ -79,7 +80,7 @@ impl Marks {
     }
 }
 
-/// Logs why, by DynamoDB's own word for it, which holds nothing that a visitor sent.
+/// Logs DynamoDB's error code, which contains nothing that a visitor sent.
 fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
     let code = error.code().unwrap_or("no answer");
     tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");

@@ -42,7 +42,7 @@ impl IntoResponse for Home {
     }
 }
 
-/// Whose session it is.
+/// The page that shows the session's owner.
 #[derive(Debug)]
 pub(crate) struct Profile(pub(crate) String);
 
@@ -57,7 +57,7 @@ impl IntoResponse for Profile {
     }
 }
 
-/// What another site posted, to be posted again by this one.
+/// The page that posts a form of another site again from this one.
 #[derive(Debug)]
 pub(crate) struct PassOn(pub(crate) Vec<(String, String)>);
 
@@ -67,7 +67,7 @@ impl IntoResponse for PassOn {
             h1 { "You are being logged in" }
             form #pass-on action="/callback/posted" method="post" {
                 @for (name, value) in &self.0 { input type="hidden" name=(name) value=(value); }
-                // For whoever runs no scripts.
+                // For browsers without scripts.
                 button { "Go on" }
             }
             script { (PreEscaped(SCRIPT)) }
@@ -76,7 +76,7 @@ impl IntoResponse for PassOn {
     }
 }
 
-/// What went wrong, and where to go on.
+/// The page of a failure: the problem, and a link to the start page.
 pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     let title = match status {
         StatusCode::FORBIDDEN => "You are not logged in",
@@ -102,7 +102,7 @@ fn page(title: &str, content: &Markup) -> Response {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " – oidc" }
-                // Without it, every view would ask for /favicon.ico, too.
+                // Without this, every view would also ask for /favicon.ico.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
@@ -117,7 +117,7 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     let fixed = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with our own forms.
+        // `no-referrer` would make browsers send `Origin: null` with our own forms.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
@@ -130,12 +130,13 @@ pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-/// Our one style sheet and our one script by their hashes, forms to ourselves, and nothing else.
+/// Allows our one style sheet and our one script by their hashes, images in the page, and forms to this site; nothing
+/// else.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let [style, script] = [STYLE, SCRIPT].map(|text| STANDARD.encode(Sha256::digest(text)));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("base64 and the fixed text are visible ASCII")
 });
@@ -147,8 +148,10 @@ const STYLE: &str = "
 *{box-sizing:border-box}
 body{max-width:30rem;margin:2rem auto;padding:0 1rem;font:1.0625rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 label{display:block;margin:1rem 0 .3rem}
-input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid #888;border-radius:.5rem;background:none;color:inherit;font:inherit}
-button,.button{display:block;margin-top:1rem;border-color:#0000;background:#2456c7;color:#fff;text-align:center;text-decoration:none;cursor:pointer}
+input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid #888;border-radius:.5rem;background:none;\
+color:inherit;font:inherit}
+button,.button{display:block;margin-top:1rem;border-color:#0000;background:#2456c7;color:#fff;text-align:center;\
+text-decoration:none;cursor:pointer}
 .quiet{border-color:#888;background:none;color:inherit}
 nav{margin-top:2rem;text-align:center}
 :focus-visible{outline:3px solid #2456c7;outline-offset:2px}

@@ -1,4 +1,4 @@
-//! Why a request was not carried out, as a page.
+//! Pages that say why a request was not carried out.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,7 +8,7 @@ use lambda_session::{Refusal, SessionError, SessionErrorKind};
 
 use crate::pages;
 
-/// In a sentence for whoever sent the request. `present` makes a page of it.
+/// The reason why a request was not carried out, in a sentence for the client. `present` makes a page of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -29,16 +29,16 @@ pub(crate) const REFUSED: Problem = problem(
 );
 pub(crate) const PROVIDER: Problem = problem(
     StatusCode::SERVICE_UNAVAILABLE,
-    "The provider cannot be reached at the moment. Trying again in a few seconds helps.",
+    "The provider cannot be reached at the moment. Please try again in a few seconds.",
 );
 pub(crate) const UNAVAILABLE: Problem = problem(
     StatusCode::SERVICE_UNAVAILABLE,
-    "That cannot be done at the moment. Trying again in a few seconds helps.",
+    "That cannot be done at the moment. Please try again in a few seconds.",
 );
-pub(crate) const BAD_TOKEN: Problem = problem(StatusCode::BAD_REQUEST, "That is no logout token for this site.");
+pub(crate) const BAD_TOKEN: Problem = problem(StatusCode::BAD_REQUEST, "That is not a logout token for this site.");
 
-/// What the provider's error means to the visitor (RFC 6749, section 4.1.2.1, and OpenID Connect Core 1.0, section 3.1.2.6). Its
-/// description is not shown, because anybody can write one into a link.
+/// What the provider's error means to the visitor (RFC 6749, section 4.1.2.1, and OpenID Connect Core 1.0, section
+/// 3.1.2.6). The error's description is not shown, because anybody can write one into a link.
 pub(crate) fn of_provider(error: &str) -> Problem {
     match error {
         "access_denied" => problem(StatusCode::FORBIDDEN, "The login was cancelled. You can log in again."),
@@ -49,7 +49,7 @@ pub(crate) fn of_provider(error: &str) -> Problem {
         "temporarily_unavailable" | "server_error" => PROVIDER,
         _ => problem(
             StatusCode::BAD_GATEWAY,
-            "The provider refused this login, which is no fault of yours.",
+            "The provider refused this login, through no fault of yours.",
         ),
     }
 }
@@ -80,7 +80,7 @@ pub(crate) async fn present(State(secure): State<bool>, request: Request, next: 
     response
 }
 
-/// What is wrong, unless the answer says it already.
+/// The problem with a request, unless its answer has a page already.
 fn text(response: &Response) -> Option<&'static str> {
     let extensions = response.extensions();
     if let Some(problem) = extensions.get::<Problem>() {

@@ -1,4 +1,4 @@
-//! The provider: where it is, what it says, and whether that is true.
+//! The provider: its configuration, its tokens, and the checks of both.
 
 use std::collections::HashMap;
 use std::str::FromStr as _;
@@ -29,19 +29,20 @@ use crate::http_client::HttpClient;
 use crate::problem::{self, Problem};
 use crate::{Error, now};
 
-/// In seconds: how long what the provider says of itself is taken for true.
+/// In seconds: how long the provider's configuration is used before it is loaded again.
 const FRESH: u64 = 60 * 60;
-/// In seconds: how soon its keys are asked for again, when a token names another one.
+/// In seconds: how soon the provider's keys are loaded again if a token names an unknown key.
 const SOON: u64 = 60;
-/// In seconds: how much later than ours the provider's clock may be, and how old a token may be that was made for us just now.
+/// In seconds: how far the provider's clock may be ahead of ours.
 const AHEAD: i64 = 60;
+/// In seconds: how old a token may be. The provider should have issued it just now.
 const OLDEST: i64 = 10 * 60;
-/// For all answers of the provider that one request waits for: three for a login where nothing is known of the provider yet, and two
-/// more after a change of its keys. Lambda ends a request of the template's function after 10 s, and the sessions' table may
-/// take 4.5 s of them.
+/// How long one request waits for all answers of the provider together: three for a login when the provider's
+/// configuration is not loaded yet, and two more after a change of its keys. Lambda ends a request of the template's
+/// function after 10 s, and the sessions' table may take 4.5 s of them.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// With a key that only the provider has. HS256 would be the client secret's, and `none` nobody's.
+/// Algorithms whose key only the provider has. HS256 would use the client secret, and `none` no key.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -59,16 +60,16 @@ pub(crate) struct Settings {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
     pub(crate) response_mode: Option<String>,
-    /// Without a `/` at its end.
+    /// Has no `/` at its end.
     pub(crate) base_url: String,
 }
 
-/// What a browser that logs in keeps in its session until it comes back.
+/// The secrets that a session keeps until the browser comes back from the provider.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Secrets {
     state: String,
     nonce: Nonce,
-    /// As text, because `PkceCodeVerifier` cannot be cloned, and `Session::update` may need it again.
+    /// A text, because `PkceCodeVerifier` cannot be cloned, and `Session::update` may need it again.
     verifier: String,
 }
 
@@ -78,27 +79,27 @@ impl Secrets {
     }
 }
 
-/// Who logged in.
+/// The user whom the provider has logged in.
 pub(crate) struct Identity {
     /// Issuer and subject.
     pub(crate) owner: String,
     /// The subject's mark.
     pub(crate) subject: String,
-    /// What a page calls the person.
+    /// The person's name for pages.
     pub(crate) name: String,
     /// The provider's session, if it names one.
     pub(crate) session: Option<String>,
     pub(crate) id_token: String,
 }
 
-/// What a logout token orders.
+/// The sessions that a logout token ends.
 pub(crate) struct LogoutOrder {
     pub(crate) owner: String,
     /// The subject's mark.
     pub(crate) subject: String,
-    /// The provider's session; all of the owner's if it names none.
+    /// The provider's session. Without it, all of the owner's sessions end.
     pub(crate) session: Option<String>,
-    /// The token, of which there is one.
+    /// The mark of this token.
     pub(crate) token: String,
 }
 
@@ -146,7 +147,7 @@ type Client = openidconnect::Client<
     EndpointMaybeSet,
 >;
 
-/// What the provider says of itself.
+/// The provider's configuration.
 struct Known {
     metadata: ProviderMetadataWithLogout,
     client: Client,
@@ -158,7 +159,7 @@ pub(crate) struct Provider {
     issuer: IssuerUrl,
     redirect: RedirectUrl,
     http: HttpClient,
-    /// Asked for when it is first needed, so that what needs no provider works without.
+    /// Loaded when it is first needed, so that pages that do not need the provider work without it.
     known: Mutex<Option<Arc<Known>>>,
 }
 
@@ -177,7 +178,7 @@ impl Provider {
         &self.settings.issuer
     }
 
-    /// What it says, not older than so many seconds.
+    /// The provider's configuration, at most `oldest` seconds old.
     async fn known(&self, oldest: u64) -> Result<Arc<Known>, Problem> {
         let mut known = self.known.lock().await;
         if let Some(known) = &*known
@@ -200,7 +201,7 @@ impl Provider {
         Ok(Arc::clone(known.insert(fresh)))
     }
 
-    /// Where a browser begins to log in, and what it keeps.
+    /// The address at which a browser begins to log in, and the secrets for its session.
     pub(crate) async fn begin(&self) -> Result<(Url, Secrets), Problem> {
         let known = self.known(FRESH).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -225,7 +226,7 @@ impl Provider {
         Ok((url, secrets))
     }
 
-    /// Exchanges the code, and checks whom the provider means.
+    /// Exchanges the code for an ID token, and returns the identity in it.
     pub(crate) async fn finish(&self, code: String, secrets: Secrets) -> Result<Identity, Problem> {
         let known = self.known(FRESH).await?;
         let request = known.client.exchange_code(AuthorizationCode::new(code));
@@ -257,7 +258,7 @@ impl Provider {
         })
     }
 
-    /// Where a browser goes to log out at the provider, too, if it has such a place.
+    /// The address at which a browser logs out at the provider, if the provider has one.
     pub(crate) async fn logout_url(&self, id_token: &str) -> Result<Option<Url>, Problem> {
         let known = self.known(FRESH).await?;
         let home = format!("{}/", self.settings.base_url);
@@ -273,7 +274,7 @@ impl Provider {
             .set_client_id(ClientId::new(self.settings.client_id.clone()))
             .set_post_logout_redirect_uri(back)
             .http_get_url();
-        // Cognito's name for it.
+        // Cognito's name of the parameter.
         url.query_pairs_mut().append_pair("logout_uri", &home);
         Ok(Some(url))
     }
@@ -281,7 +282,7 @@ impl Provider {
     /// Checks a logout token.
     pub(crate) async fn logout_order(&self, token: &str) -> Result<LogoutOrder, Problem> {
         let token = Token::<LogoutClaims>::from_str(token).map_err(|_| problem::BAD_TOKEN)?;
-        // One with a nonce is an ID token.
+        // Without a nonce: a token with one is an ID token.
         let claims = self.claims(&token, &["logout+jwt", "JWT"], None).await;
         let claims = claims.map_err(|reason| reason.of("a logout token").unwrap_or(problem::BAD_TOKEN))?;
         let more = claims.additional_claims();
@@ -296,8 +297,8 @@ impl Provider {
         })
     }
 
-    /// A token's claims, if it is the provider's, of one of these types, for us, and with this nonce or without one. If it names a key
-    /// that we do not know, the keys are asked for again.
+    /// A token's claims, if the provider issued it, for us, with one of these types, and with this nonce or none. If
+    /// the token names an unknown key, the keys are loaded again.
     async fn claims<'t, C: AdditionalClaims>(
         &self,
         token: &'t Token<C>,
@@ -325,7 +326,7 @@ impl Provider {
         format!("{} {subject}", self.settings.issuer)
     }
 
-    /// What the provider gave a name, in a form that a label and a key can hold.
+    /// Converts a name that the provider gave to a form that a label and a key can hold.
     fn mark(&self, what: &str, name: &str) -> String {
         let hash = Sha256::new()
             .chain_update(&self.settings.issuer)
@@ -337,19 +338,19 @@ impl Provider {
 
 const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Why claims are not taken for true.
+/// The reason why claims are not trusted.
 enum Untrue {
     Refused(ClaimsVerificationError),
-    /// The provider could not be asked.
+    /// The provider could not be reached.
     Unknown(Problem),
 }
 
 impl Untrue {
-    /// Logs what is wrong with the token. `None` if it is the token's fault.
+    /// Logs what is wrong with a refused token and returns `None`, or returns the problem of the provider.
     fn of(self, what: &'static str) -> Option<Problem> {
         match self {
             Self::Refused(error) => {
-                // The error's text shows claims, which come from outside.
+                // The error's text is not logged, because it shows claims, which come from outside.
                 let reason = match error {
                     ClaimsVerificationError::Expired(_) => "its times",
                     ClaimsVerificationError::InvalidAudience(_) => "its audience",
@@ -384,7 +385,7 @@ fn verifier<'k>(client: &'k Client, types: &[&str]) -> IdTokenVerifier<'k, CoreJ
         })
 }
 
-/// What is asked of the provider for a request, or the provider's failure if that takes too long.
+/// Limits the time for all calls to the provider in one request. Too long counts as the provider's failure.
 pub(crate) async fn in_time<T>(asked: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     timeout(PATIENCE, asked).await.unwrap_or_else(|late| Err(failed(&late)))
 }

@@ -1,4 +1,4 @@
-//! What is built, and what is refused in which words.
+//! Settings that the builder accepts, and the messages for those that it refuses.
 
 use super::*;
 use crate::MemoryStore;
@@ -14,7 +14,7 @@ fn time_is_in_seconds_since_1970() {
     assert!((1_735_689_600..4_102_444_800).contains(&system_clock()));
 }
 
-/// The name and the attributes of the cookie that takes the session back.
+/// The name and the attributes of the cookie, from the header that clears it.
 fn cookie(builder: SessionLayerBuilder) -> String {
     let layer = builder.build().unwrap();
     let cleared = layer.cookie.clear();
@@ -133,22 +133,23 @@ fn nonsense_is_refused_in_words() {
         ),
         (
             builder().secure(false).cookie_name("__host-shop"),
-            "cookie name \"__host-shop\" is accepted by browsers only with Secure; a name without the prefix gets the one \
-             that the cookie's attributes allow",
-        ),
-        (
-            builder().domain("example.com").cookie_name("__Host-shop"),
-            "cookie name \"__Host-shop\" is accepted by browsers only without a Domain; a name without the prefix gets the \
+            "cookie name \"__host-shop\" is accepted by browsers only with Secure; a name without the prefix gets the \
              one that the cookie's attributes allow",
         ),
         (
+            builder().domain("example.com").cookie_name("__Host-shop"),
+            "cookie name \"__Host-shop\" is accepted by browsers only without a Domain; a name without the prefix gets \
+             the one that the cookie's attributes allow",
+        ),
+        (
             builder().domain(".example.com"),
-            "Domain \".example.com\" is not a host name; give one such as `example.com`, without a leading dot, scheme or port",
+            "Domain \".example.com\" is not a host name; give one such as `example.com`, without a leading dot, scheme \
+             or port",
         ),
         (
             builder().path("shop"),
-            "Path \"shop\" is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 visible \
-             ASCII characters, and no ; ? # among them",
+            "Path \"shop\" is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 \
+             visible ASCII characters, and no ; ? # among them",
         ),
         (
             builder().secure(false).same_site(SameSite::None),

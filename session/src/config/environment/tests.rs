@@ -1,4 +1,4 @@
-//! What is taken from the environment, and what is refused.
+//! Variables that the layer accepts, and the messages for those that it refuses.
 
 use super::*;
 use crate::MemoryStore;
@@ -14,7 +14,7 @@ fn layer_in(variables: &[(&str, &str)]) -> Result<SessionLayer, EnvironmentError
     Ok(builder?.build().expect("a good configuration"))
 }
 
-/// Idle timeout and lifetime, and the cookie's name.
+/// The idle timeout, the lifetime and the cookie's name.
 fn settings(variables: &[(&str, &str)]) -> (u64, u64, String) {
     let layer = layer_in(variables).unwrap();
     let timeouts = &layer.timeouts;

@@ -1,21 +1,22 @@
-//! The cookie's attributes: what each may be, and which names browsers accept with them.
+//! The cookie's attributes: their valid values, and the names that browsers accept with them.
 //!
-//! Whatever passes here is kept by browsers as it is written; `tests/it/browser_cookies.rs` asks one.
+//! Browsers keep every cookie that is accepted here as it is written; `tests/it/browser_cookies.rs` tests that with a
+//! browser.
 
 use std::borrow::Cow;
 
 use super::VALUE_BYTES;
 
-/// Most bytes of a cookie's name and value together; browsers ignore a longer cookie (RFC 6265bis, section 5.6).
+/// The most bytes of a cookie's name and value together; browsers ignore a longer cookie (RFC 6265bis, section 5.6).
 const MOST_COOKIE_BYTES: usize = 4096;
 
-/// Most bytes of a cookie's name.
+/// The most bytes of a cookie's name.
 pub(crate) const MOST_NAME_BYTES: usize = MOST_COOKIE_BYTES - VALUE_BYTES;
 
-/// Most bytes of an attribute's value; browsers ignore a longer attribute (RFC 6265bis, section 5.6).
+/// The most bytes of an attribute's value; browsers ignore a longer attribute (RFC 6265bis, section 5.6).
 const MOST_ATTRIBUTE_BYTES: usize = 1024;
 
-/// Most bytes of a host name and of a label in it (RFC 1123, section 2.1; RFC 1035, section 2.3.4).
+/// The most bytes of a host name and of a label in it (RFC 1123, section 2.1; RFC 1035, section 2.3.4).
 const MOST_HOST_BYTES: usize = 253;
 const MOST_LABEL_BYTES: usize = 63;
 
@@ -30,16 +31,16 @@ const MOST_LABEL_BYTES: usize = 63;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
-    /// None. A visitor who follows a link from another site is not logged in on the page it leads to.
+    /// No request. A visitor who follows a link from another site is not logged in on the page it leads to.
     Strict,
-    /// Only those that follow a link. This is the default.
+    /// Only requests that follow a link. This is the default.
     #[default]
     Lax,
-    /// All, a form that another site posts and a frame in another site included. Browsers accept it only with `Secure`.
+    /// All requests, including posted forms and frames. Browsers accept it only with `Secure`.
     None,
 }
 
-/// What a `Set-Cookie` value says besides the cookie's name and value, but for its `Max-Age`.
+/// The attributes of a `Set-Cookie` value, except for `Max-Age`.
 #[derive(Clone, Debug)]
 pub(crate) struct Attributes {
     pub(crate) secure: bool,
@@ -72,7 +73,7 @@ impl Attributes {
         strictest.map_or(stem, Cow::Owned)
     }
 
-    /// What browsers want of a cookie of this name, and these attributes do not give.
+    /// What browsers require for a cookie of this name, if these attributes do not meet it.
     pub(crate) fn unmet(&self, name: &str) -> Option<&'static str> {
         let host = wants_host(name)?;
         if !self.secure {
@@ -86,9 +87,9 @@ impl Attributes {
         }
     }
 
-    /// What stands behind the value (RFC 6265bis, section 4.1). `HttpOnly` keeps scripts from the cookie.
+    /// The attributes as they follow the value (RFC 6265bis, section 4.1). `HttpOnly` hides the cookie from scripts.
     pub(super) fn tail(&self) -> String {
-        // The variants are called as the attribute's values are.
+        // The variants have the names of the attribute's values.
         let mut tail = format!("; HttpOnly; SameSite={:?}; Path={}", self.same_site, self.path);
         if let Some(domain) = &self.domain {
             tail.push_str("; Domain=");
@@ -104,11 +105,11 @@ impl Attributes {
     }
 }
 
-/// Whether the prefix of this name, by which browsers hold a cookie to what it says, wants no `Domain` and the `Path` `/`, so that
-/// only this host can have set the cookie; `None` if there is no prefix (RFC 6265bis, section 4.1.3, and its successor's `__Http-`).
+/// Whether browsers require a cookie with this name's prefix to have no `Domain` and the `Path` `/`, so that only this
+/// host can have set it. `None` if the name has no prefix (RFC 6265bis, section 4.1.3, and its successor's `__Http-`).
 ///
-/// All want `Secure`, and `__Http-` and `__Host-Http-` also `HttpOnly`, which this cookie always has. Browsers compare without regard to
-/// case.
+/// All prefixes require `Secure`, and `__Http-` and `__Host-Http-` also `HttpOnly`, which this cookie always has.
+/// Browsers compare prefixes without regard to case.
 fn wants_host(name: &str) -> Option<bool> {
     let prefixes = [("__Host-", true), ("__Secure-", false), ("__Http-", false)];
     let begins_with = |prefix: &str| {
@@ -119,8 +120,8 @@ fn wants_host(name: &str) -> Option<bool> {
     Some(host)
 }
 
-/// A name of a host as DNS has it. An address is none, because it has no hosts below it that a `Domain` would be for: its last
-/// label begins with a digit.
+/// Whether `domain` is a DNS name. IP addresses are rejected, because they have no hosts below them that a `Domain`
+/// would cover. An IPv4 address is recognized by its last label, which begins with a digit.
 pub(crate) fn is_host_name(domain: &str) -> bool {
     let is_label = |label: &str| {
         (1..=MOST_LABEL_BYTES).contains(&label.len())
@@ -134,7 +135,8 @@ pub(crate) fn is_host_name(domain: &str) -> bool {
         && last.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
-/// The path of a URL as a browser sends it. Spaces, `?` and `#` are in none, so the cookie would never be sent back.
+/// Whether a browser can send this path of a URL. Paths have no spaces, `?` and `#`, so such a cookie would never be
+/// sent.
 pub(crate) fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && path.len() <= MOST_ATTRIBUTE_BYTES

@@ -1,4 +1,4 @@
-//! The SDK's client, configured for one visitor who waits.
+//! The SDK's client, configured for a visitor who waits.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use aws_smithy_runtime_api::client::interceptors::{disable_interceptor, dyn_disp
 use super::failure::PASSING;
 use super::http_client::{self, CONNECT_TIMEOUT};
 
-/// DynamoDB answers in single-digit milliseconds; an attempt that took a second is lost, and the next one on a new
-/// connection is faster than waiting for it. Four attempts fit a request's deadline.
+/// DynamoDB answers in single-digit milliseconds. An attempt that took a second is lost, and the next one on a new
+/// connection is faster than waiting for it. Four attempts fit into the time of a request's store calls.
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
@@ -49,8 +49,8 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
         )
         .interceptor(Exchange)
         .retry_classifier(Passing)
-        // The SDK's own quota of retries would be used up by a long outage and fill up again by one per success: for
-        // hundreds of requests after it, one lost attempt would be an error. The attempts are bounded anyway.
+        // A long outage would use up the SDK's own retry quota, which each success refills by one. For hundreds of
+        // requests afterwards, a single lost attempt would be an error. The attempts are bounded anyway.
         .retry_partition(
             RetryPartition::custom("session store")
                 .token_bucket(TokenBucket::unlimited())
@@ -61,14 +61,15 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
     if sdk.http_client().is_none() {
         config.set_http_client(Some(http_client::new(endpoint)));
     }
-    // Only then: the SDK has found its own `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL` by now.
+    // Set last, to take precedence over the SDK's `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL`, which are set by
+    // now.
     if let Some(endpoint) = endpoint {
         config.set_endpoint_url(Some(endpoint.to_owned()));
     }
     Client::from_conf(config.build())
 }
 
-/// Changes what the SDK sends, and what it takes for an answer.
+/// Changes the requests that the SDK sends, and rejects empty answers.
 #[derive(Debug)]
 struct Exchange;
 
@@ -78,14 +79,14 @@ impl Intercept for Exchange {
         "Exchange"
     }
 
-    /// Switches the SDK's own `User-Agent` off: two headers, put together anew for every call, of everything it knows about the
-    /// machine and the client, are a twelfth of a view's instructions, and a fifth of the bytes it sends.
+    /// Switches off the SDK's own `User-Agent`. It is two headers, built for every call, that describe the machine and
+    /// the client. They take a twelfth of a view's instructions, and a fifth of the bytes it sends.
     fn read_before_execution(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let off = disable_interceptor::<UserAgentInterceptor>("its headers cost more than they tell");
+        let off = disable_interceptor::<UserAgentInterceptor>("its headers cost more than they are worth");
         config.interceptor_state().store_put(off);
         Ok(())
     }
@@ -100,20 +101,20 @@ impl Intercept for Exchange {
         Ok(())
     }
 
-    /// Fails an attempt whose answer is empty and reports success: DynamoDB always sends JSON, be it `{}`. The SDK would take it
-    /// for a write that was done, or for an item that is not there.
+    /// Fails an attempt whose answer is empty and reports success, because DynamoDB always sends JSON, at least `{}`.
+    /// The SDK would take it for a write that was made, or for an item that does not exist.
     fn read_after_deserialization(
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The body is in memory by now. One that could not be read is an error already.
+        // The body is in memory by now. A body that could not be read is an error already.
         let empty = context.response().body().bytes().is_some_and(<[u8]>::is_empty);
         if !empty || context.output_or_error().is_err() {
             return Ok(());
         }
-        // The SDK gives up the connections of errors that it has found itself.
+        // The SDK closes connections only after errors that it has found itself.
         let connection = config.load::<CaptureSmithyConnection>();
         if let Some(connection) = connection.and_then(CaptureSmithyConnection::get) {
             connection.poison();
@@ -122,7 +123,7 @@ impl Intercept for Exchange {
     }
 }
 
-/// Retries what the SDK takes for final.
+/// Retries some errors that the SDK treats as final.
 #[derive(Debug)]
 struct Passing;
 
@@ -133,21 +134,22 @@ impl ClassifyRetry for Passing {
         };
         let response = context.response();
         match error.as_operation_error().and_then(code) {
-            // An answer that reports success and cannot be read is as lost as none at all, whatever sent it.
+            // An answer that reports success and cannot be read counts as lost, whatever sent it.
             _ if response.is_some_and(|response| response.status().is_success()) => RetryAction::transient_error(),
-            // A write that met somebody's transaction, or another region's write. The connection is not to blame and stays open:
-            // a transient error would close it. Throttled calls the SDK retries itself, after the time that DynamoDB asks for.
+            // A write that collided with a transaction or with another region's write. The connection works and stays
+            // open; a transient error would close it. The SDK itself retries throttled calls, after the time that
+            // DynamoDB asks for.
             Some(code) if PASSING.contains(&code) && !THROTTLING_ERRORS.contains(&code) => RetryAction::server_error(),
             _ => RetryAction::NoActionIndicated,
         }
     }
 
     fn name(&self) -> &'static str {
-        "passing trouble"
+        "transient errors"
     }
 }
 
-/// The name of an error of the store's operations.
+/// The code of an error of the store's operations.
 fn code(error: &Error) -> Option<&str> {
     let of_a_read = || error.downcast_ref::<GetItemError>()?.code();
     let of_a_put = || error.downcast_ref::<PutItemError>()?.code();

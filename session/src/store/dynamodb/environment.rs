@@ -1,4 +1,4 @@
-//! The store's configuration in a Lambda function.
+//! Reads and validates the store's environment variables.
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -19,7 +19,7 @@ pub(super) fn settings(variables: Variables<'_>) -> Result<(SdkConfig, String), 
 fn table(value: String) -> Result<String, &'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte);
     let is_table = (3..=1024).contains(&value.len()) && value.bytes().all(allowed);
-    let problem = "is not a DynamoDB table; allowed are 3 or more of a-z A-Z 0-9 _ . - or a table's ARN";
+    let problem = "is not a DynamoDB table; use 3 or more of a-z A-Z 0-9 _ . - or a table's ARN";
     is_table.then_some(value).ok_or(problem)
 }
 
@@ -29,12 +29,13 @@ fn endpoint(value: String) -> Result<String, &'static str> {
     value.parse().is_ok_and(is_url).then_some(value).ok_or(problem)
 }
 
-/// What Lambda sets, and where DynamoDB is unless `endpoint` says it, under the names that the SDK's own loader knows.
+/// The SDK's configuration, from the variables that Lambda sets and that the SDK's own loader reads. `endpoint` takes
+/// precedence over the endpoint in them.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 ///
-/// The loader also looks for profiles, containers, instances and web identities, none of which a function has. Without it
-/// the program is a quarter smaller (ARCHITECTURE.md).
+/// The loader also looks for profiles, containers, instances and web identities, which a function does not have.
+/// Without it the program is a quarter smaller (ARCHITECTURE.md).
 fn sdk(variables: Variables<'_>, endpoint: Option<String>) -> Result<SdkConfig, EnvironmentError> {
     // Empty counts as unset, because SAM cannot leave a variable out.
     let set = |name| variables(name)?.into_string().ok().filter(|value| !value.is_empty());
@@ -44,7 +45,7 @@ fn sdk(variables: Variables<'_>, endpoint: Option<String>) -> Result<SdkConfig, 
         return Err(EnvironmentError::new("AWS_REGION", problem));
     };
     if set("AWS_ACCESS_KEY_ID").is_none() || set("AWS_SECRET_ACCESS_KEY").is_none() {
-        let problem = "are not set; Lambda sets them for every function, and a local DynamoDB takes any";
+        let problem = "are not set; Lambda sets them for every function, and a local DynamoDB accepts any values";
         return Err(EnvironmentError::new(
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             problem,
@@ -93,8 +94,8 @@ mod tests {
     fn what_is_missing_is_named_with_what_to_do() {
         let region =
             "AWS_REGION is not set; set it, or AWS_DEFAULT_REGION, to the table's region, such as eu-central-1";
-        let keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set; Lambda sets them for every function, and a \
-                    local DynamoDB takes any";
+        let keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set; Lambda sets them for every function, and \
+                    a local DynamoDB accepts any values";
         for (environment, expected) in [
             (
                 &[("TABLE_NAME", "")][..],
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn what_can_be_no_table_and_no_endpoint_is_refused_with_what_is_allowed() {
         let endpoint = "is not an http:// or https:// address, such as http://127.0.0.1:8000";
-        let table = "is not a DynamoDB table; allowed are 3 or more of a-z A-Z 0-9 _ . - or a table's ARN";
+        let table = "is not a DynamoDB table; use 3 or more of a-z A-Z 0-9 _ . - or a table's ARN";
         for (variable, value, message) in [
             ("TABLE_NAME", "my table", table),
             ("TABLE_NAME", "my", table),

@@ -1,4 +1,4 @@
-//! The update expressions: what a write changes in an item, and under which condition it may happen.
+//! The update expressions: what a write changes in an item, and under which condition.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,12 +12,12 @@ use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
 use crate::core::value::Data;
 
-/// From so many changed variables on, `data` is written whole: an expression may have 4 KB and 300 operators.
+/// If more variables change, `data` is written whole, because an expression may have 4 KB and 300 operators.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>
 const MAX_VARIABLES: usize = 100;
 
-/// An `UpdateItem`: what to set and what to remove, and under which condition.
+/// The expressions of an `UpdateItem`: what to set, what to remove, and the condition.
 #[derive(Default)]
 pub(super) struct Expression {
     set: Vec<String>,
@@ -41,7 +41,7 @@ impl Expression {
         (!self.condition.is_empty()).then(|| self.condition.join(" AND "))
     }
 
-    /// An attribute's placeholder: `#` and its name, because some are reserved words.
+    /// An attribute's placeholder: `#` and its name, because some names are reserved words.
     fn name(&mut self, name: &str) -> String {
         let placeholder = format!("#{name}");
         self.names.insert(placeholder.clone(), name.to_owned());
@@ -58,7 +58,7 @@ impl Expression {
         self.set.push(part);
     }
 
-    /// Sets an attribute that may be there already, and then stays.
+    /// Sets an attribute unless the item already has it.
     fn set_once(&mut self, name: &str, value: AttributeValue) {
         let (name, value) = (self.name(name), self.value(&format!(":{name}"), value));
         self.set.push(format!("{name} = if_not_exists({name}, {value})"));
@@ -69,7 +69,7 @@ impl Expression {
         self.remove.push(name);
     }
 
-    /// The record still stands as it was read, and nobody has spoiled it.
+    /// Adds the condition that the record is still as it was read, and has not become malformed.
     fn stands(&mut self, read: &Record) {
         let (ended, data) = (self.name(ENDED), self.name(DATA));
         let map = self.value(":map", AttributeValue::S("M".to_owned()));
@@ -92,7 +92,7 @@ impl Expression {
         }
     }
 
-    /// The variables in which the two differ.
+    /// Changes the variables in which the two differ.
     fn variables(&mut self, read: &Data, next: &Data) {
         let names = read.keys().chain(next.keys());
         let changed: BTreeSet<_> = names.filter(|name| read.get(*name) != next.get(*name)).collect();
@@ -113,7 +113,7 @@ impl Expression {
     }
 }
 
-/// `next` in the place of `read`: what differs between them.
+/// Replaces `read` with `next`, writing only the differences.
 pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
     let mut expression = Expression::default();
     expression.stands(read);
@@ -135,13 +135,13 @@ pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
         }
     }
     if expression.update().is_empty() {
-        // An expression may not be empty, and its condition has to be asked.
+        // An update expression must not be empty, and its condition has to be checked.
         expression.set(REVISION, number(read.revision));
     }
     expression
 }
 
-/// A tombstone, whatever else stands there. It keeps the revision and the tokens of the last writes.
+/// Leaves a tombstone, whatever record stands there. The revision and the tokens of the last writes stay.
 pub(super) fn end(at: u64) -> Expression {
     let tombstone = Tombstone::of(None, at);
     let mut expression = Expression::default();
@@ -158,7 +158,7 @@ pub(super) fn end(at: u64) -> Expression {
     expression
 }
 
-/// An entry of an owner's list.
+/// Adds a key to an owner's list.
 pub(super) fn enlist(key: &RecordKey, at: u64, until: u64) -> Expression {
     let mut expression = Expression::default();
     expression.set(TTL_ATTRIBUTE, number(until));
@@ -168,7 +168,7 @@ pub(super) fn enlist(key: &RecordKey, at: u64, until: u64) -> Expression {
     expression
 }
 
-/// Takes keys out of an owner's list.
+/// Removes keys from an owner's list.
 pub(super) fn strike(keys: &[RecordKey]) -> Expression {
     let mut expression = Expression::default();
     let id = expression.name(PARTITION_KEY);
@@ -194,7 +194,7 @@ mod tests {
             next.data = variables.collect();
             let update = swap(&read, &Stored::Record(next)).update();
             assert_eq!(update.contains("#data = :data"), whole, "{count}");
-            // What limits expressions (see `MAX_VARIABLES`).
+            // The limit of an expression (see `MAX_VARIABLES`).
             assert!(update.len() <= 4096, "{}", update.len());
         }
     }

@@ -1,4 +1,4 @@
-//! What the SDK's errors mean to the session.
+//! Converts the SDK's errors to the store's.
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -7,7 +7,7 @@ use std::error::Error;
 use super::item::Item;
 use crate::store::{StoreError, StoreErrorKind, causes};
 
-/// The errors that are DynamoDB's passing trouble, though their status says that the request was wrong.
+/// DynamoDB's transient errors whose status says that the request was wrong.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 pub(super) const PASSING: [&str; 6] = [
@@ -19,7 +19,8 @@ pub(super) const PASSING: [&str; 6] = [
     "TransactionInProgressException",
 ];
 
-/// What stands there, as far as DynamoDB says it, if a condition did not hold, which is an answer and not an error.
+/// The item that a failed condition found, as far as DynamoDB returns it. Any other error is converted to a
+/// [`StoreError`].
 pub(super) fn refused<E>(error: SdkError<E, HttpResponse>) -> Result<Option<Item>, StoreError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -44,10 +45,10 @@ where
         (Some("ValidationException"), Some(text), _) if text.contains("Item size") => StoreErrorKind::TooLarge,
         (Some(code), _, _) if PASSING.contains(&code) => StoreErrorKind::Unavailable,
         (Some(_), _, Some(answer)) if !passes(answer.status().as_u16()) => StoreErrorKind::Rejected,
-        // An answer without an error's name is not DynamoDB's.
+        // An answer without an error code is not DynamoDB's.
         _ => StoreErrorKind::Unavailable,
     };
-    // Name and message of DynamoDB's error, or the chain of what went wrong before there was one. Not `Debug`, which shows whole
+    // The code and message of DynamoDB's error or, without a code, the chain of causes. `Debug` would show whole
     // requests and responses.
     let cause = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),

@@ -1,8 +1,9 @@
-//! The HTTP client below the SDK's, for HTTP/1.1: DynamoDB offers no HTTP/2 (<https://github.com/aws/aws-sdk-go/issues/2984>).
+//! The HTTP client below the SDK's, for HTTP/1.1, because DynamoDB offers no HTTP/2
+//! (<https://github.com/aws/aws-sdk-go/issues/2984>).
 //!
-//! The SDK's own client brings HTTP/2 with it, which would be an eighth of the program. It also takes in all the machine's
-//! certificate authorities when it is configured, and again for the first call, which takes longer than everything else before the
-//! first event.
+//! The SDK's own HTTP client brings HTTP/2 with it, which would be an eighth of the program. It also reads all of the
+//! machine's certificate authorities when it is configured, and again for the first call, which takes longer than
+//! everything else before the first event.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -31,7 +32,7 @@ use tower::{Service, service_fn};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// A client for an endpoint; without one, for whatever the SDK finds.
+/// Makes a client for an endpoint or, without one, for the address that the SDK finds.
 pub(super) fn new(endpoint: Option<&str>) -> SharedHttpClient {
     SharedHttpClient::new(OnDemand {
         tls: endpoint.is_none_or(|url| !url.starts_with("http://")),
@@ -47,13 +48,13 @@ struct OnDemand {
 }
 
 impl HttpClient for OnDemand {
-    /// One for all calls, with one time to connect; an answer has the time of an attempt.
+    /// All calls share one connector with one connect timeout. The timeout of an attempt limits the answer.
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let made = self.connector.get_or_init(|| {
             let (roots, proxies) = if self.tls {
                 (native_roots(), Matcher::from_env())
             } else {
-                // A local DynamoDB: no proxy leads there, and nobody will show a certificate to be trusted.
+                // A local DynamoDB needs no proxy, and shows no certificate to verify.
                 (RootCertStore::empty(), Matcher::builder().build())
             };
             connector(roots, proxies, CONNECT_TIMEOUT)
@@ -76,17 +77,17 @@ fn native_roots() -> RootCertStore {
 fn connector(roots: RootCertStore, proxies: Matcher, connect_timeout: Duration) -> SharedHttpConnector {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring has suites for both versions of TLS")
+        .expect("ring has cipher suites for TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
     let tls = Arc::new(tls);
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    // A proxy at `https://` is itself spoken to through TLS.
+    // The connection to a proxy at `https://` uses TLS itself.
     let to_proxy = HttpsConnector::from((tcp.clone(), Arc::clone(&tls)));
     let proxies = Arc::new(proxies);
-    // A stream to the destination, for `https` through a tunnel where there is a proxy for it.
+    // Opens a stream to the destination, through a tunnel if there is a proxy for it and it is an `https` address.
     let stream = service_fn(move |to: Uri| {
         let proxy = proxies.intercept(&to).filter(|_| to.scheme() == Some(&Scheme::HTTPS));
         let (mut tcp, to_proxy) = (tcp.clone(), to_proxy.clone());
@@ -125,8 +126,8 @@ impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for 
         let connection = capture_connection(&mut request);
         if let Some(sdk) = request.extensions().get::<CaptureSmithyConnection>() {
             sdk.set_connection_retriever(move || {
-                // Lets the SDK give up this connection after an answer such as 500, so that its next attempt opens another: the
-                // server behind it may be ill.
+                // Lets the SDK give up this connection after an answer such as 500, so that its next attempt opens
+                // another one, perhaps to another server.
                 let connection = connection.clone();
                 let poison = move || {
                     if let Some(connected) = connection.connection_metadata().as_ref() {
@@ -138,7 +139,8 @@ impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for 
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            // Whether or not the call was sent, it has no answer, and its connection is not used again: the SDK tries once more.
+            // Whether or not the call was sent, it has no answer, and its connection is not reused. The SDK tries
+            // again.
             let response = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             let response = response.map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))

@@ -1,4 +1,4 @@
-//! A record as a DynamoDB item, there and back.
+//! Converts records to DynamoDB items and back.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,7 +31,7 @@ const SEALED: &str = "sealed";
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// What stands in an item beside a record's variables.
+/// The attributes of an item, except for a record's variables.
 pub(super) type Attributes = BTreeMap<&'static str, AttributeValue>;
 
 /// The item of a record or a tombstone.
@@ -49,7 +49,7 @@ pub(super) fn write(key: &RecordKey, stored: &Stored) -> Item {
     named.collect()
 }
 
-/// A record's attributes but its variables. What few records have takes no bytes in the others.
+/// A record's attributes except for its variables. Optional attributes are left out of records that do not need them.
 pub(super) fn attributes(record: &Record) -> Attributes {
     let truth = |value: bool| value.then_some(AttributeValue::Bool(true));
     present([
@@ -85,7 +85,7 @@ fn present<const MOST: usize>(all: [(&'static str, Option<AttributeValue>); MOST
     present.collect()
 }
 
-/// Attributes we do not know are ignored: a newer version may have written them.
+/// Ignores unknown attributes, because a newer version may have written them.
 pub(super) fn read(mut item: Item) -> Stored {
     if item.contains_key(ENDED) {
         return Stored::Tombstone(tombstone(item));
@@ -96,8 +96,8 @@ pub(super) fn read(mut item: Item) -> Stored {
     }
 }
 
-/// Tombstones of 0.3 do not tell when the session ended, nor what kind of successor it has: so it counts as a renewal, which a logout
-/// ends, too.
+/// Reads a tombstone. Those of 0.3 say neither when the session ended nor what kind of successor it has. The successor
+/// counts as a renewal, so that a logout ends it, too.
 pub(super) fn tombstone(mut item: Item) -> Tombstone {
     let mut time = |name| item.remove(name).and_then(unsigned);
     let (revision, ended_at) = (time(REVISION), time(ENDED_AT));
@@ -128,13 +128,13 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
     })
 }
 
-/// Records of the first version have none.
+/// The tokens of the last changes. Records of the first version have none.
 fn writes(item: &mut Item) -> Vec<WriteToken> {
     let tokens = item.remove(WRITES).and_then(text);
     tokens.map_or_else(Vec::new, |text| text.split(' ').map(WriteToken::from_stored).collect())
 }
 
-/// An owner's list: an attribute of each session's key, with the time when it was put there.
+/// Reads an owner's list, which has an attribute for each session's key, with the time when it was added.
 pub(super) fn read_list(item: Item) -> OwnerList {
     let entries = item.into_iter().filter_map(|(name, value)| match value {
         AttributeValue::N(text) if name != TTL_ATTRIBUTE => Some((RecordKey::from_stored(name), text.parse().ok()?)),
@@ -143,7 +143,7 @@ pub(super) fn read_list(item: Item) -> OwnerList {
     entries.collect()
 }
 
-/// The tokens in one string: a list of strings would take three times the bytes on the wire.
+/// Joins the tokens to one string, because a list of strings would take three times the bytes on the wire.
 fn tokens(writes: &[WriteToken]) -> Option<AttributeValue> {
     let texts: Vec<_> = writes.iter().map(WriteToken::as_str).collect();
     (!texts.is_empty()).then(|| AttributeValue::S(texts.join(" ")))
@@ -158,7 +158,7 @@ fn optional<T>(item: &mut Item, name: &'static str, read: Read<T>) -> Result<Opt
     value.map(|value| read(value).ok_or(name)).transpose()
 }
 
-/// `None` if the attribute is of another type.
+/// Reads an attribute; `None` if it has another type.
 type Read<T> = fn(AttributeValue) -> Option<T>;
 
 fn boolean(attribute: AttributeValue) -> Option<bool> {
@@ -194,7 +194,7 @@ pub(super) fn to_attribute(value: &Value) -> AttributeValue {
     value.0.clone().into()
 }
 
-/// `None` for a type that this version of the SDK does not know.
+/// Converts an attribute; `None` for a type that this version of the SDK does not know.
 fn received(attribute: AttributeValue) -> Option<Kept> {
     Some(match attribute {
         AttributeValue::L(values) => Kept::L(values.into_iter().map(received).collect::<Option<_>>()?),

@@ -1,15 +1,15 @@
-//! Where to go after a login, if it is on this site.
+//! Checks that the page to go to after a login is on this site.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 
-/// The longest `next` that is followed, in bytes.
+/// The longest `next` that is accepted, in bytes.
 const MAX_BYTES: usize = 2048;
 
-/// Gives `next` back if it is a path on this very site, with or without a query, and `None` if following it could lead away.
+/// Returns `next` if it is a path on this site, with or without a query, and `None` if following it could lead away.
 ///
-/// [`RequireLoginLayer`](crate::RequireLoginLayer) sends a visitor to `/login?next=…`. The login page puts the parameter, decoded,
-/// into a hidden field of its form; the login view asks `local_path` whether it may go there. The question belongs in that view,
-/// because anybody can write a link to the login page:
+/// [`RequireLoginLayer`](crate::RequireLoginLayer) sends a visitor to `/login?next=…`. The login page puts the decoded
+/// parameter into a hidden field of its form, and the login view checks the field with `local_path`. The check belongs
+/// in that view, because anybody can write a link to the login page:
 ///
 /// ```
 /// use http::{Response, StatusCode, header};
@@ -27,10 +27,10 @@ const MAX_BYTES: usize = 2048;
 /// assert_eq!(logged_in(None).headers()["location"], "/");
 /// ```
 ///
-/// What is given back is visible ASCII, so it is a header's value as it stands. It begins with one `/`, is at most 2048 bytes long, and
-/// has no `\`, which browsers read as `/`. Percent-decoding the path once gives no second `/` at its beginning, no `\`
-/// and no `.` or `..` as a segment, so that a router or proxy that decodes and normalizes it does not make another site's
-/// address of it either. No control character is in it, encoded or not.
+/// The returned text is visible ASCII, so it is valid as a header value. It begins with one `/`, has at most 2048
+/// bytes, and contains no `\`, which browsers read as `/`. After one percent-decoding, the path still has no second `/`
+/// at its beginning, no `\`, and no segment `.` or `..`, so a router or proxy that decodes and normalizes it does not
+/// turn it into another site's address. It contains no control character, encoded or not.
 #[must_use]
 pub fn local_path(next: &str) -> Option<&str> {
     let visible = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -43,14 +43,14 @@ pub fn local_path(next: &str) -> Option<&str> {
     let path = next.split(['?', '#']).next().unwrap_or_default();
     let path: Vec<u8> = percent_decode_str(path).collect();
     let leaves = path.starts_with(b"//") || path.contains(&b'\\');
-    // A browser has resolved dot segments before it sends a path; what resolves `/.//evil` makes `//evil` of it.
+    // A browser resolves dot segments before it sends a path. A proxy that resolves `/.//evil` makes `//evil` of it.
     let dots = path
         .split(|&byte| byte == b'/')
         .any(|segment| matches!(segment, b"." | b".."));
     (!leaves && !dots).then_some(next)
 }
 
-/// What is percent-encoded in a query: everything but unreserved characters (RFC 3986, section 2.3) and `/`.
+/// The characters that are percent-encoded in a query: all but unreserved ones (RFC 3986, section 2.3) and `/`.
 pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(local_path(&longest), Some(longest.as_str()));
     }
 
-    /// Following `next`, or the path that this leads to, or `next` decoded once, ends on the site it began on.
+    /// Asserts that `next`, the path that it leads to, and `next` decoded once all stay on the site.
     fn assert_stays(next: &str) -> Result<(), TestCaseError> {
         let site = Url::parse("https://site.example/login?next=x").unwrap();
         let followed = site.join(next).unwrap();
@@ -204,12 +204,13 @@ mod tests {
         Ok(())
     }
 
-    /// What matters to URL parsers far more often than chance has it, mostly after a `/`.
+    /// Makes texts of pieces that matter to URL parsers, mostly after a `/`.
     fn reference() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             4 => prop::sample::select(vec![
-                "/", "\\", ".", "..", "%2f", "%2F", "%5c", "%2e", "%2E%2e", "%25", "%", "%09", "\t", "\n", "\r", "?", "#", ":",
-                "@", "https:", "evil.example", "a", ";", " ", "%20", "\u{0}", "／", "%ef%bc%8f", "[", "%3f", "%23",
+                "/", "\\", ".", "..", "%2f", "%2F", "%5c", "%2e", "%2E%2e", "%25", "%", "%09", "\t", "\n", "\r", "?",
+                "#", ":", "@", "https:", "evil.example", "a", ";", " ", "%20", "\u{0}", "／", "%ef%bc%8f", "[", "%3f",
+                "%23",
             ])
             .prop_map(str::to_owned),
             1 => proptest::string::string_regex("[!-~]{1,3}").unwrap(),

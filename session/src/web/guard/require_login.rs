@@ -18,22 +18,24 @@ use crate::web::Layered;
 
 type LoggedIn = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
 
-/// Lets a request pass if somebody is logged in.
+/// Lets a request pass if the visitor is logged in.
 ///
-/// Otherwise a navigation, which is a GET or HEAD with `Sec-Fetch-Mode: navigate` or, from what does not send that, with an
-/// `Accept` that names `text/html`, is answered with 303 to the login page; the page that was asked for goes along as `next`, if
-/// [`local_path`](crate::local_path) accepts it. Anything else, a script's request or a form, is answered with 401 by
-/// [`Refusal::into_response`](crate::Refusal::into_response). No cache keeps either. The login page itself passes, whoever asks.
+/// Otherwise it answers a navigation with a 303 to the login page. A navigation is a GET or HEAD with `Sec-Fetch-Mode:
+/// navigate` or, without that header, with an `Accept` that names `text/html`. The redirect carries the requested page
+/// as `next`, if [`local_path`](crate::local_path) accepts it. Any other request, such as a script's or a form, is
+/// answered with 401 by [`Refusal::into_response`](crate::Refusal::into_response). Both answers carry `Cache-Control:
+/// no-store`. The login page itself passes for everybody.
 ///
-/// It goes inside a [`SessionLayer`](crate::SessionLayer), and costs the one read of the store that the handler then need not make.
-/// If the store fails, or there is no such layer, the answer is that of
+/// The layer goes inside a [`SessionLayer`](crate::SessionLayer). It loads the session with one read of the store,
+/// which the handler then need not repeat. If the store fails, or there is no `SessionLayer`, the answer is that of
 /// [`SessionError::into_response`](crate::SessionError::into_response).
 ///
 /// # Order
 ///
-/// A request goes through [`SameOriginLayer`](crate::SameOriginLayer), then `SessionLayer`, then this layer. axum's layer that is
-/// added last is the outermost; a `tower::ServiceBuilder` has them the other way round. Leave out of it what visitors need who are
-/// not logged in, such as `/logout`: whoever went from there to the login page would be logged out again by its `next`.
+/// A request goes through [`SameOriginLayer`](crate::SameOriginLayer), then `SessionLayer`, then this layer. In axum,
+/// the layer that is added last is the outermost; in a `tower::ServiceBuilder`, the first one is. Keep pages outside
+/// this layer that visitors need without a login, such as `/logout`: the login page would send the visitor back there
+/// as `next`, and so log the visitor out again.
 ///
 /// ```
 /// use axum::Router;
@@ -62,8 +64,8 @@ type LoggedIn = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
 /// # }
 /// ```
 ///
-/// axum takes a nested router's prefix from the URIs that its layers see. Add this layer to the router around it, after `nest`, or
-/// `next` lacks the prefix.
+/// axum removes a nested router's prefix from the URIs that its layers see. Add this layer to the outer router, after
+/// `nest`; otherwise `next` lacks the prefix.
 #[derive(Clone)]
 pub struct RequireLoginLayer {
     login: Arc<str>,
@@ -71,11 +73,12 @@ pub struct RequireLoginLayer {
 }
 
 impl RequireLoginLayer {
-    /// Sends visitors who are not logged in to `login`: the path of the login page as the browser sees it, with or without a query.
+    /// Sends visitors who are not logged in to `login`, the path of the login page as the browser sees it, with or
+    /// without a query.
     ///
     /// # Panics
     ///
-    /// `login` is not a path that [`local_path`](crate::local_path) accepts, or has a fragment.
+    /// Panics if `login` is not a path that [`local_path`](crate::local_path) accepts, or has a fragment.
     ///
     /// ```
     /// use lambda_session::RequireLoginLayer;
@@ -96,8 +99,8 @@ impl RequireLoginLayer {
         }
     }
 
-    /// Decides by `logged_in` whether somebody is. By default somebody is if the session has an
-    /// [owner](Session::owner) or a `username`.
+    /// Sets the function that decides whether the visitor is logged in. By default, a visitor is logged in if the
+    /// session has an [owner](Session::owner) or a `username`.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
@@ -112,12 +115,12 @@ impl RequireLoginLayer {
 
     fn is_login_page<B>(&self, request: &Request<B>) -> bool {
         let path = request.uri().path();
-        // A plain handler routes by the raw path, which is without the stage: `/admin/../login` is not the login page to it.
+        // A plain handler routes by the raw path, which has no stage. To it, `/admin/../login` is not the login page.
         let routed = raw_path(request).is_none_or(|raw| path.ends_with(raw));
         routed && self.login.split('?').next() == Some(path)
     }
 
-    /// The way to the login page, for a request that is a navigation.
+    /// The redirect to the login page, if the request is a navigation.
     fn to_login<B, R: From<String>>(&self, request: &Request<B>) -> Option<Response<R>> {
         if !is_navigation(request.method(), request.headers()) {
             return None;
@@ -147,7 +150,7 @@ impl fmt::Debug for RequireLoginLayer {
     }
 }
 
-/// Whether a person is to see the answer as a page.
+/// Whether the browser will show the answer as a page.
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     if *method != Method::GET && *method != Method::HEAD {
         return false;
@@ -197,7 +200,7 @@ where
         }
         let session = LazySession::of(&request);
         let layer = self.layer.clone();
-        // The one that was ready is called, and its clone, which need not be, stays (tower's `Service::call`).
+        // `inner` is ready and is called; its clone, which may not be ready, takes its place (tower's `Service::call`).
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

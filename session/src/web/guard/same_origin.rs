@@ -1,4 +1,4 @@
-//! The same-origin rule, which keeps other sites' pages from acting as the visitor.
+//! The same-origin rule, which keeps other sites' pages from acting in the visitor's name.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,26 +10,27 @@ use tower::{Layer, Service};
 use super::{Refusal, raw_path};
 use crate::web::Layered;
 
-/// Where browsers say that they fetch ahead: the Fetch Standard's name, and those before it.
+/// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
 
-/// Refuses requests that would change something and come from another site's page, which prevents CSRF without tokens.
+/// Refuses requests from another site's page that would change something, which prevents CSRF without tokens.
 ///
-/// It checks every request whose method is not safe (RFC 9110, section 9.2.1: GET, HEAD, OPTIONS and TRACE are), and those of the
-/// paths that [`also`](Self::also) names. A refused one is answered by [`Refusal::into_response`]: 403, with the [`Refusal`] in the
-/// response's extensions.
+/// It checks every request whose method is not safe (RFC 9110, section 9.2.1: GET, HEAD, OPTIONS and TRACE are safe),
+/// and every request to a path that [`also`](Self::also) names. A refused request is answered by
+/// [`Refusal::into_response`]: 403, with the [`Refusal`] in the response's extensions.
 ///
-/// The rule is that of Go's `net/http.CrossOriginProtection`. `Sec-Fetch-Site` decides where a browser sends it: `same-origin`
-/// and `none` (the address bar, a bookmark) pass. Without it, an `Origin` must be our own. With neither header the request
-/// passes, because programs send neither. What that leaves open: Safari before 16.4 sends neither on a GET, so another site's
-/// link can log its users out where a GET does that. It can not log them in, because every browser sends `Origin` with a form.
-/// A prefetch is refused, too: it would log out who only hovered over the link.
+/// The rule is that of Go's `net/http.CrossOriginProtection`. If the browser sends `Sec-Fetch-Site`, that header
+/// decides: `same-origin` and `none` (the address bar, a bookmark) pass. Without it, an `Origin` must be our own. A
+/// request with neither header passes, because programs send neither. This leaves one gap: Safari before 16.4 sends
+/// neither with a GET, so another site's link can log a visitor out where a GET logs out. It cannot log a visitor in,
+/// because every browser sends `Origin` with a posted form. A prefetch is refused, too: it would log out a visitor who
+/// only hovered over the link.
 ///
-/// The session's cookie is `SameSite=Lax` already. This rule also covers a login, which needs no cookie; pages on other hosts of the
-/// same site; and a GET that changes something.
+/// The session's cookie is `SameSite=Lax` already. This rule also covers logins, which need no cookie, pages on other
+/// hosts of the same site, and GET requests that change something.
 ///
-/// Put it outside [`SessionLayer`](crate::SessionLayer), so that a refusal costs no store call and never touches a session. See
-/// [`RequireLoginLayer`](crate::RequireLoginLayer) for all three together.
+/// Put it outside [`SessionLayer`](crate::SessionLayer), so that a refused request costs no store call and never
+/// touches a session. [`RequireLoginLayer`](crate::RequireLoginLayer) shows all three layers together.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -75,15 +76,15 @@ impl SameOriginLayer {
         Self::default()
     }
 
-    /// Checks every method on `path`: one where a GET changes something, such as a link to `/logout`.
+    /// Checks every method on `path`, where a GET changes something: a link to `/logout`, for example.
     ///
-    /// `path` is compared with the request's as it was sent, whole and not decoded, so it has to be written as the router has it. In
-    /// a router that axum has nested, that is without the prefix. Behind an API Gateway stage `lambda_http` puts the stage into the
-    /// URI's path and leaves it out of the raw one: with the feature `lambda`, either is checked.
+    /// `path` is compared with the request's whole path before decoding, so write it as the router has it. In a router
+    /// that axum has nested, that is without the prefix. Behind an API Gateway stage, `lambda_http` puts the stage into
+    /// the URI's path, but not into the raw path; with the feature `lambda`, either may match.
     ///
     /// # Panics
     ///
-    /// `path` does not begin with `/`, so that no request has it.
+    /// Panics if `path` does not begin with `/`, because no request has such a path.
     ///
     /// ```
     /// # use lambda_session::SameOriginLayer;
@@ -96,14 +97,16 @@ impl SameOriginLayer {
         self
     }
 
-    /// Checks nothing on `path`, whatever [`also`](Self::also) says: a webhook, or the page to which an identity provider sends
-    /// its form (`response_mode=form_post`). What answers there must tell by itself who asks, by a signature or a `state`.
+    /// Checks nothing on `path`, even if [`also`](Self::also) names it: for a webhook, or for the page to which an
+    /// identity provider sends its form (`response_mode=form_post`). The handler must authenticate the sender itself,
+    /// by a signature or a `state`.
     ///
-    /// `path` is compared as in [`also`](Self::also); where the URI's path and the raw one differ, both have to be exempt.
+    /// `path` is compared as in [`also`](Self::also). If the URI's path and the raw path differ, both have to be
+    /// exempt.
     ///
     /// # Panics
     ///
-    /// `path` does not begin with `/`, so that no request has it.
+    /// Panics if `path` does not begin with `/`, because no request has such a path.
     ///
     /// ```
     /// # use lambda_session::SameOriginLayer;
@@ -116,7 +119,7 @@ impl SameOriginLayer {
         self
     }
 
-    /// Whether our own origin is an https one. By default it is; `false` is for plain-http local runs.
+    /// Sets whether our own origin is an https one: `true` unless set. `false` is for local runs over plain http.
     ///
     /// ```
     /// # use lambda_session::SameOriginLayer;
@@ -128,11 +131,11 @@ impl SameOriginLayer {
         self
     }
 
-    /// The rule by itself, for a view that renders its own refusal: checks `request` whatever its method and path are.
+    /// Applies the rule to `request`, whatever its method and path: for a view that renders its own refusal.
     ///
     /// # Errors
     ///
-    /// [`Refusal`] says why the request must not be carried out.
+    /// Returns a [`Refusal`] that says why the request must not be carried out.
     ///
     /// ```
     /// use http::Request;
@@ -160,7 +163,7 @@ impl SameOriginLayer {
         if ours { Ok(()) } else { Err(Refusal::CrossOrigin) }
     }
 
-    /// Whether a request is one of those to check.
+    /// Whether the layer checks this request.
     fn guards<B>(&self, request: &Request<B>) -> bool {
         let named = |list: &[String], path: &str| list.iter().any(|known| known == path);
         let mut paths = [Some(request.uri().path()), raw_path(request)].into_iter().flatten();
@@ -168,8 +171,8 @@ impl SameOriginLayer {
         !exempt && (!request.method().is_safe() || paths.any(|path| named(&self.paths.also, path)))
     }
 
-    /// Whether `origin` is the one this request was sent to: scheme, host and port, as a browser serializes them (RFC 6454,
-    /// section 6.2), so without a default port.
+    /// Whether `origin` is the origin to which the request was sent. Browsers serialize an origin as scheme, host and
+    /// port, without a default port (RFC 6454, section 6.2).
     fn is_own(&self, origin: &str, host: &str) -> bool {
         let (scheme, default_port) = if self.over_http {
             ("http://", ":80")
@@ -184,7 +187,7 @@ impl SameOriginLayer {
     }
 }
 
-/// A path that no request has would leave the one that was meant unguarded.
+/// Panics on a path that no request has, because the intended path would stay unguarded.
 #[track_caller]
 fn checked(path: String) -> String {
     assert!(path.starts_with('/'), "a path begins with `/`, and {path:?} does not");
@@ -198,7 +201,7 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
         .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
 }
 
-/// The header's value, if there is one. One of several, or one that is not text, could be anybody's.
+/// The header's value, if there is one. A repeated header, or one that is not text, cannot be trusted and is refused.
 fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {
@@ -208,7 +211,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a s
     }
 }
 
-/// The host and port that the request was sent to. HTTP/2 has them in the URI, and mostly no `Host`.
+/// The host and port to which the request was sent. With HTTP/2 they are in the URI, mostly without a `Host` header.
 fn host<B>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
     let authority = || request.uri().authority().map(http::uri::Authority::as_str);
     Ok(single(request.headers(), "host")?.or_else(authority))

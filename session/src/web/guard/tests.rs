@@ -16,7 +16,7 @@ fn sessions() -> SessionLayer {
     SessionLayer::builder(MemoryStore::default(), keys).build().unwrap()
 }
 
-/// Logs in, and goes on to where the form's `next`, which here is the whole body, says.
+/// Logs in, and redirects to the form's `next`, which is the whole body here.
 async fn login(request: Request) -> axum::response::Response {
     let session = LazySession::of(&request).unwrap().load().await.unwrap();
     session.insert("username", "admin").unwrap();
@@ -35,7 +35,7 @@ fn see_other(location: &str) -> axum::response::Response {
     response.body(Body::empty()).unwrap()
 }
 
-/// What a middleware does that has a page of its own.
+/// A middleware with a page of its own.
 async fn own_page(mut response: axum::response::Response) -> axum::response::Response {
     if let Some(&refusal) = response.extensions().get::<Refusal>() {
         *response.body_mut() = Body::from(format!("our page: {refusal}"));
@@ -66,7 +66,7 @@ struct Answer {
     text: String,
 }
 
-/// What a browser gets that asks from `site`.
+/// The answer to a browser's request from `site`.
 async fn visit(app: &Router, method: &str, uri: &str, site: &str, cookie: &str, body: &str) -> Answer {
     let request = http::Request::builder()
         .method(method)

@@ -1,20 +1,21 @@
-//! Where a request comes from.
+//! The address that a request comes from.
 
 use std::net::{IpAddr, SocketAddr};
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt as _};
 
-/// The address that the request came from, as Lambda's event tells it: for limits on how often somebody tries a password, and
-/// for logs. [`run`](super::run) puts it into the request's extensions, where axum's `Option<Extension<SourceAddress>>` finds it. There
-/// is none outside Lambda, and none where the event has no address.
+/// The address that the request came from, according to Lambda's event: for limits on password attempts, and for logs.
+/// [`run`](super::run) puts it into the request's extensions, where axum's `Option<Extension<SourceAddress>>` finds it.
+/// It is missing outside Lambda, and if the event has no address.
 ///
-/// It is who connected to the Function URL, the API or the load balancer: a content delivery network, if there is one before it. The
-/// network tells the visitor's address in a header of its own, such as `CloudFront-Viewer-Address`; believe it only where nobody
-/// reaches the function past the network, because otherwise anybody can write it. Behind a load balancer the address is what the load
-/// balancer appends to `X-Forwarded-For`; one that is told to
-/// [preserve that header](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html) appends nothing,
-/// and then anybody writes this address, too.
+/// It is the address of the client that connected to the Function URL, the API or the load balancer. If that is a
+/// content delivery network, the network gives the visitor's address in a header of its own, such as
+/// `CloudFront-Viewer-Address`. Trust that header only if nobody can reach the function past the network, because
+/// otherwise anybody can write it. Behind a load balancer, the address is the one that the load balancer appends to
+/// `X-Forwarded-For`. A load balancer that is configured to [preserve that
+/// header](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html) appends
+/// nothing, so anybody can write this address, too.
 ///
 /// ```
 /// use http::Request;
@@ -44,7 +45,7 @@ impl SourceAddress {
             _ => None,
         };
         let told = told?.trim();
-        // A load balancer can be told to add the client's port.
+        // A load balancer can be configured to add the client's port.
         let with_port = || told.parse().ok().map(|address: SocketAddr| address.ip());
         told.parse().ok().or_else(with_port).map(Self)
     }

@@ -1,4 +1,4 @@
-//! The example with a certified provider, as a person with Chromium sees both.
+//! The example with a certified provider, in Chromium.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::site::PROGRAM;
 
-/// npm's `oidc-provider`. It ends with the value.
+/// npm's `oidc-provider`. The process ends when the value is dropped.
 struct Provider {
     issuer: String,
     input: ChildStdin,
@@ -22,8 +22,8 @@ struct Provider {
 }
 
 impl Provider {
-    /// Where `.ci/install` put it, or `npm install --prefix target/ci oidc-provider`: it is JavaScript and no crate. `None` where it
-    /// is not installed.
+    /// Starts the provider where `.ci/install` has put it, or `npm install --prefix target/ci oidc-provider`: it is
+    /// JavaScript and not a crate. Returns `None` if it is not installed.
     async fn start() -> Option<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let installed = here.join("../../../target/ci/node_modules/oidc-provider");
@@ -50,7 +50,7 @@ impl Provider {
         })
     }
 
-    /// Tells it which site logs in there.
+    /// Tells the provider the address of the site.
     async fn serve(&mut self, site: &str) {
         let told = self.input.write_all(format!("{site}\n").as_bytes()).await;
         told.expect("a running provider");
@@ -91,7 +91,7 @@ async fn a_person_logs_in_by_a_form_that_the_provider_posts() {
     walk_with("a_person_logs_in_by_a_form_that_the_provider_posts", "form_post").await;
 }
 
-/// Types a name at the provider, which takes any.
+/// Logs in at the provider, which accepts any name.
 async fn log_in_at_provider(client: &Client, name: &str) {
     for (field, text) in [("login", name), ("password", "any")] {
         let field = format!("input[name={field}]");
@@ -113,17 +113,17 @@ async fn walk(client: &Client, site: &str, issuer: &str) {
     press(client, "Add").await;
     assert_shown(client, "li", "tea").await;
 
-    // Whoever does not agree comes back to a page that says so, still with the basket.
+    // A visitor who does not consent comes back to a page that says so, and still has the basket.
     press(client, "Log in").await;
     log_in_at_provider(client, "alice").await;
-    // The page before it has one, too.
+    // The page before this one has such a button, too.
     assert_shown(client, "button", "Continue").await;
     press(client, "[ Cancel ]").await;
     assert_shown(client, "p", "The login was cancelled. You can log in again.").await;
     press(client, "Go to the start page").await;
     assert_shown(client, "li", "tea").await;
 
-    // The provider knows who it is by now, and asks for the consent only.
+    // The provider has identified the visitor by now, and asks for the consent only.
     press(client, "Log in").await;
     press(client, "Continue").await;
     assert_shown(client, "h1", "Logged in as alice").await;
@@ -145,7 +145,7 @@ async fn walk(client: &Client, site: &str, issuer: &str) {
             .starts_with(site)
     );
 
-    // The provider asks anew, because the logout was its logout, too. The login goes on to the page that was asked for.
+    // The provider asks again, because the logout ended its session, too. The login goes on to the requested page.
     client.goto(&format!("{site}/profile")).await.expect("a page");
     log_in_at_provider(client, "bob").await;
     press(client, "Continue").await;

@@ -1,4 +1,4 @@
-//! Where the example runs, and what it makes of its environment there.
+//! The example's environment variables, on Lambda and elsewhere.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use dev::visitor::Visitor;
 
 use crate::site::PROGRAM;
 
-/// With a provider that is not there.
+/// Names a provider that does not exist.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("OIDC_ISSUER", "http://127.0.0.1:1"),
     ("OIDC_CLIENT_ID", "shop"),

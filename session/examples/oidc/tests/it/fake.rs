@@ -1,4 +1,4 @@
-//! A provider in this process that lies when it is told to.
+//! A provider in this process, which also issues wrong tokens.
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
@@ -25,7 +25,7 @@ struct Login {
     id_token: Option<String>,
 }
 
-/// Clones are the same provider.
+/// The provider. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Fake {
     pub(crate) issuer: String,
@@ -35,7 +35,7 @@ pub(crate) struct Fake {
 
 #[derive(Default)]
 struct Logins {
-    /// By their codes.
+    /// The keys are the codes.
     waiting: HashMap<String, Login>,
     used: HashSet<String>,
 }
@@ -71,7 +71,7 @@ impl Fake {
         self.state.lock().expect("no panic")
     }
 
-    /// What a good ID token says.
+    /// The claims of a good ID token.
     pub(crate) fn claims(&self, subject: &str, nonce: &str) -> Value {
         json!({
             "iss": self.issuer, "sub": subject, "aud": CLIENT, "nonce": nonce, "sid": format!("session of {subject}"),
@@ -79,12 +79,12 @@ impl Fake {
         })
     }
 
-    /// What a good logout token says.
+    /// The claims of a good logout token.
     pub(crate) fn logout_claims(&self, subject: &str) -> Value {
         let random = ring::rand::generate::<[u8; 16]>(&SystemRandom::new()).expect("random bytes");
         json!({
-            "iss": self.issuer, "sub": subject, "aud": CLIENT, "jti": base64(random.expose()), "iat": now(), "exp": now() + 120,
-            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+            "iss": self.issuer, "sub": subject, "aud": CLIENT, "jti": base64(random.expose()), "iat": now(),
+            "exp": now() + 120, "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         })
     }
 
@@ -92,12 +92,12 @@ impl Fake {
         self.sign_as(&json!({ "alg": "ES256", "kid": "first" }), claims)
     }
 
-    /// Signs with its key, whatever the header says.
+    /// Signs with the provider's key, whatever the header says.
     pub(crate) fn sign_as(&self, header: &Value, claims: &Value) -> String {
         signed(&self.key, header, claims)
     }
 
-    /// A code for a login with this challenge, and the token that it is exchanged for.
+    /// Adds a code for a login with this challenge, and the token for which it is exchanged.
     pub(crate) fn code(&self, code: &str, challenge: &str, id_token: Option<String>) {
         let login = Login {
             challenge: challenge.to_owned(),
@@ -119,7 +119,7 @@ fn signed(key: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
     format!("{message}.{}", base64(signature))
 }
 
-/// The same with a key that is not the provider's.
+/// Signs with a key that is not the provider's.
 pub(crate) fn forged(claims: &Value) -> String {
     signed(&key(), &json!({ "alg": "ES256", "kid": "first" }), claims)
 }
@@ -132,7 +132,7 @@ pub(crate) fn unsigned(claims: &Value) -> String {
     )
 }
 
-/// Signed with the client's secret.
+/// Signs with the client's secret.
 pub(crate) fn symmetric(claims: &Value) -> String {
     let message = format!(
         "{}.{}",
@@ -147,7 +147,7 @@ async fn configuration(State(fake): State<Fake>) -> Json<Value> {
     Json(configuration_of(&fake.issuer))
 }
 
-/// What a provider says of itself.
+/// The configuration that a provider publishes.
 pub(crate) fn configuration_of(issuer: &str) -> Value {
     json!({
         "issuer": issuer,
@@ -162,14 +162,14 @@ pub(crate) fn configuration_of(issuer: &str) -> Value {
 }
 
 async fn keys(State(fake): State<Fake>) -> Json<Value> {
-    // An uncompressed point: a byte, and the two coordinates.
+    // An uncompressed point: one byte, and the two coordinates.
     let point = fake.key.public_key().as_ref();
     let (x, y) = (base64(&point[1..33]), base64(&point[33..]));
     let key = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": "first", "x": x, "y": y });
     Json(json!({ "keys": [key] }))
 }
 
-/// A code counts once, and for whoever has the verifier of its challenge.
+/// Exchanges a code once, and only with the verifier of its challenge.
 async fn token(State(fake): State<Fake>, Form(form): Form<HashMap<String, String>>) -> (StatusCode, Json<Value>) {
     let mut logins = fake.logins();
     let code = form.get("code").cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Logins, and what a provider or a visitor may make of them.
+//! Logins, with wrong answers of a provider and wrong requests of a visitor.
 
 use std::future::pending;
 use std::net::Ipv4Addr;
@@ -37,7 +37,7 @@ async fn a_login_keeps_the_basket_and_leaves_no_secret_in_the_session() {
     );
     let owner = format!("{} alice", site.provider.issuer);
     assert!(visitor.get("/profile").await.body.contains(&owner));
-    // What was written last is the new session.
+    // The last write is that of the new session.
     let calls = site.table.proxy.calls();
     let created = calls
         .iter()
@@ -45,7 +45,7 @@ async fn a_login_keeps_the_basket_and_leaves_no_secret_in_the_session() {
         .expect("a session");
     assert_eq!(created.request["Item"]["data"]["M"]["logins"], json!({ "L": [] }));
 
-    // Another person finds nothing of the one before.
+    // Another user finds nothing of the one before.
     let begun = begin(&mut visitor, "/login").await;
     assert_redirect(&visitor.get(&site.good(&begun, "b", "bob")).await, "/");
     assert_eq!(visitor.who().await.as_deref(), Some("bob"));
@@ -77,7 +77,7 @@ async fn a_next_that_leads_away_leads_home() {
     assert_redirect(&visitor.get(&site.good(&begun, "a", "alice")).await, "/");
 }
 
-/// Makes a token of good claims, or none.
+/// Makes a token of good claims, or no token.
 type Tamper<'a> = Box<dyn Fn(Value) -> Option<String> + 'a>;
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn an_id_token_that_is_not_for_this_login_is_refused() {
         assert!(answer.body.contains(UNTRUSTED), "{what}: {answer:?}");
         assert_eq!(visitor.who().await, None, "{what}");
     }
-    // A clock that is a little ahead is not.
+    // A clock that is a little ahead is accepted.
     let begun = begin(&mut visitor, "/login").await;
     let ahead = with(provider.claims("alice", &begun.nonce), "iat", json!(now() + 30));
     let back = site.answer(&begun, "ahead", Some(provider.sign(&ahead)));
@@ -155,15 +155,15 @@ async fn a_callback_that_this_browser_did_not_begin_or_that_came_before_is_refus
     let back = site.good(&begun, "a", "alice");
     assert_redirect(&visitor.get(&back).await, "/");
     assert_refused(&visitor.get(&back).await, 400, NOT_BEGUN);
-    // A code that was used, with a state that was not.
+    // A used code with a fresh state.
     let begun = begin(&mut visitor, "/login").await;
     assert_refused(&visitor.get(&site.good(&begun, "a", "bob")).await, 400, UNTRUSTED);
-    // A code of another login, with this one's state: the verifier does not fit.
+    // A code of another login with this one's state: the verifier does not match.
     let begun = begin(&mut visitor, "/login").await;
     site.good(&strangers, "t", "mallory");
     let swapped = format!("/callback?code=t&state={}", begun.state);
     assert_refused(&visitor.get(&swapped).await, 400, UNTRUSTED);
-    // The answer of another provider.
+    // An answer of another provider.
     let begun = begin(&mut visitor, "/login").await;
     let mixed_up = site.good(&begun, "b", "bob") + "&iss=https://evil.example";
     assert_refused(&visitor.get(&mixed_up).await, 400, UNTRUSTED);
@@ -226,7 +226,7 @@ async fn however_often_a_request_asks_the_provider_it_waits_no_longer() {
     let asked_at = Instant::now();
     let answer = visitor.get("/login").await;
     assert_refused(&answer, 503, "The provider cannot be reached");
-    // Four seconds, and not four for each.
+    // Four seconds in total, and not for each call.
     let waited = asked_at.elapsed();
     assert!(
         (Duration::from_secs(3)..Duration::from_secs(6)).contains(&waited),
@@ -234,7 +234,7 @@ async fn however_often_a_request_asks_the_provider_it_waits_no_longer() {
     );
 }
 
-/// The hidden fields of the form that is to be posted again.
+/// The hidden fields of the form that the page posts again.
 fn fields(page: &Answer) -> Vec<(String, String)> {
     let inputs = page.body.split("<input type=\"hidden\" name=\"").skip(1);
     let pairs = inputs.filter_map(|input| {
@@ -252,7 +252,7 @@ async fn a_form_from_the_provider_is_passed_on_and_touches_no_session() {
     let begun = begin(&mut visitor, "/login").await;
     site.good(&begun, "a", "alice");
 
-    // As a browser sends it from another site: without the cookie.
+    // A browser sends this form from another site, so without the cookie.
     let mut from_provider = site.visitor();
     from_provider.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
     site.table.proxy.forget_calls();

@@ -1,4 +1,4 @@
-//! Logouts: here, and by the provider's tokens.
+//! Logouts: at this site, and by the provider's tokens.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -45,7 +45,8 @@ async fn a_logout_is_the_providers_too_and_no_other_site_can_ask_for_it() {
 async fn a_logout_has_ended_the_session_before_the_provider_is_asked() {
     let site = Site::new().await;
     let user = site.user("alice").await;
-    // Another instance, which knows nothing of its provider yet. That one takes the connection and says nothing.
+    // Another instance, which has not loaded its provider's configuration. That provider accepts the connection and
+    // says nothing.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let issuer = format!("http://{}", silent.local_addr().expect("a bound listener"));
     let function = Arc::new(function(&site.table, &issuer).await);
@@ -143,12 +144,12 @@ async fn a_logout_token_that_could_not_be_carried_out_can_be_sent_again() {
     assert_eq!(user.who().await, None);
 }
 
-/// A login of Alice's that this order of the provider's overtakes.
+/// Asserts that a login of Alice's fails if this order of the provider arrives during the login.
 async fn assert_overtaken(site: &Site, order: &Value) {
     let mut visitor = site.visitor();
     let begun = begin(&mut visitor, "/login").await;
     let back = site.good(&begun, "overtaken", "alice");
-    // The code is exchanged, and then the write that puts the login into the owner's list takes its time.
+    // The code is exchanged, and then the write that adds the login to the owner's list is held.
     let gate = Gate::new();
     let held = gate.clone();
     site.table.proxy.rule(move |call| {
@@ -180,7 +181,7 @@ async fn a_login_that_a_logout_at_the_provider_overtakes_fails() {
     assert_overtaken(&site, &order).await;
 }
 
-/// Makes the subject's mark a minute older, past the proxy.
+/// Makes the subject's mark a minute older, without the proxy.
 async fn a_minute_passes_since_the_mark(site: &Site) {
     let keys = Credentials::new("local", "local", None, None, "local");
     let sdk = SdkConfig::builder()

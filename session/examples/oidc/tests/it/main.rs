@@ -1,4 +1,4 @@
-//! The OpenID Connect example: with a provider that lies, and in Chromium with a certified one.
+//! Tests of the OpenID Connect example: with a provider that issues wrong tokens, and in Chromium with a certified one.
 
 #![expect(clippy::disallowed_methods, reason = "tests measure time")]
 

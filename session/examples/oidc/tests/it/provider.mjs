@@ -1,6 +1,6 @@
-// A provider on this machine, for the test in the browser: npm's `oidc-provider`, which the folder OIDC_PROVIDER holds.
+// A provider on this machine, for the test in the browser: npm's `oidc-provider`, from the folder OIDC_PROVIDER.
 //
-// It prints its issuer, and reads the address of the site that logs in there. It ends with its standard input.
+// It prints its issuer, and reads the address of the site that uses it. It ends when its standard input ends.
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
@@ -26,7 +26,7 @@ input.once('line', (site) => {
     cookies: { keys: ['for this test only'] },
     features: { backchannelLogout: { enabled: true } },
     scopes: ['openid', 'profile'],
-    // Without the dispatcher, which keeps it from calling addresses of this machine.
+    // Drops the dispatcher, which keeps the provider from calling addresses of this machine.
     fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   });
   server.on('request', provider.callback());

@@ -54,19 +54,19 @@ impl Site {
         Visitor::of(&self.function)
     }
 
-    /// Lets the provider answer with these claims: where the browser comes back to.
+    /// Makes the provider issue this token for the code. Returns the address to which the browser comes back.
     pub(crate) fn answer(&self, begun: &Begun, code: &str, id_token: Option<String>) -> String {
         self.provider.code(code, &begun.challenge, id_token);
         format!("/callback?code={code}&state={}", begun.state)
     }
 
-    /// The same with a good token.
+    /// Does the same with a good token.
     pub(crate) fn good(&self, begun: &Begun, code: &str, subject: &str) -> String {
         let token = self.provider.sign(&self.provider.claims(subject, &begun.nonce));
         self.answer(begun, code, Some(token))
     }
 
-    /// Somebody who is logged in.
+    /// A visitor who is logged in as `subject`.
     pub(crate) async fn user(&self, subject: &str) -> Visitor {
         let mut visitor = self.visitor();
         let begun = begin(&mut visitor, "/login").await;
@@ -75,7 +75,7 @@ impl Site {
         visitor
     }
 
-    /// What the provider's own call is answered with.
+    /// Sends a logout token as the provider does, and returns the answer's status.
     pub(crate) async fn back_channel(&self, token: &str) -> u16 {
         let mut provider = self.visitor();
         provider.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
@@ -102,7 +102,7 @@ pub(crate) async fn begin(visitor: &mut Visitor, path: &str) -> Begun {
     }
 }
 
-/// Claims with one of them changed, or taken out.
+/// The claims with one of them changed, or removed if `value` is null.
 pub(crate) fn with(mut claims: Value, name: &str, value: Value) -> Value {
     if value.is_null() {
         claims.as_object_mut().expect("claims").remove(name);

@@ -1,4 +1,4 @@
-//! What holds for any record and any item.
+//! Properties of any record and any item.
 
 use proptest::collection::{btree_map, hash_map, vec};
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn value() -> impl Strategy<Value = Value> {
     any.prop_map(Value)
 }
 
-/// Right, nearly right and wrong ones for every attribute.
+/// Generates right, nearly right and wrong values for every attribute.
 fn attribute() -> impl Strategy<Value = AttributeValue> {
     let wrong_number = string_regex("[-+]?[0-9]{0,22}(\\.[0-9])?(e[0-9])?").expect("a pattern");
     prop_oneof![
@@ -66,7 +66,7 @@ fn attribute() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
-/// An item that lacks some of the attributes it should have, and may be a tombstone.
+/// Generates an item that may lack required attributes, and may be a tombstone.
 fn item() -> impl Strategy<Value = Item> {
     let often = |name: &'static str| {
         let present = prop::option::weighted(0.9, attribute());
@@ -102,7 +102,7 @@ fn item() -> impl Strategy<Value = Item> {
     )
 }
 
-/// What the record's description says, without the code that reads one.
+/// Whether the item is a live record by the record's documentation, without the code that reads one.
 fn should_live(item: &Item) -> bool {
     let count = |name: &str| match item.get(name) {
         Some(AttributeValue::N(text)) => text.parse::<u64>().ok(),
@@ -129,10 +129,14 @@ proptest! {
         expires_at in NOW + 1..=NOW + IDLE,
         revision in any::<u64>(),
         writes in vec(any::<[u8; 6]>().prop_map(WriteToken::new), 1..4),
-        login in (any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>(), any::<bool>()),
+        login in (
+            any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>(), any::<bool>(),
+        ),
     ) {
         let (remembered, owner, label, seen_at, sealed) = login;
-        let record = Record { data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed };
+        let record = Record {
+            data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed,
+        };
         let key = RecordKey::from_stored("key".to_owned());
         let stored = Stored::Record(record);
         prop_assert_eq!(read(write(&key, &stored)), stored);

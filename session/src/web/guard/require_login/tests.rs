@@ -8,7 +8,7 @@ use crate::{Keys, MemoryStore, SessionLayer};
 
 type Site = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
-/// A site that `guard` guards whole. `POST /login` logs in whoever the body says, and elsewhere is a page.
+/// A site behind `guard`. `POST /login` logs in the user whom the body names; every other request gets a page.
 fn site(guard: &RequireLoginLayer) -> Site {
     async fn views(request: Request<String>) -> Result<Response<String>, Infallible> {
         let session = LazySession::of(&request).unwrap();
@@ -35,7 +35,7 @@ async fn answer(site: &Site, request: Request<String>) -> Response<String> {
     site.clone().oneshot(request).await.unwrap()
 }
 
-/// The cookie of `name`, who has logged in.
+/// Logs in as `name`, and returns the cookie.
 async fn cookie_of(site: &Site, name: &str) -> String {
     let login = request("POST", "/login", &[]).map(|_| name.to_owned());
     let answer = answer(site, login).await;
@@ -83,16 +83,16 @@ async fn a_navigation_goes_to_the_login_page_and_anything_else_is_401() {
             &[("accept", "application/json"), ("accept", "Text/HTML ;q=0.5")],
             303,
         ),
-        // From a script, whatever it accepts.
+        // Scripts, whatever they accept.
         ("GET", &[("sec-fetch-mode", "cors"), browser], 401),
         ("GET", &[("sec-fetch-mode", "same-origin"), browser], 401),
         ("GET", &[("sec-fetch-mode", "no-cors"), browser], 401),
-        // From a program.
+        // Programs.
         ("GET", &[], 401),
         ("GET", &[("accept", "*/*")], 401),
         ("GET", &[("accept", "application/json")], 401),
         ("GET", &[("accept", "text/html-not, x-text/html, text/*")], 401),
-        // What a form sent would be lost on the way.
+        // Forms, whose fields a redirect would lose.
         ("POST", &[NAVIGATE, browser], 401),
         ("PUT", &[NAVIGATE, browser], 401),
         ("OPTIONS", &[NAVIGATE, browser], 401),
@@ -172,7 +172,7 @@ async fn the_site_says_who_counts_as_logged_in() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-#[expect(clippy::disallowed_methods, reason = "a deadline is an instant")]
+#[expect(clippy::disallowed_methods, reason = "a deadline is an `Instant`")]
 async fn a_session_that_cannot_be_read_is_the_errors_answer() {
     let site = site(&RequireLoginLayer::new("/login"));
     let cookie = cookie_of(&site, "admin").await;

@@ -93,7 +93,7 @@ fn without_fetch_metadata_the_origin_must_be_our_own() {
     assert_checked(&[], true, Ok(()));
 }
 
-/// As hyper gives a request that came by HTTP/2.
+/// hyper represents a request over HTTP/2 like this.
 #[test]
 fn without_a_host_header_the_authority_is_ours() {
     let own = [("origin", "https://app.example")];
@@ -147,7 +147,7 @@ proptest! {
     }
 }
 
-/// The answer of a service that says `done` to everything.
+/// The answer of a service that says `done` to every request.
 async fn answer(layer: &SameOriginLayer, request: Request<String>) -> Response<String> {
     let done = async |_: Request<String>| Ok::<_, Infallible>(Response::new("done".to_owned()));
     layer.layer(service_fn(done)).oneshot(request).await.unwrap()
@@ -165,7 +165,7 @@ async fn only_unsafe_methods_and_the_paths_named_are_checked() {
         ("DELETE", "/", false),
         ("CONNECT", "/", false),
         ("PROPPATCH", "/", false),
-        // Methods are case-sensitive (RFC 9110, section 9.1): this is none that is known to be safe.
+        // Methods are case-sensitive (RFC 9110, section 9.1), so this is not a safe method.
         ("get", "/", false),
         ("GET", "/", true),
         ("HEAD", "/", true),
@@ -175,7 +175,7 @@ async fn only_unsafe_methods_and_the_paths_named_are_checked() {
         ("HEAD", "/logout", false),
         ("GET", "/logout?all=1", false),
         ("GET", "https://app.example/logout", false),
-        // No router takes these for `/logout`.
+        // No router treats these as `/logout`.
         ("GET", "/logout/", true),
         ("GET", "/Logout", true),
         ("GET", "/%6cogout", true),
