@@ -1,4 +1,5 @@
-//! How a session's record changes: one pure function (`next`, with `save` and `owners`), and one loop (`run`).
+//! The protocol by which a session's record changes: a pure function decides (`next`, with `save` and `owners`), and a
+//! loop makes the store calls (`run`).
 
 pub(crate) mod budget;
 pub(crate) mod call;

@@ -1,4 +1,4 @@
-//! The session as its users see it: a dictionary that remembers what was done to it.
+//! The session as handlers use it: a dictionary that records what was done to it.
 
 use std::fmt;
 use std::sync::{Arc, MutexGuard};
@@ -19,10 +19,11 @@ pub(crate) mod state;
 
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
-/// Get it from [`Session::of`], change it, and return from your handler: the layer
-/// saves what really changed. It is a handle; clones share one dictionary. Only [`save`](Self::save) and
-/// [`take_flashes`](Self::take_flashes) wait for the store. Once the response has left the handler, the session is saved: a handle that lives on, in a task
-/// or a streamed body, reads what was saved, and every change through it is an error or reports that nothing happened.
+/// Get it from [`Session::of`], change it, and return from your handler: the layer saves what really changed. A
+/// `Session` is a handle; clones share one dictionary. Only [`save`](Self::save) and
+/// [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when the handler has returned
+/// the response. A handle that is used after that, in a task or a streamed body, reads what was saved and cannot change
+/// it: methods that can fail return an error, and the others do nothing.
 ///
 /// | Flask | here |
 /// |---|---|
@@ -35,9 +36,9 @@ pub(crate) mod state;
 /// | `len(session)`, `not session` | `session.len()`, `session.is_empty()` |
 /// | `session.clear()` | `session.clear()` |
 ///
-/// If another request changes *other* variables of the session at the same time, both changes are kept; if it
-/// changes the *same* variable, the later write wins. What is computed from the value before belongs into
-/// [`update`](Self::update) or [`increment`](Self::increment): those lose nothing.
+/// If another request changes *other* variables of the session at the same time, both changes are kept; if it changes
+/// the *same* variable, the later write wins. A value that is computed from the one before belongs in
+/// [`update`](Self::update) or [`increment`](Self::increment), which lose no concurrent change.
 ///
 /// ```
 /// use lambda_session::Session;
@@ -59,11 +60,11 @@ impl Session {
         self.0.state()
     }
 
-    /// The variable `name`, if there is one.
+    /// Returns the variable `name`, if there is one.
     ///
     /// # Errors
     ///
-    /// It is not a `T`.
+    /// The variable is not a `T`.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -79,14 +80,14 @@ impl Session {
         value.map(|value| decode(name, value)).transpose()
     }
 
-    /// Sets the variable `name`. Writing the value it already has is no change.
+    /// Sets the variable `name`. Writing the value that it already has does not count as a change.
     ///
     /// # Errors
     ///
-    /// Nothing is changed and the error names the variable, if the name is empty, if the
-    /// value cannot be stored (not serializable, a number that is not finite, an empty set, or one that passes the store's
-    /// [`Limits`](crate::Limits)), if the session would be larger than the store can hold, after [`end`](Self::end), or after
-    /// the session was saved.
+    /// The error names the variable, and nothing is changed. It is returned if the name is empty, if the value cannot
+    /// be stored (it is not serializable, contains a number that is not finite or an empty set, or exceeds the store's
+    /// [`Limits`](crate::Limits)), if the session would be larger than the store can hold, after [`end`](Self::end), or
+    /// after the session was saved.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -101,8 +102,7 @@ impl Session {
         self.state().insert(name, value)
     }
 
-    /// Sets the variable `name` to a value as it is stored, such as [`remove`](Self::remove) and [`iter`](Self::iter)
-    /// give it.
+    /// Sets the variable `name` to an encoded value, such as [`remove`](Self::remove) and [`iter`](Self::iter) return.
     ///
     /// # Errors
     ///
@@ -122,7 +122,8 @@ impl Session {
         self.state().insert(name, value)
     }
 
-    /// Takes the variable `name` out and gives it back undecoded. Removing what is not there is no change.
+    /// Removes the variable `name` and returns its encoded value. Removing a missing variable does not count as a
+    /// change.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -136,11 +137,11 @@ impl Session {
         self.state().remove(name)
     }
 
-    /// Takes the variable `name` out: Flask's `session.pop(name, None)`.
+    /// Removes the variable `name` and returns it: Flask's `session.pop(name, None)`.
     ///
     /// # Errors
     ///
-    /// It is not a `T`, or the session was saved; then it stays.
+    /// The variable is not a `T`, or the session was saved. The variable then stays.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -159,11 +160,13 @@ impl Session {
         }
     }
 
-    /// Computes the variable `name` from what it was, `None` if there is none, and gives the result back.
+    /// Sets the variable `name` to the result of `compute`, which gets the value before (`None` if there is none), and
+    /// returns the result.
     ///
-    /// If another request changed the session meanwhile, `compute` is applied again to the newer value when the session is
-    /// saved, so no update is lost and none counts twice, not even by a retry whose first reply was lost. It is therefore pure,
-    /// and the result given back is that of the first time. It must not use the session itself, which waits for it.
+    /// If another request has changed the session meanwhile, `compute` is applied again to the newer value when the
+    /// session is saved. So no update is lost, and no update counts twice, even if a write is repeated because its
+    /// reply was lost. `compute` must be pure. The result that is returned is that of the first call. `compute` must
+    /// not use the session itself: that would deadlock.
     ///
     /// # Errors
     ///
@@ -197,12 +200,12 @@ impl Session {
         self.compute(name, step)
     }
 
-    /// Adds `by` to the number `name`, which is 0 if there is none, and gives the sum back. Exact under concurrency as
-    /// [`update`](Self::update) is.
+    /// Adds `by` to the number `name`, which counts as 0 if it is missing, and returns the sum. Like
+    /// [`update`](Self::update), it loses no concurrent change.
     ///
     /// # Errors
     ///
-    /// The variable is no whole number, the sum is not one of 64 bits, or as for [`insert`](Self::insert).
+    /// The variable is not a whole number, the sum does not fit 64 bits, or as for [`insert`](Self::insert).
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -229,8 +232,9 @@ impl Session {
         decode(name, value)
     }
 
-    /// The variable `name`; if there is none, the value that `make` gives, which is inserted: Flask's `session.setdefault`. Of two
-    /// requests at once the first one's value stays, though each is given its own.
+    /// Returns the variable `name`. If there is none, inserts the value that `make` returns: Flask's
+    /// `session.setdefault`. If two requests insert at the same time, the value that is saved first stays, though each
+    /// request gets its own.
     ///
     /// # Errors
     ///
@@ -257,8 +261,9 @@ impl Session {
         Ok(value)
     }
 
-    /// The variable `name`, if there is one and it is a `T`. One of another type, such as an earlier version of the program
-    /// left, is taken out, so that it fails no page for ever. A value that another request put there meanwhile stays.
+    /// Returns the variable `name`, if there is one and it is a `T`. A value of another type, which an earlier version
+    /// of the program may have left, is removed, so that it does not fail every later request. A value that another
+    /// request has stored meanwhile stays.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -275,7 +280,7 @@ impl Session {
         })
     }
 
-    /// Whether there is a variable `name`: Flask's `name in session`.
+    /// Returns whether there is a variable `name`: Flask's `name in session`.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -286,7 +291,7 @@ impl Session {
         self.state().get(name).is_some()
     }
 
-    /// The names of all variables, sorted.
+    /// Returns the names of all variables, sorted.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -300,7 +305,7 @@ impl Session {
         self.state().data().keys().cloned().collect()
     }
 
-    /// All variables as they are now, undecoded and sorted by name.
+    /// Iterates over a snapshot of all variables, encoded and sorted by name.
     ///
     /// ```
     /// # use lambda_session::{Session, Value};
@@ -315,7 +320,7 @@ impl Session {
         self.state().data().clone().into_iter()
     }
 
-    /// How many variables there are.
+    /// Returns the number of variables.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -326,7 +331,7 @@ impl Session {
         self.state().data().len()
     }
 
-    /// Whether there are no variables.
+    /// Returns whether there are no variables.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -337,7 +342,7 @@ impl Session {
         self.state().data().is_empty()
     }
 
-    /// Takes all variables out. A session left empty ends with the request, as at a logout, unless it has an
+    /// Removes all variables. A session that is left empty ends with the request, as at a logout, unless it has an
     /// [owner](Self::owner).
     ///
     /// ```
@@ -375,7 +380,7 @@ impl IntoIterator for &Session {
     }
 }
 
-/// Names and types only: the values are the visitor's.
+/// Shows names and types only, because the values are the visitor's data.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.state().data()).finish()
@@ -403,7 +408,7 @@ mod tests {
         late.clear();
         late.end();
         assert_eq!(late.len(), 1);
-        assert!(session.state().close().is_none(), "it is saved once");
+        assert!(session.state().close().is_none(), "a session is closed only once");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! One request's store calls: how long they may take together, how many there were, and a span for each.
+//! Limits the time that one request's store calls take together, counts them, and gives each a span.
 
-#![expect(clippy::disallowed_methods, reason = "it measures how long store calls take")]
+#![expect(clippy::disallowed_methods, reason = "it measures the time of store calls")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,20 +15,20 @@ use super::spans;
 use crate::store::erased::AnyStore;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// For all store calls of one request together, so that a visitor gets an answer, and a 503 rather than Lambda's
-/// own timeout.
+/// The time that all store calls of one request may take together. When the store is slow, the visitor gets a 503
+/// instead of waiting for Lambda's own timeout.
 pub(crate) const ALL_CALLS: Duration = Duration::from_millis(4_500);
 
-/// What is left to the handler and the runtime for the answer, when the request has a [`Deadline`].
+/// The time that is reserved for the handler and the runtime to answer when the request has a [`Deadline`].
 const TO_ANSWER: Duration = Duration::from_millis(250);
 
-/// What a reload and a write need at the least.
+/// The time that a reload and a write need at the least.
 const WORTH_A_WRITE: Duration = Duration::from_millis(500);
 
-/// When the answer to a request has to be given at the latest. The layer looks for one in the request's extensions, and makes
-/// no store call that would outlast it.
+/// The time by which a request must be answered. The layer looks for a deadline in the request's extensions, and cuts
+/// off its store calls 250 ms before it.
 ///
-/// `lambda::run` puts the invocation's own there, which Lambda tells with each event.
+/// `lambda::run` puts the deadline of the invocation there, which Lambda passes with each event.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ const WORTH_A_WRITE: Duration = Duration::from_millis(500);
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The answer is due at this instant.
+    /// Creates a deadline at `instant`.
     ///
     /// ```
     /// # use std::time::Instant;
@@ -55,7 +55,7 @@ impl Deadline {
     }
 }
 
-/// A store, for one request.
+/// A store, and the time that one request may spend on it.
 pub(crate) struct Budget {
     pub(crate) store: Arc<dyn AnyStore>,
     deadline: Option<Deadline>,
@@ -73,7 +73,8 @@ impl Budget {
         }
     }
 
-    /// Makes a store call of this name, or so many at once, within `limit` and what is left. Its span tells the `outcome`.
+    /// Makes `calls` store calls called `name`, under one span, within `limit` and the time that is left. The span
+    /// records the `outcome`.
     pub(crate) async fn call<T>(
         &self,
         limit: Duration,
@@ -84,7 +85,7 @@ impl Budget {
     ) -> Result<T, StoreError> {
         let limit = limit.min(self.left());
         if limit.is_zero() {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "no time is left for it"));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "no time is left"));
         }
         let count = u32::try_from(calls).unwrap_or(u32::MAX);
         self.calls.fetch_add(count, Ordering::Relaxed);
@@ -97,19 +98,20 @@ impl Budget {
         result
     }
 
-    /// Waits for a turn within what is left, which stays so: what it waits for is another call of this request, which takes its own
-    /// time from it. `held` is what is wrong if there is none.
+    /// Waits for `turns` within the time that is left. The wait is not charged to the budget: another call of this
+    /// request holds the turn, and that call charges its own time. The error names `held` if the turn does not come in
+    /// time.
     pub(crate) async fn turn<'a>(&self, turns: &'a Turns<()>, held: &str) -> Result<Turn<'a, ()>, SessionError> {
         let turn = timeout(self.left(), turns.lock()).await;
         turn.map_err(|_| SessionError::unavailable(held))
     }
 
-    /// Lets others go first, after so many conflicts of one write. True if time has passed, so that what stands there may have
-    /// changed.
+    /// Waits before a write is tried again, so that other requests can finish. `conflicts` counts the conflicts of this
+    /// task so far. Returns true if time has passed, because the record may have changed meanwhile.
     ///
     /// # Errors
     ///
-    /// A write that could not be answered any more is not begun again.
+    /// Less than [`WORTH_A_WRITE`] is left, so the write is not tried again.
     pub(crate) async fn back_off(&self, conflicts: u32) -> Result<bool, SessionError> {
         let pause = self.store.pause(conflicts).min(self.left());
         if !pause.is_zero() {
@@ -124,7 +126,7 @@ impl Budget {
         Ok(!pause.is_zero())
     }
 
-    /// Whether the time that is left is for what has to be done: half of what the store may take is gone, or the answer is due.
+    /// Whether time is too short for work that can wait: half of the store's time is spent, or the answer is due soon.
     pub(crate) fn is_short(&self) -> bool {
         let own = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
         own < ALL_CALLS / 2 || self.left() < WORTH_A_WRITE
@@ -147,7 +149,7 @@ impl Budget {
     }
 }
 
-/// Takes a call's time from the budget when the call ends, be it because the handler dropped it.
+/// Charges a call's time to the budget when the call ends, even if the handler drops it.
 struct Spent<'a>(&'a Budget, tokio::time::Instant);
 
 impl Drop for Spent<'_> {

@@ -1,11 +1,12 @@
-//! The calls that the store gets, and what stands under a key.
+//! The store calls that a task makes, and what can be stored under a key.
 
 use std::sync::Arc;
 
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::record::{Record, Stored, Tombstone};
 
-/// A session's record, as the store has it and as it is without its seal: the same where nothing is sealed.
+/// A session's record as it is stored, and with its seal opened. Both are the same record if it is not sealed, or if
+/// the request may not open it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Opened {
     pub(crate) stored: Arc<Record>,
@@ -22,7 +23,7 @@ impl From<Record> for Opened {
     }
 }
 
-/// What stands under a key.
+/// What is stored under a key.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Place {
     Nothing,
@@ -41,33 +42,33 @@ impl From<Stored> for Place {
     }
 }
 
-/// What comes next.
+/// What a task does next.
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
-    /// This call is to be made.
+    /// Makes this call.
     Call(Call),
-    /// This call is to be made, but no task fails with it or waits long for it.
+    /// Makes this call with a short time limit. The task continues if the call fails.
     Aside(Call),
-    /// Nothing: the task is done.
+    /// Makes no call, because the task is done.
     Over(Told),
 }
 
-/// What a task that is done has come to.
+/// The result of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// Nothing was changed, and the cookie stays as it is.
     Keep,
     /// The session was changed, and the cookie stays as it is.
     Changed,
-    /// The cookie of the new session leaves.
+    /// The response carries the cookie of the new session.
     Issue,
-    /// The cookie is taken back.
+    /// The response clears the cookie.
     Clear,
-    /// There is no such session of this owner.
+    /// The owner has no such session.
     Missing,
 }
 
-/// A call of the store. Several keys are several calls at once.
+/// A store call. `Load` and `End` make one call for each key, several at a time.
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Load(Vec<RecordKey>),
@@ -83,18 +84,18 @@ pub(crate) enum Call {
     Strike(OwnerKey, Vec<RecordKey>),
 }
 
-/// What a swap is for.
+/// The purpose of a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// A new session.
+    /// Creates the record of a new session.
     Create,
-    /// A new session's variables, before anybody has its cookie.
+    /// Rewrites the record of a new session before its cookie is sent.
     Rewrite,
-    /// The visitor's session changes, or ends because nothing is left in it.
+    /// Changes the visitor's session, or ends it because nothing is left in it.
     Change,
-    /// The visitor's session makes room for the new one.
+    /// Replaces the visitor's old session by a tombstone that names the new one, or ends it if it has expired.
     Replace,
-    /// The expiry moves.
+    /// Moves the expiry, or the time at which the owner was last seen.
     Slide,
 }
 

@@ -1,4 +1,4 @@
-//! Why a request's session could not be loaded, used or saved.
+//! The error of a request whose session could not be loaded, used or saved.
 
 use std::error::Error;
 use std::fmt;
@@ -11,8 +11,8 @@ use crate::store::{StoreError, StoreErrorKind, causes};
 
 /// Why a request's session could not be loaded, used or saved.
 ///
-/// Everything in this crate that a handler can fail with becomes one by `?`. Answer with
-/// [`into_response`](Self::into_response), as the layer does; an axum handler returns it as it is.
+/// The operator `?` converts [`StoreError`] and [`ValueError`] into this error. Answer with
+/// [`into_response`](Self::into_response), as the layer does; an axum handler can return the error itself.
 #[derive(Clone)]
 pub struct SessionError {
     kind: SessionErrorKind,
@@ -24,33 +24,35 @@ pub struct SessionError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionErrorKind {
-    /// The session ended while the request was being handled: by a logout or a login in another tab, or by its timeout. Nothing was
-    /// saved since the last [`save`](crate::Session::save). 409.
+    /// The session ended while the request was being handled: by a logout or a login in another tab, or by its timeout.
+    /// Changes since the last [`save`](crate::Session::save) were not saved. The status is 409.
     Conflict,
-    /// Other requests changed the session each time this one tried to. 503 with `Retry-After`.
+    /// Other requests changed the session each time this one tried to. The status is 503 with `Retry-After`.
     Contention,
-    /// The store could not be reached, or did not answer in time. Whether a change was saved is not known: after a login, the
-    /// old session may have ended. 503 with `Retry-After`.
+    /// The store could not be reached, or did not answer in time. It is unknown whether a change was saved: a login
+    /// that fails may have ended the old session. The status is 503 with `Retry-After`.
     Unavailable,
-    /// The store refused in a way that no retry mends: permissions, a missing table. 500.
+    /// The store rejected the request, and a retry does not help: a permission or the table is missing. The status is
+    /// 500.
     Rejected,
-    /// The session is larger than the store can hold. 500.
+    /// The session is larger than the store can hold. The status is 500.
     TooLarge,
-    /// A variable is not of the type asked for, or cannot be stored. 500.
+    /// A variable is not of the type asked for, or cannot be stored. The status is 500.
     Value,
-    /// The operating system gave no random numbers for a session ID. 500.
+    /// The operating system gave no random numbers for a session ID. The status is 500.
     Random,
-    /// The request did not come through a [`SessionLayer`](crate::SessionLayer). 500.
+    /// The request did not come through a [`SessionLayer`](crate::SessionLayer). The status is 500.
     NoLayer,
-    /// An owner's name or label that cannot be kept, or a store that keeps no lists of owners' sessions. 500.
+    /// An owner's name or label is too long, the name is empty, or the store keeps no lists of owners' sessions. The
+    /// status is 500.
     Owner,
-    /// The owner has too many sessions for one more. 429.
+    /// The owner has too many sessions for another login. The status is 429.
     TooManySessions,
-    /// Something was done to the session after it was saved, so it is lost. 500.
+    /// The handler changed the session after it was saved, so the change is lost. The status is 500.
     Saved,
 }
 
-/// What is wrong where a store that is no [`OwnerStore`](crate::OwnerStore) is asked for a list.
+/// The error text for a store that is asked for a list and is not an [`OwnerStore`](crate::OwnerStore).
 pub(crate) const NO_LISTS: &str = "this store keeps no lists of owners' sessions";
 
 impl SessionError {
@@ -87,7 +89,7 @@ impl SessionError {
         }
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of this error.
     ///
     /// ```
     /// use lambda_session::{Session, SessionError, SessionErrorKind};
@@ -100,8 +102,8 @@ impl SessionError {
         self.kind
     }
 
-    /// The HTTP status that says so: 409 for a conflict, 503 where trying again helps, 429 for too many
-    /// sessions, 500 otherwise.
+    /// Returns the HTTP status for this error: 409 for a conflict, 503 where a retry helps, 429 for too many sessions,
+    /// and 500 otherwise.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -118,9 +120,9 @@ impl SessionError {
         }
     }
 
-    /// The answer to the visitor: a short text with the [`status`](Self::status), `Retry-After` where trying again
-    /// helps (RFC 9110, section 10.2.3), and the error itself in the extensions, where a middleware finds it that
-    /// has a page for it.
+    /// Converts the error into an answer for the visitor: a short text with the [`status`](Self::status), and
+    /// `Retry-After` where a retry helps (RFC 9110, section 10.2.3). The response's extensions contain the error, so
+    /// that a middleware can replace the text by a page of its own.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -134,13 +136,13 @@ impl SessionError {
     pub fn into_response<B: From<String>>(self) -> Response<B> {
         let status = self.status();
         let text = if status == StatusCode::INTERNAL_SERVER_ERROR && self.kind != SessionErrorKind::NoLayer {
-            // What else is wrong with the function is not its visitors' to know; the log says it.
+            // Visitors do not see why the function failed; the log has the details.
             "something went wrong\n".to_owned()
         } else {
             format!("{self}\n")
         };
         if let SessionErrorKind::Value | SessionErrorKind::NoLayer | SessionErrorKind::Owner = self.kind {
-            // The others were logged when the session was loaded or saved.
+            // The other kinds were logged when the session was loaded or saved.
             self.log();
         }
         let mut response = short_answer(status, text);
@@ -152,7 +154,7 @@ impl SessionError {
         response
     }
 
-    /// One event, with the causes that the visitor is not shown.
+    /// Logs the error once, with the causes that visitors do not see.
     pub(crate) fn log(&self) {
         let cause = causes(self);
         match self.kind {
@@ -166,7 +168,7 @@ impl SessionError {
     }
 }
 
-/// A short text that no cache keeps.
+/// An answer with a short text and `Cache-Control: no-store`.
 pub(crate) fn short_answer<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
     let mut response = Response::new(B::from(text));
     *response.status_mut() = status;
@@ -202,7 +204,7 @@ impl From<ValueError> for SessionError {
     }
 }
 
-/// Why nobody can be logged in.
+/// Converts the reason why a login was refused.
 impl From<Reason> for SessionError {
     fn from(reason: Reason) -> Self {
         Self::new(SessionErrorKind::Value, &reason.to_string())

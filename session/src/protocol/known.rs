@@ -1,4 +1,4 @@
-//! What a task knows of the keys that it is about: all that the store has told it.
+//! What a task knows about its keys: everything that the store has told it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,23 +11,25 @@ use crate::store::OwnerList;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    /// A key that is not here was not asked about.
+    /// What is stored under each key that was read or written.
     places: BTreeMap<RecordKey, Place>,
-    /// The owner's list, without what was struck since it was read.
+    /// The owner's list, without the entries that were struck since it was read.
     pub(crate) list: Option<(OwnerKey, OwnerList)>,
-    /// The sessions of which it was known that they had ended when the list was read: it names what renewed them.
+    /// The sessions that were known to have ended when the list was read. The list is recent enough to name the
+    /// sessions that renewed them.
     ended_before_list: BTreeSet<RecordKey>,
-    /// How many sessions the list named when it was read.
+    /// The number of sessions in the list when it was read.
     pub(crate) listed: usize,
-    /// The keys that were loaded, or were to be.
+    /// The keys that the task loaded, or tried to load.
     pub(crate) loaded: BTreeSet<RecordKey>,
-    /// The last state of the visitor's session that a write was to be made to, and whether one was made that leaves a token.
+    /// The last state of the visitor's session that a write started from or was about to start from, and whether a
+    /// write was sent that leaves a token in the record.
     pub(crate) sent: Option<(Arc<Record>, bool)>,
-    /// Whether a new record was sent.
+    /// Whether the task sent the new record to the store.
     pub(crate) created: bool,
-    /// The sessions that were ended, or were to be.
+    /// The keys whose sessions the request ended, or tried to end.
     pub(crate) ended: BTreeSet<RecordKey>,
-    /// Whether there is no time for what another request can do as well.
+    /// Whether time is too short for work that a later request can do as well.
     pub(crate) hurried: bool,
 }
 
@@ -36,7 +38,7 @@ impl Known {
         self.places.get(key)
     }
 
-    /// The record under the key.
+    /// Returns the record under the key, if there is one.
     pub(crate) fn record(&self, key: &RecordKey) -> Option<&Opened> {
         match self.place(key) {
             Some(Place::Record(opened)) => Some(opened),
@@ -44,7 +46,7 @@ impl Known {
         }
     }
 
-    /// The record under the key, if its session is alive.
+    /// Returns the record under the key, if its session is alive.
     pub(crate) fn alive(&self, key: &RecordKey, at: &Moment) -> Option<&Opened> {
         self.record(key).filter(|opened| opened.record.is_alive(at))
     }
@@ -54,14 +56,14 @@ impl Known {
         (known == owner).then_some(list)
     }
 
-    /// Forgets what stands under the key, because time has passed since it was told.
+    /// Forgets what is stored under the key, because it may have changed since it was read.
     pub(crate) fn forget(&mut self, key: &RecordKey) {
         if let Some(Place::Record(opened)) = self.places.remove(key) {
             self.sent = Some((opened.record, false));
         }
     }
 
-    /// What stands under the keys and which sessions were ended, for the next task of a request.
+    /// Keeps what the next task of the request can use: what is stored under the keys, and which sessions were ended.
     pub(crate) fn for_next_task(self) -> Self {
         Self {
             places: self.places,
@@ -70,7 +72,7 @@ impl Known {
         }
     }
 
-    /// Takes in that a call is about to be made: it may be done though no answer comes.
+    /// Records that a call is about to be made. The store may carry it out even if no answer comes.
     pub(crate) fn sending(&mut self, call: &Call) {
         match call {
             Call::Load(keys) => self.loaded.extend(keys.iter().cloned()),
@@ -85,12 +87,12 @@ impl Known {
         }
     }
 
-    /// Takes in what stands under these keys now, be it what was sent or what was there instead.
+    /// Records what is stored under these keys now: what was written, or what a write found instead.
     pub(crate) fn stands(&mut self, places: impl IntoIterator<Item = (RecordKey, Place)>) {
         self.places.extend(places);
     }
 
-    /// Takes in an owner's list.
+    /// Records an owner's list.
     pub(crate) fn listed(&mut self, owner: OwnerKey, list: OwnerList) {
         let ended = |place: &Place| matches!(place, Place::Tombstone(_));
         let ended = self.places.iter().filter(|(_, place)| ended(place));
@@ -99,14 +101,15 @@ impl Known {
         self.list = Some((owner, list));
     }
 
-    /// Takes in that these keys are not in the owner's list any more.
+    /// Records that these keys were struck from the owner's list.
     pub(crate) fn struck(&mut self, keys: &[RecordKey]) {
         if let Some((_, list)) = &mut self.list {
             list.retain(|key, _| !keys.contains(key));
         }
     }
 
-    /// These keys and those of the renewals that took a session's place, apart: which may still stand, and which have ended.
+    /// Follows these keys to the sessions that renewed them. Returns the keys whose sessions may still exist, and the
+    /// keys whose sessions have ended.
     pub(crate) fn follow<'a>(&'a self, keys: impl IntoIterator<Item = &'a RecordKey>) -> [BTreeSet<&'a RecordKey>; 2] {
         let mut todo: Vec<_> = keys.into_iter().collect();
         let [mut standing, mut ended] = [BTreeSet::new(), BTreeSet::new()];
@@ -124,7 +127,8 @@ impl Known {
         [standing, ended]
     }
 
-    /// The same for an owner's sessions: a renewal is the owner's if the list names it. `None` if the list is too old to tell.
+    /// Does the same for an owner's sessions. A renewal belongs to the owner if the list names it. Returns `None` if
+    /// the list is too old to tell.
     pub(crate) fn follow_listed<'a>(
         &'a self,
         list: &OwnerList,
@@ -141,7 +145,7 @@ impl Known {
         Some([standing, ended])
     }
 
-    /// The key of the session that renewed this one.
+    /// Returns the key of the session that renewed this one.
     fn renewal(&self, key: &RecordKey) -> Option<&RecordKey> {
         match self.place(key) {
             Some(Place::Tombstone(tombstone)) if tombstone.renewed => tombstone.replaced_by.as_ref(),

@@ -1,4 +1,5 @@
-//! The protocol: one pure function, which says from what is known, what is wanted and the time what comes next.
+//! The protocol: one pure function that decides what a task does next, from what is known, what is wanted, and the
+//! time.
 
 use super::call::{Call, Next, Place, Told};
 use super::error::SessionError;
@@ -8,25 +9,25 @@ use super::save::{MOST_COOKIES, Save, view};
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 
-/// What a request wants of the store.
+/// What a request asks of the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
-    /// To know what stands under the keys that its cookies open.
+    /// Reads what is stored under the keys of its cookies.
     Read(Vec<RecordKey>),
-    /// To have seen this session.
+    /// Records that this session was seen.
     View(RecordKey),
-    /// What a handler did to its session to be saved.
+    /// Saves what a handler did to its session.
     Save(Box<Save>),
-    /// To know an owner's sessions.
+    /// Lists an owner's sessions.
     List(OwnerKey),
-    /// One session of an owner to be ended.
+    /// Ends one session of an owner.
     End(OwnerKey, RecordKey),
-    /// All sessions of an owner to be ended, perhaps but one.
+    /// Ends all sessions of an owner, except the given one.
     EndAll(OwnerKey, Option<RecordKey>),
 }
 
-/// Decides. What was decided before a conflict and what is decided after one come out of the same lines: a conflict only adds to what
-/// is known.
+/// Decides what the task does next. The same code decides before and after a conflict: a conflict only adds to what is
+/// known.
 pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, SessionError> {
     match task {
         Task::Read(keys) => {
@@ -45,7 +46,7 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
     }
 }
 
-/// What has to be taken back of a task that did not hand out a new session: nobody has its cookie.
+/// Returns a call that cleans up after a task that handed out no new session: nobody has the cookie of its new record.
 pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
     let Task::Save(save) = task else { return None };
     let new = &save.fresh.key;

@@ -1,7 +1,9 @@
-//! What is decided about owners' lists: what a login does to its owner's, and how the sessions in one are listed and ended.
+//! The decisions about owners' lists: how a login enters its owner's list, and how the sessions in a list are listed
+//! and ended.
 //!
-//! A login is in the list before its record stands, so whoever reads the list and ends what it names misses no session whose
-//! login was answered; and a tombstone under a key whose record does not stand yet makes that login fail.
+//! A login enters the list before its record is created. So a request that reads the list and ends every session in it
+//! misses no session whose login was answered. If a listed record does not exist yet, ending it leaves a tombstone, and
+//! the tombstone makes that login fail.
 
 use std::collections::BTreeSet;
 
@@ -12,49 +14,49 @@ use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 use crate::store::OwnerList;
 
-/// Most sessions of one owner: about 120 KB of the 400 that a DynamoDB item may have.
+/// The most live sessions of one owner. Their list takes about 120 KB of the 400 KB that a DynamoDB item may have.
 const MOST: usize = 2_000;
 
-/// Most entries of a list in which a login finds no time to count the sessions.
+/// The most entries of a list. Beyond it a login is refused even if it has no time to count the live sessions.
 const MOST_ENTRIES: usize = 2 * MOST;
 
-/// How often a login looks for sessions in the list that have ended: when the list has reached a multiple of this.
+/// A login looks for ended sessions in the list when the length of the list is a multiple of this number.
 const SWEEP_EVERY: usize = 32;
 
-/// How many sessions of a list are looked at, or struck, by one call.
+/// The most entries of a list that one call loads or tidies up.
 const PIECE: usize = 64;
 
-/// Most sessions that are ended before they are struck from the list, so that ending many gets on.
+/// The most sessions that are ended before they are struck from the list, so that ending many sessions makes progress.
 const CHUNK: usize = 128;
 
-/// How long a record may be missing or past its expiry, in seconds, until its key is struck from the list: a day. A write that is
-/// under way takes minutes, and clocks are rarely wrong by more than an hour.
+/// The seconds for which a record must be missing or expired before its key is struck from the list: a day. A delayed
+/// write takes minutes, and clocks are rarely wrong by more than an hour.
 const SETTLED: u64 = 24 * 60 * 60;
 
-/// How long a login may be under way, in seconds, until it has failed in all likelihood.
+/// The seconds that a login may take. After them the login has almost certainly failed.
 const LOGIN: u64 = 60;
 
-/// A login, as its owner's list sees it.
+/// A login, as the decisions about its owner's list need it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Login<'a> {
-    /// The key of its session.
+    /// The key of the new session.
     pub(super) new: &'a RecordKey,
-    /// The keys of the sessions that this one takes the place of.
+    /// The keys of the sessions that the new one replaces.
     pub(super) replaced: &'a [RecordKey],
-    /// Most sessions that the owner may have.
+    /// The most sessions that the owner may have.
     pub(super) most: Option<usize>,
 }
 
-/// What an entry of a list stands for.
+/// The state of an entry in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
     Unread,
-    /// A session since this time, or a login that may be under way.
+    /// A session that has been alive, or a login that may have been under way, since this time.
     Standing(u64),
-    /// It has expired or its login has failed, but somebody whose clock is behind may still write it. It is not counted, and ended
-    /// before it is struck.
+    /// Expired by our clock, perhaps not yet by a slower one; or a login that has failed; or a malformed record. Such
+    /// an entry is not counted, and its session is ended before its key is struck.
     Resting,
-    /// Ended for good.
+    /// Ended for good, so the key can be struck.
     Gone,
 }
 
@@ -71,21 +73,21 @@ fn entry(known: &Known, key: &RecordKey, enlisted: u64, at: &Moment) -> Entry {
     }
 }
 
-/// The entries of a list that are not the login's own session, nor one that it takes the place of.
+/// The entries of a list, without the login's own session and the sessions that it replaces.
 fn others<'a>(
     known: &'a Known,
     list: &'a OwnerList,
     login: Login<'a>,
     at: &'a Moment,
 ) -> impl Iterator<Item = (&'a RecordKey, Entry)> {
-    // From the new key on and round again: keys are hashes, so each login looks at another piece.
+    // Starts at the new key and wraps around. Keys are hashes, so each login looks at another piece of the list.
     let round = list.range(login.new..).chain(list.range(..login.new));
     round
         .filter(move |(key, _)| *key != login.new && !login.replaced.contains(key))
         .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
 }
 
-/// So many of the entries that are this.
+/// Returns up to [`PIECE`] keys whose entries are in the state `wanted`, or `None` if no entry is.
 fn some_of<'a>(entries: impl Iterator<Item = (&'a RecordKey, Entry)>, wanted: Entry) -> Option<Vec<RecordKey>> {
     let keys = entries
         .filter(|(_, entry)| *entry == wanted)
@@ -98,12 +100,12 @@ fn strike<'a>(owner: &OwnerKey, entries: impl Iterator<Item = (&'a RecordKey, En
     some_of(entries, Entry::Gone).map(|gone| Call::Strike(owner.clone(), gone))
 }
 
-/// What a login that is in the list does there before its record stands: nothing, unless the list is long or it is time to sweep
-/// it.
+/// Decides how a login tidies its owner's list before its record is created. Returns `None` if the list needs no
+/// tidying.
 ///
 /// # Errors
 ///
-/// There are too many sessions of this owner. A login never fails because they could not be looked at.
+/// The owner has too many sessions. A login never fails because the other sessions could not be read.
 pub(super) fn tidy(
     known: &Known,
     owner: &OwnerKey,
@@ -113,7 +115,7 @@ pub(super) fn tidy(
 ) -> Result<Option<Next>, SessionError> {
     let entries = || others(known, list, login, at);
     let count = list.len();
-    // The store had no room for one more.
+    // The store refused to add the new key, because the list is too large.
     let full = known.place(login.new).is_none() && !list.contains_key(login.new);
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
     let crowded = full || count > MOST || login.most.is_some_and(reaches);
@@ -133,7 +135,7 @@ pub(super) fn tidy(
         }
     }
     let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
-    // Where fewer are allowed, the oldest make room later.
+    // With a lower maximum, `make_room` ends the oldest sessions later.
     let most = login.most.filter(|most| *most < MOST);
     let no_room = full && count == known.listed;
     if no_room || count > MOST_ENTRIES || count > MOST && most.is_none() && !known.hurried && standing.count() >= MOST {
@@ -143,7 +145,7 @@ pub(super) fn tidy(
     Ok(full.then(|| Next::Call(Call::Enlist(owner.clone(), login.new.clone()))))
 }
 
-/// Ends the oldest sessions of an owner who has one too many, now that the new one stands.
+/// Ends the owner's oldest sessions beyond the maximum, after the new record was created.
 pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<Call> {
     let most = login.most?;
     let (owner, list) = known.list.as_ref().filter(|_| !known.hurried)?;
@@ -169,7 +171,7 @@ pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<
     strike(owner, others(known, list, login, at))
 }
 
-/// Reads what all entries stand for, and strikes what is gone.
+/// Loads the records of all entries, and strikes the entries whose sessions are gone.
 pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Next {
     let Some(list) = known.list_of(owner) else {
         return Next::Call(Call::List(owner.clone()));
@@ -178,14 +180,14 @@ pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Next {
         list.iter()
             .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
     };
-    // Struck first, so that the next look at a long list is at a shorter one.
+    // Striking comes before further loads, so that a listing that is interrupted still shortens the list.
     if let Some(call) = strike(owner, entries()).filter(|_| !known.hurried) {
         return Next::Aside(call);
     }
     some_of(entries(), Entry::Unread).map_or(Next::Over(Told::Keep), |unread| Next::Call(Call::Load(unread)))
 }
 
-/// Ends the session that a list calls `handle`, or what renewed it since.
+/// Ends the session with this `handle`, or the session that has renewed it since.
 pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Moment) -> Next {
     let Some(list) = known.list_of(owner) else {
         return Next::Call(Call::List(owner.clone()));
@@ -214,7 +216,7 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
     Next::Over(Told::Missing)
 }
 
-/// Ends all sessions of an owner, but `but`.
+/// Ends all sessions of an owner, except `but`.
 pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) -> Result<Next, SessionError> {
     let Some(list) = known.list_of(owner) else {
         return Ok(Next::Call(Call::List(owner.clone())));
@@ -222,7 +224,7 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
     if let Some(but) = but {
         match known.place(but) {
             None => return Ok(Next::Call(Call::Load(vec![but.clone()]))),
-            // Another tab of the same browser has renewed it: the list names what it has become.
+            // Another tab of the same browser has replaced this session, and ending all others would end the new one.
             Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => {
                 return Err(SessionError::conflict());
             }
@@ -232,7 +234,8 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
     let listed: Vec<_> = list.keys().filter(|key| Some(*key) != but).collect();
     let is_ended = |key: &&RecordKey| matches!(known.place(key), Some(Place::Tombstone(_)));
     let ended: Vec<_> = listed.iter().copied().filter(is_ended).take(CHUNK).collect();
-    // So many are struck before others are ended, but none before what renewed it has ended.
+    // A full chunk of ended sessions is struck before others are ended, but not before the sessions that renewed them
+    // have ended.
     let piece = if ended.len() == CHUNK { ended } else { listed };
     let Some([mut standing, ended]) = known.follow_listed(list, piece) else {
         return Ok(Next::Call(Call::List(owner.clone())));

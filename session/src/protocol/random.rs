@@ -5,14 +5,14 @@ use super::save::Fresh;
 use crate::core::id::{ID_BYTES, SessionId};
 use crate::core::record::WriteToken;
 
-/// A new session ID that nobody can guess, and a new token for writes.
+/// Generates a session ID that nobody can guess, and a token for writes.
 pub(crate) fn fresh() -> Result<Fresh, SessionError> {
     let id = SessionId::new(bytes::<ID_BYTES>()?);
     Ok(Fresh::new(id, WriteToken::new(bytes()?)))
 }
 
-/// Bytes that nobody can guess.
-#[expect(clippy::disallowed_methods, reason = "the one place that asks for random numbers")]
+/// Generates bytes that nobody can guess.
+#[expect(clippy::disallowed_methods, reason = "all random numbers come from here")]
 pub(crate) fn bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], SessionError> {
     let mut bytes = [0; LENGTH];
     match getrandom::fill(&mut bytes) {

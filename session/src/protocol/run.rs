@@ -16,16 +16,16 @@ use crate::core::time::Moment;
 use crate::store::erased::{AnyOwnerStore, Boxed};
 use crate::store::{OwnerList, StoreError, StoreErrorKind, Swap};
 
-/// What is done aside may delay a request by no more than this.
+/// The time limit of a [`Next::Aside`] call, which may delay a request.
 const ASIDE: Duration = Duration::from_millis(300);
 
-/// Store calls at once where there are many.
+/// The most store calls that are made at once.
 const AT_ONCE: usize = 16;
 
-/// How a request gets to its store.
+/// Runs the tasks of one request.
 pub(crate) struct Run<'a> {
     pub(crate) budget: &'a Budget,
-    /// The IDs of the sessions that the request may see. What others have sealed stays sealed.
+    /// The IDs of the sessions that the request may read. Other sessions stay sealed.
     pub(crate) ids: &'a [SessionId],
     /// Whether new records are sealed.
     pub(crate) sealed: bool,
@@ -33,18 +33,18 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Carries a task out, over every interleaving with other requests.
+    /// Runs a task to its end, and retries after conflicts with other requests.
     pub(crate) async fn task(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
         let told = async {
             let (mut conflicts, mut waited) = (0, 0);
             loop {
-                // A view has nothing else to do than to move its expiry.
+                // A view is not hurried, because moving the expiry is all that it does.
                 known.hurried |= self.budget.is_short() && !matches!(task, Task::View(_));
                 match next(known, task, self.at)? {
                     Next::Over(told) => return Ok(told),
                     Next::Aside(call) => {
                         if let Err(error) = self.make(known, call, ASIDE).await {
-                            tracing::debug!(?error, "what could wait was not done");
+                            tracing::debug!(?error, "skipped a store call that the request does not need");
                             known.hurried = true;
                         }
                     }
@@ -58,7 +58,8 @@ impl Run<'_> {
                         {
                             waited = conflicts;
                             if self.budget.back_off(conflicts).await? {
-                                // Meanwhile others may have written: a look costs less than a write that is refused.
+                                // Other requests may have written meanwhile, and a load costs less than a write that is
+                                // refused.
                                 known.forget(key);
                                 continue;
                             }
@@ -74,7 +75,7 @@ impl Run<'_> {
                 if let Err(error) = self.make(known, call, ALL_CALLS).await {
                     tracing::debug!(
                         ?error,
-                        "a session that nobody has stays until it has been idle for too long"
+                        "a session that was not handed out could not be ended; it stays until its idle timeout"
                     );
                     break;
                 }
@@ -83,7 +84,7 @@ impl Run<'_> {
         told
     }
 
-    /// Makes a call. False if something else stands there than was read.
+    /// Makes a call and records its answer. Returns false if a swap found something other than what was read.
     async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);
         let (budget, store, at) = (self.budget, &self.budget.store, self.at);
@@ -131,7 +132,7 @@ impl Run<'_> {
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());
                 let list = match budget.call(limit, "owners.enlist", 1, enlist, |_| "read").await {
-                    // Such a list is tidied first.
+                    // The list is too large for another entry. The task reads it to tidy it.
                     Err(error) if error.kind() == StoreErrorKind::TooLarge => self.list(&owner, limit).await,
                     list => list,
                 };
@@ -160,7 +161,7 @@ impl Run<'_> {
         owners.ok_or_else(|| StoreError::new(StoreErrorKind::Rejected, NO_LISTS))
     }
 
-    /// What was found, with its seal opened if the request may see it.
+    /// Converts what was found under the key, and opens its seal if the request may read it.
     fn place(&self, key: &RecordKey, found: Option<Stored>) -> Result<Place, SessionError> {
         let Some(found) = found else { return Ok(Place::Nothing) };
         let shows = match &found {
@@ -180,12 +181,13 @@ impl Run<'_> {
         tracing::warn!(
             event = "malformed record",
             reason,
-            "a session record is malformed and counts as none"
+            "a session record is malformed and is treated as missing"
         );
         Ok(Place::Malformed)
     }
 
-    /// What is stored instead of `next`, if that is to be sealed. A view that moves the expiry seals nothing.
+    /// Returns the sealed form of `next` if it has to be sealed. A view that moves the expiry does not seal a record
+    /// that was not sealed before.
     fn seal(
         &self,
         key: &RecordKey,
@@ -205,7 +207,7 @@ impl Run<'_> {
     }
 }
 
-/// All answers, in the order of the calls, of which some are made at once. The first failure ends them.
+/// Makes the calls, some at a time, and returns the answers in the order of the calls. Stops at the first failure.
 async fn together<T>(mut calls: Vec<Boxed<'_, T>>) -> Result<Vec<T>, StoreError> {
     let mut answers = Vec::new();
     while !calls.is_empty() {

@@ -1,8 +1,8 @@
-//! What a request's save comes to: the decisions for one visitor's session.
+//! The decisions about saving one visitor's session.
 //!
-//! The order of the steps is the protocol: the owner's list names the new record before it stands, the new record stands before
-//! the old one makes room, and the cookie leaves last. No transaction is needed, because nobody knows the new ID until the
-//! cookie has left.
+//! The order of the steps is the protocol: first the owner's list names the new record, then the new record is created,
+//! then the old record is replaced, and last the cookie is sent. No transaction is needed, because nobody knows the new
+//! ID before the cookie is sent.
 
 use std::sync::Arc;
 
@@ -16,31 +16,31 @@ use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
 use crate::core::time::Moment;
 use crate::core::value::{Data, Value};
 
-/// Most cookies that verify whose sessions are looked at. A browser holds one, and an attacker may plant another; of more than this,
-/// none counts.
+/// The most verified cookies of a request whose sessions are read. A browser holds one, and an attacker may plant
+/// another. If more verify, all are ignored.
 pub(crate) const MOST_COOKIES: usize = 4;
 
-/// How long a session must have ended before, in seconds, so that a change with its cookie begins a new one. A request that comes
-/// sooner was on its way when the session ended.
+/// The seconds after a session's end for which a change with its cookie is refused and begins no new session. A request
+/// that arrives in that time was probably on its way when the session ended.
 const STRAGGLER: u64 = 60;
 
-/// What a handler wants of its session.
+/// What a handler wants to happen to its session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) edits: Edits,
-    /// A new ID, for a login or otherwise.
+    /// Whether the session gets a new ID, for a login or another reason.
     pub(crate) renewed: bool,
     pub(crate) login: Option<NewOwner>,
-    /// For how many seconds the session is to be remembered.
+    /// The seconds for which the session is remembered.
     pub(crate) remember: Option<u64>,
     pub(crate) ended: bool,
-    /// What a session that begins where this one ends shall hold: messages to show.
+    /// The messages that were added after `end`. They go into a new session.
     pub(crate) farewell: Data,
-    /// The edits take something out to give it to this request, so the session stays though nothing may be left.
+    /// Whether the edits take something out for this request. Then the session stays even if nothing is left in it.
     pub(crate) takes: bool,
 }
 
-/// Who logged in.
+/// The owner and the label of a login.
 #[derive(Clone, Debug)]
 pub(crate) struct NewOwner {
     pub(crate) owner: Value,
@@ -52,12 +52,13 @@ impl Wanted {
         self.edits.is_empty() && !self.renewed && !self.ended
     }
 
-    /// Whether a new session has what it has from the one before: nobody logged in, and nothing was cleared.
+    /// Whether a new session inherits the owner and the remembered end of the old one: nobody logged in, and nothing
+    /// was cleared.
     fn inherits(&self) -> bool {
         self.login.is_none() && !self.edits.cleared()
     }
 
-    /// A new session with `data`, in the place of the one `before`.
+    /// Creates the record of a new session with `data`, which replaces the session `before`.
     fn record(&self, data: Data, before: Option<&Record>, at: &Moment) -> Record {
         let mut record = Record::new(data, at.now, at.expiry(at.now));
         record.sealed = before.is_some_and(|before| before.sealed);
@@ -81,7 +82,7 @@ impl Wanted {
     }
 }
 
-/// What random numbers a save may use: the ID of a new session, and the token of its writes.
+/// The random values that a save may use: the ID of a new session, and the token of its writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Fresh {
     pub(crate) id: SessionId,
@@ -96,26 +97,27 @@ impl Fresh {
     }
 }
 
-/// The session that a handler saw: its key, and its record.
+/// The key and the record of the session that the handler saw.
 type Saw = (RecordKey, Arc<Record>);
 
 /// A request's save.
 #[derive(Clone, Debug)]
 pub(crate) struct Save {
-    /// The keys that the request's cookies open.
+    /// The record keys of the request's cookies, and of the sessions that it has saved.
     pub(crate) keys: Vec<RecordKey>,
-    /// When the request first asked what stands under them, in seconds since 1970.
+    /// When the request first read what is stored under them, in seconds since 1970.
     pub(crate) read_at: u64,
-    /// The session that the handler saw alive.
+    /// The live session that the handler saw.
     pub(crate) saw: Option<Saw>,
     pub(crate) wanted: Wanted,
     pub(crate) fresh: Fresh,
-    /// Most sessions that an owner may have.
+    /// The most sessions that an owner may have.
     pub(crate) per_owner: Option<usize>,
 }
 
 impl Save {
-    /// What comes next. Of several reasons the strongest counts: ended, emptied, renewed, changed.
+    /// Decides what comes next. If the handler did several things, the strongest counts: ended, emptied, renewed,
+    /// changed.
     pub(super) fn next(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
         if self.wanted.ended {
             return self.end(known, &self.keys, at);
@@ -130,7 +132,7 @@ impl Save {
         }
     }
 
-    /// A logout: whatever stands under the keys ends, and what renewed it.
+    /// Decides a logout, which ends the sessions under these keys and the sessions that renewed them.
     fn end(&self, known: &Known, keys: &[RecordKey], at: &Moment) -> Result<Next, SessionError> {
         let [standing, _] = known.follow(keys);
         if !standing.is_empty() {
@@ -143,12 +145,12 @@ impl Save {
         self.stand(known, farewell, None, at)
     }
 
-    /// There was no session, and now there may be variables or an owner.
+    /// Decides a save where there was no session. It creates one if there are variables or an owner.
     fn begin(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
         let data = self.wanted.edits.applied_to(&Data::new())?;
         let record = self.wanted.record(data, None, at);
         if record.data.is_empty() && record.owner.is_none() {
-            // A visitor's empty session is cleared, too: whatever the record is, its ID shall be dead.
+            // A `clear` without a live session ends what is stored under the cookies' keys, so that these IDs are dead.
             return if self.wanted.edits.cleared() && !self.keys.is_empty() {
                 self.end(known, &self.keys, at)
             } else {
@@ -161,7 +163,7 @@ impl Save {
         self.stand(known, record, None, at)
     }
 
-    /// Whether the request was on its way when its session ended, by another request.
+    /// Whether another request ended the session while this one was on its way.
     fn is_late(&self, known: &Known) -> bool {
         let mut others = self.keys.iter().filter(|key| !known.ended.contains(*key));
         others.any(|key| match known.place(key) {
@@ -170,13 +172,13 @@ impl Save {
         })
     }
 
-    /// Whether several cookies open live sessions, so that nothing tells which of them is the visitor's.
+    /// Whether several cookies belong to live sessions, so that nobody can tell which one is the visitor's.
     fn is_planted(&self, known: &Known, at: &Moment) -> bool {
         let alive = self.keys.iter().filter_map(|key| known.alive(key, at));
         self.keys.len() > MOST_COOKIES || alive.count() > 1
     }
 
-    /// The session is alive, and is `now`.
+    /// Decides a change of a live session, whose present record is `now`.
     fn change(&self, known: &Known, (key, saw): &Saw, now: &Opened, at: &Moment) -> Result<Next, SessionError> {
         if self.landed(known, &now.record.writes, now.record.revision)? {
             return Ok(Next::Over(Told::Changed));
@@ -206,12 +208,13 @@ impl Save {
         }
     }
 
-    /// Whether a session with these variables ends. One of an owner stays, however empty it is.
+    /// Whether a session with these variables ends. A session with an owner stays even if it is empty.
     fn empties(&self, data: &Data, owned: bool) -> bool {
         data.is_empty() && !owned && !self.wanted.takes
     }
 
-    /// Whether the last change is among these writes of what is at `revision` now: it was done, and only its reply was lost.
+    /// Whether the store has made the last change and only its reply was lost: `writes` and `revision` are those of the
+    /// present record.
     fn landed(&self, known: &Known, writes: &[WriteToken], revision: u64) -> Result<bool, SessionError> {
         match &known.sent {
             Some((read, true)) => {
@@ -223,12 +226,12 @@ impl Save {
         }
     }
 
-    /// The handler saw a session that is no more.
+    /// Decides a save whose session has ended since the handler saw it.
     fn too_late(&self, known: &Known, (key, saw): &Saw, place: &Place, at: &Moment) -> Result<Next, SessionError> {
         let Wanted { edits, login, .. } = &self.wanted;
         let read = known.sent.as_ref().map_or(saw, |(read, _)| read);
         let as_read = edits.of_consequence(&saw.data).applied_to(&read.data)?;
-        // What nobody has ended yet may be given more time by a write that is on its way: it has to make room, too.
+        // A delayed write may extend an expired record that nobody has ended, so a new session replaces it, too.
         let (tombstone, old) = match place {
             Place::Tombstone(tombstone) => (Some(tombstone), None),
             Place::Record(now) => {
@@ -241,7 +244,7 @@ impl Save {
         if let Some(tombstone) = tombstone
             && self.landed(known, &tombstone.writes, tombstone.revision)?
         {
-            // By this very change, if nothing was left; or somebody ended it since.
+            // If the change left nothing, it ended the session itself. Otherwise somebody has ended the session since.
             let emptied = self.empties(&as_read, read.owner.is_some());
             return Ok(Next::Over(if emptied { Told::Clear } else { Told::Changed }));
         }
@@ -258,10 +261,10 @@ impl Save {
         let replaced = tombstone.filter(|tombstone| tombstone.replaced_by.is_some());
         let data = match replaced {
             Some(mine) if mine.replaced_by.as_ref() == Some(&self.fresh.key) => as_read,
-            // A renewal has its owner from the session, and loses it with the session.
+            // A renewal inherits its owner from the session, so it fails if that session has ended.
             _ if read.owner.is_some() && self.wanted.inherits() => return Err(SessionError::conflict()),
-            // Another login was faster, from the same state, as after a double click: both are good. From a newer state, which is
-            // not this visitor's to see any more, it may be another person's.
+            // Another login from the same state was faster, as after a double click, and both are valid. A newer state
+            // may belong to another user.
             Some(other) if other.revision == read.revision && !edits.is_empty() && !as_read.is_empty() => as_read,
             Some(other) if other.revision == read.revision && login.is_some() => as_read,
             Some(_) => return Err(SessionError::conflict()),
@@ -270,7 +273,7 @@ impl Save {
                 if own.is_empty() && login.is_none() {
                     return Err(SessionError::conflict());
                 }
-                // Whoever ended all of the owner's sessions may have ended both.
+                // A request that ended all of the owner's sessions may have ended the new one, too.
                 let new = &self.fresh.key;
                 if known.record(new).is_some() && !known.loaded.contains(new) {
                     return Ok(Next::Call(Call::Load(vec![new.clone()])));
@@ -281,7 +284,7 @@ impl Save {
         self.stand(known, self.wanted.record(data, Some(read), at), old, at)
     }
 
-    /// A new session, in the place of the one that the call `old` replaces by a tombstone.
+    /// Creates a new session. The call `old` replaces the session before it by a tombstone.
     fn stand(&self, known: &Known, record: Record, old: Option<Call>, at: &Moment) -> Result<Next, SessionError> {
         let new = &self.fresh.key;
         if let Some(owner) = record.owner_key() {
@@ -302,7 +305,7 @@ impl Save {
                 Call::swap(new, Some(now), Stored::Record(next), Write::Rewrite)
             }
             Some(Place::Record(_)) => return Ok(self.take_over(known, old, at)),
-            // Whoever ended all sessions of the owner ended this one, too.
+            // A request that ended all of the owner's sessions has ended this one, too.
             Some(_) => return Err(SessionError::conflict()),
         };
         Ok(Next::Call(call))
@@ -316,12 +319,12 @@ impl Save {
         }
     }
 
-    /// The new session stands: the others make room, and its cookie leaves.
+    /// After the new record was created, ends the other sessions, and then sends the cookie.
     fn take_over(&self, known: &Known, old: Option<Call>, at: &Moment) -> Next {
         if let Some(replace) = old {
             return Next::Call(replace);
         }
-        // Or a write that is still on its way would revive one of them, beside the new one.
+        // An expired session is ended, too. Otherwise a delayed write could revive it beside the new one.
         let stands = |key: &&RecordKey| !matches!(known.place(key), Some(Place::Tombstone(_) | Place::Nothing));
         let standing: Vec<_> = self.keys.iter().filter(stands).cloned().collect();
         if !standing.is_empty() {
@@ -334,7 +337,7 @@ impl Save {
     }
 }
 
-/// A view of a session that is alive moves its expiry, if that is worth a write.
+/// Decides a view, which moves the expiry of a live session if that is worth a write.
 pub(super) fn view(known: &Known, key: &RecordKey, at: &Moment) -> Next {
     let alive = known.alive(key, at);
     match alive.and_then(|read| Some((read, read.record.slid(at)?))) {

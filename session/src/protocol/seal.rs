@@ -1,8 +1,9 @@
-//! Sealing: a session's variables encrypted under a key that only the session ID gives, which the server does not keep.
+//! Encrypts a session's variables and owner under a key that is derived from the session ID. The server does not store
+//! the ID.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) with a key by HKDF-SHA256 (RFC 5869) from the ID. Its nonce is long enough to be
-//! random, so no counter has to be kept, and it is fast and safe on processors without AES instructions. `RustCrypto`'s
-//! implementation has been audited (NCC Group, 2020), and comes from where `hmac` and `sha2` do.
+//! The cipher is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), and HKDF-SHA256 (RFC 5869) derives its key. The nonce is
+//! long enough to be random, so no counter has to be kept. The cipher is fast and safe on processors without AES
+//! instructions. `RustCrypto` maintains the implementation, as it does `hmac` and `sha2`; NCC Group audited it in 2020.
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -15,23 +16,24 @@ use crate::core::id::SessionId;
 use crate::core::record::Record;
 use crate::core::value::{Data, Value};
 
-/// Derived first, so that no key is used for two purposes. The record's key, which is the ID's hash, comes next.
+/// The first part of HKDF's context, so that the derived key has no other purpose. The record's key, which is the ID's
+/// hash, is the second part.
 const CONTEXT: &[u8] = b"lambda-session/sealed/v1\0";
 
 pub(crate) const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
-/// What sealing adds to a value.
+/// The bytes that sealing adds to a value.
 const ADDED_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
-/// What the owner is bound to, beside the record: another place in it is not the same.
+/// The associated data of the owner, so that its encrypted value cannot be opened in another place of the record.
 const OWNER: &[u8] = b"owner";
 
-/// What a variable is bound to.
+/// Returns the associated data of a variable.
 fn variable(name: &str) -> Vec<u8> {
     [b"variable\0", name.as_bytes()].concat()
 }
 
-/// A fresh nonce.
+/// A random nonce, which is used once.
 pub(crate) type Nonce = [u8; NONCE_BYTES];
 
 /// Seals and opens one session's record.
@@ -46,12 +48,12 @@ impl Seal {
         Self(XChaCha20Poly1305::new(&key.into()))
     }
 
-    /// The record as a store keeps it. What is the same in the record that was `read` keeps its seal; for each other value a nonce is
-    /// asked.
+    /// Seals the record for the store. A value that is equal to the one in the record that was `read` keeps its
+    /// encrypted form. Each other value gets a new nonce.
     ///
     /// # Errors
     ///
-    /// Those of `nonce`.
+    /// `nonce` failed.
     pub(crate) fn seal<E>(
         &self,
         record: &Record,
@@ -81,7 +83,7 @@ impl Seal {
         })
     }
 
-    /// The record as it was before it was sealed; the name of the attribute that does not open if there is one.
+    /// Opens a sealed record. The error is the name of the attribute that does not open.
     pub(crate) fn open(&self, sealed: &Record) -> Result<Record, &'static str> {
         let data = sealed.data.iter().map(|(name, value)| {
             let opened = self.opened(&variable(name), value)?;
@@ -98,7 +100,7 @@ impl Seal {
         })
     }
 
-    /// The nonce, and the value in DynamoDB's JSON, encrypted.
+    /// Encrypts the value's DynamoDB JSON, and puts the nonce before it.
     fn value(&self, place: &[u8], value: &Value, nonce: Nonce) -> Value {
         let text = plain(value);
         let payload = Payload { msg: &text, aad: place };
@@ -122,10 +124,10 @@ impl Seal {
 }
 
 fn plain(value: &Value) -> Vec<u8> {
-    serde_json::to_vec(value).expect("texts, numbers as texts, lists and maps with texts as keys fit JSON")
+    serde_json::to_vec(value).expect("every value has a form in JSON")
 }
 
-/// The bytes that a variable takes when it is sealed.
+/// Returns the bytes that a sealed variable takes.
 pub(crate) fn sealed_size(name: &str, value: &Value) -> usize {
     name.len() + 1 + plain(value).len() + ADDED_BYTES
 }

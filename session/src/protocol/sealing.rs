@@ -1,7 +1,8 @@
-//! What is sealed on its way to the store, and opened on its way from it.
+//! Seals records on their way to the store, and opens them on their way back.
 //!
-//! A record is sealed if the layer wants it, or if it has been: then it stays so, whatever the layer wants. Without the feature a sealed
-//! record does not open. It is not malformed: then a login would end a good session.
+//! A record is sealed if the layer asks for it, or if it was sealed before: a sealed record stays sealed, whatever the
+//! layer asks for. Without the feature `sealed`, a request that reads its sealed record fails. The record does not
+//! count as malformed, because then a login would end a valid session.
 
 use super::call::Opened;
 use super::error::SessionError;
@@ -10,9 +11,9 @@ use crate::core::record::Record;
 #[cfg(not(feature = "sealed"))]
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A sealed record with its seal opened; the name of the attribute that does not open if there is one.
+/// Opens a sealed record. The inner error is the name of the attribute that does not open.
 #[cfg(feature = "sealed")]
-#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
 pub(super) fn open(id: &SessionId, stored: Record) -> Result<Result<Opened, &'static str>, SessionError> {
     let opened = super::seal::Seal::of(id).open(&stored);
     Ok(opened.map(|record| Opened {
@@ -21,8 +22,8 @@ pub(super) fn open(id: &SessionId, stored: Record) -> Result<Result<Opened, &'st
     }))
 }
 
-/// A record as it is to be stored. A value that is as it was `read` keeps its seal, so a store that writes only what differs writes
-/// only what was changed.
+/// Seals a record for the store. A value that is equal to the one that was `read` keeps its encrypted form, so a store
+/// that writes only differences writes only what changed.
 #[cfg(feature = "sealed")]
 pub(super) fn seal(id: &SessionId, read: Option<&Opened>, record: &Record) -> Result<Record, SessionError> {
     super::seal::Seal::of(id).seal(record, read, &mut super::random::bytes)

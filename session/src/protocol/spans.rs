@@ -1,8 +1,8 @@
-//! What a request's session takes, as `tracing` spans: its load, its save, and each store call in them.
+//! The `tracing` spans of a request's session: one for its load, one for its save, and one for each store call in them.
 //!
-//! They are at level `DEBUG`: where that is off, a span costs a comparison, and no log line grows by its fields. Names follow
-//! OpenTelemetry's conventions where there are some. All fields are words of this library's own: no ID, key, cookie, variable or
-//! owner.
+//! The spans have the level `DEBUG`. Where that level is off, a span costs one comparison and adds no fields to log
+//! lines. Names follow OpenTelemetry's conventions where they exist. No field holds an ID, a key, a cookie, a variable
+//! or an owner: all texts are constants.
 
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span, debug_span};
@@ -12,17 +12,17 @@ use crate::core::record::Stored;
 use crate::store::StoreError;
 use crate::store::erased::AnyStore;
 
-/// The span of a load that asks the store.
+/// Creates the span of a load that asks the store.
 pub(crate) fn load() -> Span {
     debug_span!("session.load", otel.status_code = Empty, error.type = Empty)
 }
 
-/// The span of a save that asks the store.
+/// Creates the span of a save that asks the store.
 pub(crate) fn save() -> Span {
     debug_span!("session.save", otel.status_code = Empty, error.type = Empty)
 }
 
-/// Does `work` in `span`, which tells how it failed.
+/// Runs `work` in `span`, and records a failure on the span.
 pub(crate) async fn within<T>(
     span: Span,
     work: impl Future<Output = Result<T, SessionError>>,
@@ -34,7 +34,7 @@ pub(crate) async fn within<T>(
     result
 }
 
-/// The span of a store call, or of so many at once.
+/// Creates the span of a store call, or of several calls at once.
 pub(crate) fn call(store: &dyn AnyStore, name: &'static str, calls: usize) -> Span {
     let system = store.system();
     debug_span!(
@@ -49,7 +49,7 @@ pub(crate) fn call(store: &dyn AnyStore, name: &'static str, calls: usize) -> Sp
     )
 }
 
-/// Writes on a store call's span what it came to.
+/// Records the result of a store call on its span.
 pub(crate) fn answered(span: &Span, result: Result<&'static str, &StoreError>) {
     match result {
         Ok(outcome) => drop(span.record("outcome", outcome)),
@@ -57,7 +57,8 @@ pub(crate) fn answered(span: &Span, result: Result<&'static str, &StoreError>) {
     }
 }
 
-/// Writes the kind of a failure on a span. Conflicts between a visitor's own requests and too many logins do not mark it as failed.
+/// Records the kind of a failure on a span. A conflict and a login that is refused with 429 do not mark the span as
+/// failed.
 fn failed(span: &Span, error: &SessionError) {
     let kind = match error.kind() {
         SessionErrorKind::Conflict | SessionErrorKind::TooManySessions => return,
@@ -75,7 +76,7 @@ fn failed(span: &Span, error: &SessionError) {
     span.record("error.type", kind);
 }
 
-/// What a load of one key found.
+/// Names what the load of one key found.
 pub(crate) fn found(stored: Option<&Stored>) -> &'static str {
     match stored {
         Some(Stored::Record(_)) => "record",

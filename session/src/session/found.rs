@@ -1,4 +1,5 @@
-//! What a request's cookies opened, and what a save makes of it: pure, around the task that the store is asked for.
+//! The sessions that a request's cookies lead to, before and after a save. The functions are pure; the task between
+//! them makes the store calls.
 
 use std::sync::Arc;
 
@@ -10,32 +11,34 @@ use crate::protocol::known::Known;
 use crate::protocol::next::Task;
 use crate::protocol::save::{Fresh, Save, Wanted};
 
-/// What the request's cookies opened.
+/// The sessions that a request's cookies lead to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
-    /// The IDs of all cookies that verify, and of a session that was saved since. Nearly always there is one, or none.
+    /// The IDs of all cookies that verify, and of the sessions that the request has saved. Nearly always there is at
+    /// most one.
     pub(crate) ids: Vec<SessionId>,
-    /// What stands under their keys.
+    /// What is stored under their keys.
     pub(crate) known: Known,
-    /// The session that is alive.
+    /// The visitor's session, if it is alive.
     pub(crate) session: Option<(SessionId, Arc<Record>)>,
-    /// When that was read, in seconds since 1970; none if nobody has asked.
+    /// When the keys were read, in seconds since 1970; `None` if they were not read.
     pub(crate) read_at: Option<u64>,
 }
 
-/// What the response has to tell the browser.
+/// What the response does to the browser's cookie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CookieAction {
     #[default]
     Keep,
-    /// A session that is remembered has so many seconds to live.
+    /// Sends the cookie of this session. A remembered session has the given number of seconds left.
     Issue(SessionId, Option<u64>),
     Clear,
 }
 
 impl Found {
-    /// What is found by a task that has read the cookies' keys. The visitor's session is the one that is alive: none if several are,
-    /// because all but one are planted and nothing tells which.
+    /// Collects what a task has read under the cookies' keys. The visitor's session is the one that is alive. If
+    /// several are alive, the request has no session, because somebody has planted all but one and nobody can tell
+    /// which.
     pub(crate) fn read(ids: Vec<SessionId>, known: Known, at: &Moment) -> Self {
         let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(&id.record_key(), at)?.record)));
         let mut alive = ids.iter().filter_map(opened);
@@ -48,16 +51,16 @@ impl Found {
         }
     }
 
-    /// The task that reads, if there is something to read.
+    /// Returns the task that reads the sessions of these IDs, or `None` if there are no IDs.
     pub(crate) fn reading(ids: &[SessionId]) -> Option<Task> {
         (!ids.is_empty()).then(|| Task::Read(keys(ids)))
     }
 
-    /// The task that saves what is wanted, if there is something to do.
+    /// Returns the task that saves `wanted`, or `None` if there is nothing to do.
     ///
     /// # Errors
     ///
-    /// Those of `fresh`, which is asked for if something is wanted.
+    /// `fresh` failed. It is called only if something is wanted.
     pub(crate) fn saving<E>(
         &self,
         wanted: Wanted,
@@ -80,7 +83,7 @@ impl Found {
         }))))
     }
 
-    /// What is found after a task that saved, and what the browser is told.
+    /// Updates what was found after a task that saved, and returns what the response does to the cookie.
     pub(crate) fn saved(mut self, mut known: Known, task: &Task, told: Told, at: &Moment) -> (Self, CookieAction) {
         let id = match (told, task) {
             (Told::Issue, Task::Save(save)) => {
@@ -94,7 +97,7 @@ impl Found {
             known.sent = None;
         }
         if let (Told::Clear, Task::Save(save)) = (told, task) {
-            // By this request, so what it does next is not too late.
+            // This request ended the sessions itself, so its next save is not too late.
             known.ended.extend(save.keys.iter().cloned());
         }
         self.session = id.and_then(|id| {

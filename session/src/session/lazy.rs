@@ -1,4 +1,4 @@
-//! A request's session before anybody has asked for it.
+//! A request's session before it is loaded.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use super::request::RequestSession;
 use crate::core::cookie::SessionCookie;
 use crate::protocol::error::SessionError;
 
-/// A request's session, not loaded yet. [`SessionLayer`](crate::SessionLayer) puts it into the request's
-/// extensions; a request that never loads it costs no store call.
+/// A request's session that is not loaded yet. [`SessionLayer`](crate::SessionLayer) puts it into the request's
+/// extensions. A request that neither loads nor ends it makes no store call.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -30,7 +30,7 @@ use crate::protocol::error::SessionError;
 pub struct LazySession(pub(crate) Arc<RequestSession>);
 
 impl LazySession {
-    /// The session of `request`.
+    /// Returns the session of `request`.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl LazySession {
         Ok(Session(Arc::clone(&self.0)))
     }
 
-    /// Ends the session, as [`Session::end`] does, but without the read if it is not loaded.
+    /// Ends the session, as [`Session::end`] does. A session that is not loaded is not read for this.
     ///
     /// ```
     /// # use http::Request;
@@ -85,7 +85,7 @@ impl LazySession {
         self.0.state().end();
     }
 
-    /// How many store calls the request has made.
+    /// Returns the number of store calls that the request has made.
     ///
     /// ```
     /// # use http::Response;
@@ -100,7 +100,7 @@ impl LazySession {
         self.0.visit.as_ref().map_or(0, |visit| visit.budget.calls())
     }
 
-    /// Whether a layer for this cookie made it.
+    /// Returns whether a layer with this cookie's name made it.
     pub(crate) fn is_of(&self, cookie: &SessionCookie) -> bool {
         self.0
             .visit
@@ -110,9 +110,9 @@ impl LazySession {
 }
 
 impl Session {
-    /// The session of `request`: one consistent read of the store if the request has a cookie that verifies, none otherwise or
-    /// when it is loaded already. A visitor without a session gets an empty one, which is kept only if you put something into
-    /// it.
+    /// Returns the session of `request`. The first call makes one consistent read of the store if the request has a
+    /// cookie that verifies; without such a cookie, and later, there is no read. A visitor without a session gets an
+    /// empty one, which is stored only if you put something into it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The session's life: who logged in, until when it lasts, and what is shown once.
+//! The session's life: who is logged in, how long it lasts, and which messages are shown once.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::core::id::RecordKey;
 use crate::protocol::error::{NO_LISTS, SessionError, SessionErrorKind};
 
 impl Session {
-    /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change
-    /// of privilege, so that an ID planted or stolen before is worth nothing after ([OWASP], "Renew the Session ID
-    /// After Any Privilege Level Change"). A session that has an owner keeps it, and one that is remembered ends when it would
-    /// have; after [`clear`](Self::clear) neither.
+    /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change of
+    /// privilege, so that an ID that was planted or stolen before becomes worthless ([OWASP], "Renew the Session ID
+    /// After Any Privilege Level Change"). The session keeps its owner, and a session that is remembered keeps its end,
+    /// unless you call [`clear`](Self::clear).
     ///
-    /// [OWASP]: https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#renew-the-session-id-after-any-privilege-level-change
+    /// [OWASP]: <https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html>
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -28,16 +28,15 @@ impl Session {
         self.state().renew();
     }
 
-    /// Logs `owner` in: a new session ID, as [`renew`](Self::renew) makes, and from now on the session is in the list of
-    /// this owner's sessions, which [`Sessions`](crate::Sessions) reads and ends. `owner` is what your users are told apart by,
-    /// such as the primary key of their table. Nobody is asked for a password here.
+    /// Logs `owner` in. The session gets a new ID, as by [`renew`](Self::renew), and enters the list of this owner's
+    /// sessions, which [`Sessions`](crate::Sessions) reads and ends. `owner` identifies one of your users: it can be
+    /// the primary key of your user table. This method checks no password.
     ///
-    /// What the visitor put into the session before stays. Where another person may have used the browser,
-    /// [`clear`](Self::clear) it.
+    /// Variables from before the login stay. Call [`clear`](Self::clear) if another person may have used the browser.
     ///
     /// # Errors
     ///
-    /// The name is empty or longer than 512 bytes, the store keeps no lists, or the session was ended or saved already.
+    /// The name is empty or longer than 512 bytes, the store keeps no lists, or the session was already ended or saved.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -52,8 +51,8 @@ impl Session {
         self.log_in(owner, None)
     }
 
-    /// Logs `owner` in, as [`login`](Self::login) does, with a label that the list of the owner's sessions shows, such as
-    /// "Firefox on Linux". It is kept as it is, even where variables are sealed.
+    /// Logs `owner` in, as [`login`](Self::login) does, with a label that the list of the owner's sessions shows, such
+    /// as "Firefox on Linux". The label is not encrypted, even if the variables are sealed.
     ///
     /// # Errors
     ///
@@ -84,7 +83,7 @@ impl Session {
         Err(SessionError::new(SessionErrorKind::Owner, problem))
     }
 
-    /// Who is logged in, by [`login`](Self::login).
+    /// Returns the owner that [`login`](Self::login) has set.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -95,12 +94,12 @@ impl Session {
         self.state().owner()
     }
 
-    /// Makes the session outlive the browser and the idle timeout: it ends so long after this login, or after the layer's
-    /// [maximum](crate::SessionLayerBuilder::max_remembered) if that is shorter. Whole seconds count, and
-    /// at least one.
+    /// Makes the session outlive the browser and the idle timeout. It ends this long after it is saved, or after the
+    /// layer's [maximum](crate::SessionLayerBuilder::max_remembered) if that is shorter. The duration counts in whole
+    /// seconds, and is at least one second.
     ///
-    /// The cookie's `Max-Age` leaves once, with the new session ID that this asks for. No view sends it again, so none that is
-    /// late undoes a login or logout in another tab.
+    /// The session gets a new ID, and the cookie's `Max-Age` is sent once, with that ID. Views do not send it again, so
+    /// a delayed answer to a view does not undo a login or logout in another tab.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -117,10 +116,10 @@ impl Session {
         self.state().remember(duration.as_secs());
     }
 
-    /// Adds a message that [`take_flashes`](Self::take_flashes) gives back once, on this page or a later one: Flask's `flash`.
-    /// After [`end`](Self::end) it goes into a new session that holds nothing else.
+    /// Adds a message that [`take_flashes`](Self::take_flashes) returns once, on this page or a later one: Flask's
+    /// `flash`. After [`end`](Self::end), the message goes into a new session that holds nothing else.
     ///
-    /// The messages are in the variable `_flashes`.
+    /// The variable `_flashes` holds the messages.
     ///
     /// # Errors
     ///
@@ -140,13 +139,13 @@ impl Session {
 
     /// Takes the messages of [`flash`](Self::flash), oldest first: Flask's `get_flashed_messages`.
     ///
-    /// They are taken out of the store at once, by one write if there are any, so of two requests only one gets them. The
-    /// page that shows them may still fail; they do not come back.
+    /// If there are any in the store, one write removes them before this method returns, so only one of two concurrent
+    /// requests gets them. If the page that shows them fails, they do not come back.
     ///
     /// # Errors
     ///
-    /// The store failed, or another [`save`](Self::save) of this session did. Then they are not taken, or it is not known
-    /// whether they are.
+    /// The store failed, or an earlier [`save`](Self::save) of this session did. The messages are then not taken, or it
+    /// is unknown whether they are.
     ///
     /// ```
     /// # async fn page() -> Result<(), lambda_session::SessionError> {
@@ -162,14 +161,14 @@ impl Session {
         self.0.take_flashes().await
     }
 
-    /// Saves now what the layer would save after the handler: for what has to be durable before a side effect, such as a
-    /// payment. The session can be changed further, and what is done to it then is saved as usual; after
-    /// [`end`](Self::end) it can not.
+    /// Saves now what the layer would save after the handler. Use it for changes that must be durable before a side
+    /// effect, such as a payment. The session can be changed afterwards, and later changes are saved as usual, but not
+    /// after [`end`](Self::end).
     ///
     /// # Errors
     ///
-    /// As the layer would answer. Then the request is answered with this error, whatever the handler returns, and nothing
-    /// further is saved.
+    /// The same as those with which the layer would answer. The request is then answered with this error, whatever the
+    /// handler returns, and nothing more is saved.
     ///
     /// ```
     /// # async fn pay(session: lambda_session::Session) -> Result<(), lambda_session::SessionError> {
@@ -183,7 +182,7 @@ impl Session {
         self.0.save_now().await
     }
 
-    /// Whether the session was saved, so that nothing can be changed any more.
+    /// Returns whether the session was saved for the last time, so that it cannot be changed any more.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -194,7 +193,8 @@ impl Session {
         self.state().saved
     }
 
-    /// What a list of sessions calls this one, if it is saved: no secret. A login or a renewal changes it, when it is saved.
+    /// Returns the public handle of the session, which a list of sessions shows; `None` until the session is saved. The
+    /// handle is not secret. It changes when a login or a renewal is saved.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -209,7 +209,8 @@ impl Session {
         self.state().live().map(|(id, _)| id.record_key())
     }
 
-    /// When the session was created or last logged in, in seconds since 1970-01-01 UTC; `None` if it is not saved yet.
+    /// Returns when the session was created, renewed or logged in last, in seconds since 1970-01-01 UTC; `None` until
+    /// it is saved.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -220,7 +221,8 @@ impl Session {
         self.state().live().map(|(_, record)| record.created_at)
     }
 
-    /// When the session ends if nobody comes until then, in seconds since 1970-01-01 UTC; `None` if it is not saved yet.
+    /// Returns when the session ends if no other request uses it, in seconds since 1970-01-01 UTC; `None` until it is
+    /// saved.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -231,7 +233,8 @@ impl Session {
         self.state().live().map(|(_, record)| record.expires_at)
     }
 
-    /// Ends the session, as at a logout: its variables are gone, its ID is dead on the server and the cookie is cleared.
+    /// Ends the session, as at a logout: its variables are deleted, its ID becomes invalid on the server, and the
+    /// cookie is cleared.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -251,6 +254,6 @@ impl Session {
     }
 }
 
-/// An owner's name is a key of a user table, not a document.
+/// The longest name of an owner, in bytes. A name is the key of a user, not a document.
 const MOST_OWNER_BYTES: usize = 512;
 const MOST_LABEL_BYTES: usize = 256;

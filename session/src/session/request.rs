@@ -1,5 +1,5 @@
 //! One request's session, from the cookie to the save: the state that [`Session`](crate::Session) and
-//! [`LazySession`](crate::LazySession) share, and what needs the store.
+//! [`LazySession`](crate::LazySession) share, and the operations that need the store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,22 +17,22 @@ use crate::protocol::run::Run;
 use crate::protocol::save::Wanted;
 use crate::protocol::{random, spans};
 
-/// Tells the time in seconds since 1970-01-01 UTC.
+/// Returns the time in seconds since 1970-01-01 UTC.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// One request's session.
 #[derive(Default)]
 pub(crate) struct RequestSession {
     state: Mutex<State>,
-    /// None for a session that no layer made.
+    /// `None` for a session that no layer made, as in a test.
     pub(crate) visit: Option<Visit>,
-    /// Held while the session is read, so that it is read once.
+    /// Held while the session is read, so that it is read only once.
     reading: tokio::sync::Mutex<()>,
-    /// Held while the session is written, so that it is written in order.
+    /// Held while the session is written, so that writes follow each other.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// What the layer knows of the request.
+/// What the layer knows about the request.
 pub(crate) struct Visit {
     pub(crate) budget: Budget,
     /// Whether new records are sealed.
@@ -53,17 +53,17 @@ impl RequestSession {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic between two changes leaves each of them whole.
+        // A panic leaves no change of the state half done, so a poisoned lock can be used.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the answer may depend on the session, or changes it.
+    /// Returns whether the session was read or ended, so that the answer may depend on it.
     pub(crate) fn is_used(&self) -> bool {
         let state = self.state();
         state.found.read_at.is_some() || state.wanted.ended
     }
 
-    /// Reads the session, once.
+    /// Reads the session, if it was not read before.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
         let Some(visit) = &self.visit else { return Ok(()) };
         if !self.is_used() {
@@ -100,7 +100,7 @@ impl RequestSession {
         if let Some(visit) = &self.visit {
             let turn = self.turn(visit).await;
             let closed = self.state().close();
-            // Whether it was saved is in the outcome.
+            // The outcome says whether it was saved.
             let _ = match (turn, closed) {
                 (Ok(_one_at_a_time), Some((found, wanted))) => self.save(visit, found, wanted).await,
                 (Err(error), _) => Err(self.fail(error)),
@@ -110,7 +110,8 @@ impl RequestSession {
         self.state().outcome.clone()
     }
 
-    /// Takes the messages out of the record while the handler runs, so that of two requests at once one gets them.
+    /// Takes the messages out of the record while the handler runs, so that only one of two concurrent requests gets
+    /// them.
     pub(crate) async fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
         let mut taken = Vec::new();
         if let Some(visit) = &self.visit {
@@ -125,7 +126,7 @@ impl RequestSession {
                         }
                         self.state().saved_as(found);
                     }
-                    // The session has ended, and its messages with it.
+                    // The session has ended, and its messages are lost with it.
                     Err(error) if error.kind() == SessionErrorKind::Conflict => {}
                     Err(error) => {
                         error.log();
@@ -138,14 +139,14 @@ impl RequestSession {
         Ok(taken)
     }
 
-    /// Waits until no other write of this session is under way, but not longer than the store may take.
+    /// Waits until no other write of this session is under way, but not longer than the store calls may still take.
     async fn turn(&self, visit: &Visit) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
         let save = "another save of this session did not end";
         visit.budget.turn(&self.writing, save).await
     }
 
     async fn save(&self, visit: &Visit, found: Found, wanted: Wanted) -> Result<(), SessionError> {
-        // What is wanted is in this future alone now. If the handler drops it, the request fails.
+        // Only this future holds what is wanted. If the handler drops it, the request fails.
         let dropped = Dropped(self);
         let saved = visit.save(found, wanted).await;
         std::mem::forget(dropped);
@@ -162,12 +163,12 @@ impl RequestSession {
         }
     }
 
-    /// Whether a save has failed already.
+    /// Returns the error of an earlier save, if one failed.
     fn not_failed(&self) -> Result<(), SessionError> {
         self.state().outcome.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// From now on nothing is saved, and the request is answered with this error.
+    /// Records that a save failed: from now on nothing is saved, and the request is answered with this error.
     fn fail(&self, error: SessionError) -> SessionError {
         error.log();
         self.state().fail(error.clone());
@@ -175,7 +176,7 @@ impl RequestSession {
     }
 }
 
-/// A save that may be dropped half-way.
+/// Fails the request if the handler drops its save half-way.
 struct Dropped<'a>(&'a RequestSession);
 
 impl Drop for Dropped<'_> {
@@ -202,7 +203,7 @@ impl Visit {
         }
     }
 
-    /// What the cookies open.
+    /// Reads the sessions of the cookies.
     async fn find(&self, ids: Vec<SessionId>) -> Result<Found, SessionError> {
         let (at, mut known) = (self.moment(), Known::default());
         if let Some(task) = Found::reading(&ids) {
@@ -211,7 +212,7 @@ impl Visit {
         Ok(Found::read(ids, known, &at))
     }
 
-    /// Saves what is wanted of what was found. Gives back what is found now.
+    /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.
     async fn save(&self, mut found: Found, wanted: Wanted) -> Result<(Found, CookieAction), SessionError> {
         let at = self.moment();
         let Some(task) = found.saving(wanted, self.per_owner, &at, random::fresh)? else {
@@ -225,7 +226,7 @@ impl Visit {
             if let Task::Save(save) = &task {
                 ids.push(save.fresh.id.clone());
             }
-            // Boxed, for what a save may take is three quarters of a request's future, and most requests save nothing.
+            // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
             spans::within(spans::save(), Box::pin(self.run(&ids, &at).task(&mut known, &task))).await?
         };
         Ok(found.saved(known, &task, told, &at))

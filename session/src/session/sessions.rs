@@ -1,4 +1,4 @@
-//! Whose sessions there are, as handlers and other programs ask: list them, end one, end all.
+//! Lists and ends an owner's sessions, for handlers and other programs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,27 +18,28 @@ use crate::protocol::next::Task;
 use crate::protocol::run::Run;
 use crate::store::erased::AnyStore;
 
-/// The sessions of owners: list them, end one, end all.
+/// Lists and ends the sessions of owners.
 ///
-/// A session gets its owner from [`Session::login`]. In a handler, take [`Sessions::of`] the request, or `Sessions` as an axum
-/// extractor; elsewhere, take it from [`SessionLayer::sessions`](crate::SessionLayer::sessions).
+/// A session gets its owner from [`Session::login`]. In a handler, call [`Sessions::of`] with the request, or take
+/// `Sessions` as an axum extractor; elsewhere, call [`SessionLayer::sessions`](crate::SessionLayer::sessions).
 ///
-/// Exact: when [`end_all`](Self::end_all) has returned, every session whose login was answered before it began is dead, and a login
-/// that is under way meanwhile is ended with them, fails with 409, or is in the next list. Sessions from before their function called
-/// `login` are in no list. A login whose answer was lost is shown by the list until it has been idle for too long.
+/// When [`end_all`](Self::end_all) has returned, every session whose login was answered before the call is dead. A
+/// login that runs at the same time is ended with them, fails with 409, or is in the next list. A session is in no list
+/// until its handler calls `login`. If the answer to a login was lost, its session is listed until the idle timeout.
 ///
 /// # Cost
 ///
-/// | | calls of the store |
+/// | | store calls |
 /// |---|---|
 /// | a login with an owner | 1 write more than without; a view costs nothing more |
 /// | the list of n sessions | 1 + n reads, and 1 write if some have ended |
 /// | ending all n | 1 read, n writes, and 1 write for each 128 |
 /// | every 32nd login into one list | up to 64 reads more, and 1 write if some have ended |
-/// | with `max_sessions_per_owner`, a login that finds so many | n reads more, 1 write for each that it ends, and 1 write if some have ended |
+/// | a login that exceeds `max_sessions_per_owner` | n reads more, and 1 write for each that it ends or for its key |
 ///
-/// The list is one item per owner. An entry takes about 50 bytes, a key of 43 and a number, so each 20 sessions cost DynamoDB one write unit
-/// more at the next login. Of 2,000 that are alive at once, the next login is refused with 429.
+/// The list is one item per owner. An entry takes about 50 bytes (a key of 43 bytes and a number), so with every 20
+/// sessions the next login costs one more write unit of DynamoDB. If an owner has 2,000 live sessions, the next login
+/// is refused with 429.
 ///
 /// # Examples
 ///
@@ -57,7 +58,7 @@ pub struct Sessions {
     store: Arc<dyn AnyStore>,
     timeouts: Timeouts,
     clock: Clock,
-    /// That of the request that asks.
+    /// The session of the request that asks.
     current: Option<Session>,
 }
 
@@ -65,16 +66,16 @@ pub struct Sessions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedSession {
-    /// What [`Sessions::end`] takes. No secret: it opens no session.
+    /// The session's name for [`Sessions::end`]. It is not secret, and opens no session.
     pub handle: String,
-    /// What [`Session::login_from`] was given.
+    /// The label that [`Session::login_from`] was given.
     pub label: Option<String>,
-    /// When the owner logged in, in seconds since 1970-01-01 UTC.
+    /// When the owner logged in or the session was renewed last, in seconds since 1970-01-01 UTC.
     pub created_at: u64,
-    /// When the session was last used, in seconds since 1970-01-01 UTC. As exact as the expiry: it may be a tenth of the idle
-    /// timeout older than the last view.
+    /// When the session was last used, in seconds since 1970-01-01 UTC. It may lag behind the last view by a tenth of
+    /// the idle timeout, as the expiry may.
     pub last_seen: u64,
-    /// When it ends if nobody comes until then, in seconds since 1970-01-01 UTC.
+    /// When the session ends if no other request uses it, in seconds since 1970-01-01 UTC.
     pub expires_at: u64,
     /// Whether it is the session of the request that asks.
     pub current: bool,
@@ -90,7 +91,8 @@ impl Sessions {
         }
     }
 
-    /// The sessions of the store that `request`'s session is in, within the request's deadline.
+    /// Returns the sessions in the store of `request`'s session. Calls share the time that the request has for the
+    /// store.
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl Sessions {
         })
     }
 
-    /// The sessions of `owner` that are alive, newest first.
+    /// Lists the live sessions of `owner`, newest first.
     ///
     /// # Errors
     ///
@@ -152,9 +154,8 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// Ends the session that a list calls `handle`. If it is the session of the request, its cookie is cleared, as
-    /// [`Session::end`] does. False if it is not one of `owner`'s that are alive: nothing is told of
-    /// anybody else's.
+    /// Ends the session with this `handle`. If it is the session of the request, its cookie is cleared, as by
+    /// [`Session::end`]. Returns false if it is not a live session of `owner`, whether or not it is somebody else's.
     ///
     /// # Errors
     ///
@@ -181,11 +182,12 @@ impl Sessions {
         Ok(true)
     }
 
-    /// Ends all sessions of `owner`. If the session of the request is among them, its cookie is cleared, as [`Session::end`] does.
+    /// Ends all sessions of `owner`. If the session of the request is among them, its cookie is cleared, as by
+    /// [`Session::end`].
     ///
     /// # Errors
     ///
-    /// The store failed, or keeps no lists. Then some may have ended.
+    /// The store failed, or keeps no lists. Some sessions may have ended.
     ///
     /// ```
     /// # use lambda_session::{SessionError, Sessions};
@@ -202,18 +204,18 @@ impl Sessions {
     fn end_current_if(&self, is_meant: impl FnOnce(&Session) -> bool) {
         if let Some(current) = &self.current
             && is_meant(current)
-            // A login of this request makes another.
+            // A login in this request makes a new session, which stays.
             && current.state().wanted.login.is_none()
         {
             current.end();
         }
     }
 
-    /// Ends all sessions of the owner of `session`, but not that one. Without an owner there is nothing to end.
+    /// Ends all sessions of the owner of `session`, except `session` itself. Does nothing if it has no owner.
     ///
     /// # Errors
     ///
-    /// The store failed, or keeps no lists. Then some may have ended.
+    /// The store failed, or keeps no lists. Some sessions may have ended.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError, Sessions};
@@ -231,7 +233,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Carries the task out within the request's deadline, or one of its own.
+    /// Runs the task within the request's time for the store, or within a time of its own.
     async fn task(&self, task: Task) -> Result<(Known, Moment, Told), SessionError> {
         let at = Moment {
             now: (self.clock)(),

@@ -1,4 +1,4 @@
-//! One request's session: what was found, what the handler did to it, and whether that was saved.
+//! The state of one request's session: what was found, what the handler did to it, and whether that was saved.
 
 use std::sync::Arc;
 
@@ -16,33 +16,34 @@ static NO_DATA: Data = Data::new();
 /// The variable that holds the messages of [`Session::flash`](crate::Session::flash), as in Flask.
 const FLASHES: &str = "_flashes";
 
-/// One request's session.
+/// The state of one request's session.
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) found: Found,
     pub(crate) wanted: Wanted,
     limits: Limits,
-    /// The variables after the handler's writes; none before the first.
+    /// The variables after the handler's writes; `None` before the first write.
     now: Option<Data>,
-    /// Bytes of the variables as they are now; counted when first needed.
+    /// The size of the variables in bytes; `None` until it is needed.
     size: Option<usize>,
     /// Whether new records are sealed.
-    #[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "then nothing is"))]
+    #[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "then nothing is sealed"))]
     sealing: bool,
-    /// The variables when a save in the middle of the request began, and whether it asks for a new ID and for how long it remembers.
+    /// The variables when a save in the middle of the request began, whether that save asks for a new ID, and the
+    /// seconds for which it remembers the session.
     before_save: Option<(Data, bool, Option<u64>)>,
     pub(crate) saved: bool,
-    /// Whether something was done after that, which nobody was told.
+    /// Whether a method that returns no error was called after the session was saved. A later `save` reports it.
     pub(crate) too_late: bool,
     pub(crate) outcome: Outcome,
 }
 
-/// What the saves of a request have come to.
+/// The result of a request's saves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
-    /// What the last successful one has to tell the browser.
+    /// What the last successful save does to the browser's cookie.
     pub(crate) cookie: CookieAction,
-    /// Why one failed. Nothing is saved after it.
+    /// The error of the save that failed. Nothing is saved after it.
     pub(crate) failed: Option<SessionError>,
 }
 
@@ -53,9 +54,9 @@ impl Default for State {
 }
 
 impl State {
-    /// A session that nobody has asked for, of a request whose cookies have these IDs.
+    /// Creates the state of a session that is not read yet, for a request whose cookies have these IDs.
     pub(crate) fn new(ids: Vec<SessionId>, mut limits: Limits, sealing: bool) -> Self {
-        // A sealed value is JSON, two levels for each of these, and is read to 128.
+        // A sealed value is JSON with two levels for each of its own, and serde_json reads at most 128 levels.
         limits.depth = limits.depth.min(Limits::NONE.depth);
         Self {
             found: Found {
@@ -74,8 +75,8 @@ impl State {
         }
     }
 
-    /// What was found and done so far, for a save in the middle of a request; `None` if the session is saved for good. What is
-    /// done from now on is done to what this save leaves.
+    /// Takes what was found and done so far, for a save in the middle of a request; `None` if the session was saved for
+    /// the last time. Later changes apply to what this save leaves.
     pub(crate) fn take(&mut self) -> Option<(Found, Wanted)> {
         if self.saved || self.wanted.ended {
             return self.close();
@@ -85,30 +86,29 @@ impl State {
         Some((self.found.clone(), wanted))
     }
 
-    /// The same for the layer, after which nothing can be changed.
+    /// Does the same for the layer. After it, nothing can be changed.
     pub(crate) fn close(&mut self) -> Option<(Found, Wanted)> {
         if std::mem::replace(&mut self.saved, true) {
             return None;
         }
-        // Whoever was refused after a save gets no cookie of the session that it made, whether or not it can be ended.
+        // If the handler saved a new session and then ended it, the new cookie is not sent, even if ending it fails.
         if self.wanted.ended && matches!(self.outcome.cookie, CookieAction::Issue(..)) {
             self.outcome.cookie = CookieAction::Keep;
         }
         Some((self.found.clone(), self.wanted.clone()))
     }
 
-    /// Takes in what a save left, for whoever goes on or still reads: over another request's writes, it may differ from what
-    /// the handler saw.
+    /// Records what a save left. It may differ from what the handler saw, because other requests may have written, too.
     pub(crate) fn saved_as(&mut self, found: Found) {
         self.found = Found {
             known: found.known.for_next_task(),
             ..found
         };
         if let Some((before, renewed, remember)) = self.before_save.take() {
-            // What was written meanwhile and changed nothing then changes nothing now.
+            // A write during the save that changed nothing at that time must not change anything now.
             self.wanted.edits = self.wanted.edits.of_consequence(&before);
             if self.live().is_none() {
-                // There was nothing to write it with yet.
+                // The save created no session, so the next one needs the new ID and the remembered time.
                 self.wanted.renewed |= renewed;
                 self.wanted.remember = self.wanted.remember.or(remember);
             }
@@ -119,8 +119,8 @@ impl State {
         self.recompute();
     }
 
-    /// Forgets what the handler did, because it was not saved, and nothing can be saved any more: whoever still reads sees what
-    /// was found.
+    /// Records that a save failed. What the handler did is forgotten, because nothing can be saved any more, and reads
+    /// return what was found.
     pub(crate) fn fail(&mut self, error: SessionError) {
         self.saved = true;
         self.wanted = Wanted::default();
@@ -128,17 +128,17 @@ impl State {
         self.recompute();
     }
 
-    /// The variables anew, from what stands now and what was done since it was read.
+    /// Recomputes the variables from what was found and what was done since.
     fn recompute(&mut self) {
         self.size = None;
         self.now = None;
         if !self.wanted.edits.is_empty() {
-            // An update that cannot be applied to what stands now fails again, and with its error, when it is saved.
+            // If an update cannot be applied to what was found now, the save returns its error.
             self.now = self.wanted.edits.applied_to(self.found_data()).ok();
         }
     }
 
-    /// The live session that was found or saved.
+    /// Returns the live session that was found or saved.
     pub(crate) fn live(&self) -> Option<(&SessionId, &Arc<Record>)> {
         self.found.session.as_ref().map(|(id, record)| (id, record))
     }
@@ -147,7 +147,7 @@ impl State {
         self.live().map_or(&NO_DATA, |(_, record)| &record.data)
     }
 
-    /// The variables as they are now.
+    /// Returns the variables as they are now.
     pub(crate) fn data(&self) -> &Data {
         match &self.now {
             _ if self.wanted.ended => &NO_DATA,
@@ -167,7 +167,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes the variable out. After the save there is nothing to take.
+    /// Removes the variable. Does nothing after the session was ended or saved.
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         self.in_time().ok()?;
         let old = self.get(name)?.clone();
@@ -176,7 +176,7 @@ impl State {
         Some(old)
     }
 
-    /// Takes the variable out, unless another request turns out to have changed it.
+    /// Removes the variable, unless another request has changed it.
     pub(crate) fn discard(&mut self, name: &str) {
         let put = self.in_time().map(|()| self.get(name).cloned());
         if let Ok(Some(bad)) = put
@@ -186,7 +186,7 @@ impl State {
         }
     }
 
-    /// Computes the variable, now, and again if another request turns out to have been faster.
+    /// Computes the variable now, and again during the save if another request has changed the session.
     pub(crate) fn compute(&mut self, name: &str, step: Step) -> Result<Value, ValueError> {
         let computed = self.open().and_then(|()| {
             let value = step(self.get(name))?;
@@ -218,7 +218,7 @@ impl State {
         }
     }
 
-    /// A login of this owner.
+    /// Records a login of this owner.
     pub(crate) fn login(&mut self, owner: &str, label: Option<&str>) -> Result<(), Reason> {
         self.open()?;
         let owner = Value::encode(owner).map_err(|error| Reason::NotSerializable(error.to_string()))?;
@@ -230,7 +230,7 @@ impl State {
         Ok(())
     }
 
-    /// Whose session it is after what was done.
+    /// Returns the owner of the session after what was done.
     pub(crate) fn owner(&self) -> Option<String> {
         let owner = match (&self.wanted.login, self.live()) {
             _ if self.wanted.ended => None,
@@ -253,7 +253,7 @@ impl State {
         self.wanted.ended |= !self.saved;
     }
 
-    /// Adds a message. After an end it goes to the session that begins then.
+    /// Adds a message. After `end`, the message goes into the session that begins then.
     pub(crate) fn flash(&mut self, message: &str) -> Result<(), ValueError> {
         let message = message.to_owned();
         let step: Step = Arc::new(move |before| {
@@ -273,7 +273,7 @@ impl State {
         self.compute(FLASHES, step).map(drop)
     }
 
-    /// The messages that only this request knows, and forgets now.
+    /// Takes the messages that this request has added and not saved.
     pub(crate) fn take_own_flashes(&mut self) -> Vec<String> {
         if self.saved {
             return Vec::new();
@@ -289,7 +289,8 @@ impl State {
         all.into_iter().skip(stored).collect()
     }
 
-    /// What takes the messages out of the record that was found, if it has some and the handler has not cleared the session.
+    /// Returns what takes the messages out of the record that was found; `None` if there are none, or if the handler
+    /// has cleared the session.
     pub(crate) fn taking_flashes(&mut self) -> Option<(Found, Wanted)> {
         let has_some = self.found_data().contains_key(FLASHES);
         let takes = self.open().is_ok() && !self.wanted.edits.cleared() && has_some;
@@ -304,13 +305,13 @@ impl State {
         })
     }
 
-    /// Whether something can be changed, by what has no result that says so.
+    /// Checks that the session can be changed, and records an attempt after the save. For methods that return no error.
     fn in_time(&mut self) -> Result<(), Reason> {
         self.too_late |= self.saved;
         self.open()
     }
 
-    /// Whether something can be changed.
+    /// Checks that the session can be changed.
     fn open(&self) -> Result<(), Reason> {
         if self.saved {
             Err(Reason::Saved)
@@ -321,7 +322,7 @@ impl State {
         }
     }
 
-    /// Writes the variable as it is from now on, if the store can hold it and the others.
+    /// Sets or removes the variable, if the store can hold the result.
     fn put(&mut self, name: &str, value: Option<Value>) -> Result<(), Reason> {
         let bytes = |(name, value): (&String, &Value)| self.stored_size(name, value);
         let all = self.size.unwrap_or_else(|| self.data().iter().map(bytes).sum());
@@ -338,7 +339,7 @@ impl State {
         Ok(())
     }
 
-    /// The bytes of this variable and the `others`, if the store can hold it and them.
+    /// Returns the bytes of this variable and the `others`, if the store can hold them.
     fn fit(&self, others: usize, name: &str, value: &Value) -> Result<usize, Reason> {
         limits::check(&self.limits, name, value)?;
         let (bytes, most) = (others + self.stored_size(name, value), self.limits.bytes);
@@ -348,7 +349,7 @@ impl State {
         Ok(bytes)
     }
 
-    /// The bytes of a variable as the store gets it.
+    /// Returns the bytes of a variable as it is stored.
     #[cfg_attr(not(feature = "sealed"), expect(clippy::unused_self, reason = "nothing is sealed"))]
     fn stored_size(&self, name: &str, value: &Value) -> usize {
         #[cfg(feature = "sealed")]
@@ -359,7 +360,7 @@ impl State {
     }
 }
 
-/// The messages among these variables.
+/// Returns the messages among these variables.
 pub(crate) fn flashes_of(data: &Data) -> Vec<String> {
     data.get(FLASHES).map(flashes).unwrap_or_default()
 }

@@ -1,17 +1,17 @@
-//! What holds of every finished schedule.
+//! The properties that are checked on every finished schedule.
 
 use super::request::Outcome;
 use super::scenario::{Op, Outside, Scenario, SetCookie, Start, Vars};
 use super::spec::History;
 
-/// What stands at the end under the key of a cookie that was handed out.
+/// What is stored at the end under the key of a cookie that was handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Standing {
     Nothing,
     Tombstone,
-    /// A record that is no session: it has expired, or is malformed.
+    /// A record that has expired or is malformed.
     Dead,
-    /// These variables, until then.
+    /// The variables and the expiry of a live session.
     Alive(Vars, u64),
 }
 
@@ -20,14 +20,14 @@ pub(crate) enum Standing {
 pub(crate) struct Played<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) outcomes: Vec<&'a Outcome>,
-    /// The session whose cookie each request brought, if its instance could verify it: that of the start is 0, then comes one for
-    /// each request.
+    /// The session whose cookie each request brought, if its instance could verify it. Session 0 exists at the start,
+    /// and each request can make one more.
     pub(crate) subjects: Vec<Option<usize>>,
-    /// What stands under the key of each session, if its cookie was handed out.
+    /// What is stored under the key of each session, if its cookie was handed out.
     pub(crate) sessions: Vec<Option<Standing>>,
-    /// Records that are alive and that no browser's cookie opens.
+    /// The number of live records whose cookie no browser has.
     pub(crate) orphans: usize,
-    /// Sessions of the owner that are alive.
+    /// The number of live sessions of the owner.
     pub(crate) owned: usize,
     /// The sessions in the owner's list.
     pub(crate) listed: Vec<usize>,
@@ -59,8 +59,8 @@ pub(crate) fn check(played: &Played<'_>) -> Result<(), String> {
     Err("P2: no order of the requests explains the answers and what stands at the end".to_owned())
 }
 
-/// 503 only where a call failed, and no status that nobody promised. A failure leaves the cookie alone, unless an earlier save of the
-/// same request had something to say.
+/// A 503 comes only where a call failed, and every other status is 200 or 409. A failure leaves the cookie alone,
+/// unless an earlier save of the same request has changed it.
 fn statuses(played: &Played<'_>) -> Result<(), String> {
     for (place, outcome) in played.outcomes.iter().enumerate() {
         let Some(answer) = &outcome.answer else { continue };
@@ -74,7 +74,7 @@ fn statuses(played: &Played<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// P4: never a cookie without its record, never a new cookie beside a living old session.
+/// P4: every cookie has its record, and no record of an old session remains beside a new cookie.
 fn records(played: &Played<'_>) -> Result<(), String> {
     for (session, standing) in played.sessions.iter().enumerate().skip(1) {
         let Some(standing) = standing else { continue };
@@ -89,7 +89,7 @@ fn records(played: &Played<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// An owner has no more sessions than allowed, where nothing failed.
+/// An owner has no more sessions than allowed, if no call failed.
 fn limit(played: &Played<'_>) -> Result<(), String> {
     let most = played
         .scenario
@@ -104,7 +104,7 @@ fn limit(played: &Played<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// When `end_all` came last, nothing is in the owner's list; and never the session of a login that was refused.
+/// If no call failed, the owner's list is empty after a last `end_all`, and never names a login that was refused.
 fn lists(played: &Played<'_>) -> Result<(), String> {
     if played.outcomes.iter().any(|outcome| outcome.spoiled) {
         return Ok(());
@@ -113,20 +113,20 @@ fn lists(played: &Played<'_>) -> Result<(), String> {
     let asked = played.scenario.requests.iter().enumerate();
     let mut last = asked.filter(|(place, asked)| asked.op == Op::EndAll && asked.after == everybody & !(1 << place));
     if last.next().is_some() && !played.listed.is_empty() {
-        return Err("lists: an owner's names a session that end_all has ended".to_owned());
+        return Err("lists: an owner's list names a session that end_all has ended".to_owned());
     }
     let refused = |session: &&usize| {
         let request = session.checked_sub(1).map(|request| &played.outcomes[request].answer);
         request.is_some_and(|answer| answer.as_ref().is_some_and(|answer| answer.status == 409))
     };
     if played.listed.iter().any(|session| refused(&session)) {
-        return Err("lists: an owner's names a login that was refused".to_owned());
+        return Err("lists: an owner's list names a login that was refused".to_owned());
     }
     Ok(())
 }
 
-/// P3: in whatever order the answers arrive, the browser's cookie is that of the login whose answer came last, or none. Only where
-/// there was no session at the start may the first variable's cookie come after a login's.
+/// P3: in whatever order the answers arrive, the browser has the cookie of the login whose answer came last, or none.
+/// The cookie of a first variable may come after a login's only if its request had no session.
 fn jars(played: &Played<'_>) -> Result<(), String> {
     let spoiled = played.scenario.outside != Outside::Nothing;
     let anonymous = spoiled
@@ -163,7 +163,7 @@ fn jars(played: &Played<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// All orders of so many answers.
+/// Returns all orders of this many answers.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];
     for _ in 0..count {
@@ -178,7 +178,8 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     orders
 }
 
-/// Records that are alive and that no browser's cookie opens: only where a fault met a request that failed, was refused or cancelled.
+/// A live record whose cookie no browser has may remain only where a fault met a request that failed, was refused or
+/// was cancelled.
 fn orphans(played: &Played<'_>) -> Result<(), String> {
     let failed = played.outcomes.iter();
     let failed = failed.filter(|outcome| {

@@ -1,19 +1,21 @@
-//! All schedules of a scenario, depth first. The world is copied before each move, so what schedules have in common is played once.
+//! Plays all schedules of a scenario, depth first. The world is copied before each move, so the moves that schedules
+//! have in common are played once.
 //!
-//! Two moves are independent if either order of them leads to the same: they are of different requests, they do not touch the same
-//! place or both only read it, and together they do not use up the faults. Everything that is checked is a function of what each
-//! request was answered, of what became of each place in order, and of what stands at the end; none of it depends on the order of two
-//! independent moves. So of all schedules that differ in such orders alone, one is enough. Sleep sets pick it (Godefroid,
-//! "Partial-Order Methods for the Verification of Concurrent Systems", 1996): whoever goes back to a choice puts the move
-//! that was tried to sleep, and it stays asleep below until a move comes that is not independent of it.
+//! Two moves are independent if both orders of them have the same result: they belong to different requests, they touch
+//! different places or both only read, and together they do not use up the faults. Everything that is checked is a
+//! function of the answer to each request, of the sequence of states of each place, and of what is stored at the end.
+//! None of these depends on the order of two independent moves, so of all schedules that differ only in such orders,
+//! one is enough. Sleep sets select it (Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems",
+//! 1996): when the search returns to a choice, it puts the move that was tried to sleep. The move sleeps in the
+//! schedules below, until a move comes that is not independent of it.
 
 use super::world::{Move, World};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Schedules played to the end.
+    /// The number of schedules that were played to the end.
     pub(crate) schedules: u64,
-    /// Schedules left because all moves were asleep.
+    /// The number of schedules that were left because all moves were asleep.
     pub(crate) left: u64,
 }
 
@@ -24,7 +26,7 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// Whether either order of the two leads to the same, with so many faults left.
+/// Whether both orders of the two moves have the same result, if this many faults are left.
 pub(crate) fn independent(one: &Move, other: &Move, faults: usize) -> bool {
     let of_one_request = one.goes_on && other.goes_on && one.request == other.request;
     let clash = match (one.touches, other.touches) {
@@ -34,7 +36,8 @@ pub(crate) fn independent(one: &Move, other: &Move, faults: usize) -> bool {
     !(of_one_request || clash || one.fault && other.fault && faults < 2)
 }
 
-/// Plays every schedule from the world on, and checks each. The first violation ends it, with its schedule.
+/// Plays every schedule from this world on, and checks each. Stops at the first violation, and returns it with its
+/// schedule.
 pub(crate) fn explore(
     world: World,
     reduce: bool,

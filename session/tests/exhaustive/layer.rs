@@ -1,5 +1,6 @@
-//! The same schedules over the real layer, on a store whose every call waits until the schedule gives it a fate. Futures cannot be
-//! copied, so a schedule is played from the start each time: fewer scenarios, for what the layer adds to the function that decides.
+//! Plays the same schedules over the real layer, on a store whose every call waits until the schedule decides its fate.
+//! Futures cannot be copied, so each schedule is played from the start. Fewer scenarios are played, to test what the
+//! layer adds to the function that decides.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -36,7 +37,7 @@ const SECRET: &[u8] = b"the key of tests that is longer than thirty-two bytes";
 const NEW_SECRET: &[u8] = b"the key that signs after a rotation of the keys";
 
 thread_local! {
-    /// What each request's clock says.
+    /// The time on each request's clock.
     static CLOCKS: [Cell<u64>; MOST] = const { [const { Cell::new(NOW) }; MOST] };
 }
 
@@ -46,12 +47,12 @@ type Running = Pin<Box<dyn Future<Output = (u16, Option<String>, Seen)>>>;
 /// A request's call that waits for its fate.
 #[expect(
     clippy::option_option,
-    reason = "not decided is something else than decided that no reply comes"
+    reason = "undecided is different from decided without a reply"
 )]
 struct Waiting {
     request: usize,
-    /// Which of the request's calls it is. Those that it makes at once come in the order of random keys, so the number is made of the
-    /// place and of how many calls were about it before.
+    /// The number of the call within its request. Calls that are made at the same time come in the order of random
+    /// keys, so the number consists of the place and the number of earlier calls about that place.
     number: usize,
     place: usize,
     step: Step,
@@ -60,7 +61,7 @@ struct Waiting {
     waker: Waker,
 }
 
-/// A call that is on its way without anybody waiting for it.
+/// A call that is under way although nobody waits for it.
 struct Stray {
     request: usize,
     number: usize,
@@ -72,13 +73,13 @@ struct Stray {
 #[derive(Default)]
 struct Control {
     table: Table,
-    /// Whose future is being polled.
+    /// The request whose future is being polled.
     request: usize,
     waiting: Vec<Waiting>,
     strays: Vec<Stray>,
-    /// How many calls each request has made.
+    /// The number of calls that each request has made.
     made: [usize; MOST],
-    /// How many of them were about each place.
+    /// The number of these calls that were about each place.
     about: [[usize; LIST + 1]; MOST],
     places: HashMap<RecordKey, usize>,
 }
@@ -94,7 +95,7 @@ impl fmt::Debug for Steps {
 }
 
 impl Control {
-    /// The place of a key: that of the start, or the next of this request's.
+    /// Returns the place of a key: that of the start, or the next one of this request.
     fn place_of(&mut self, key: &RecordKey, request: usize) -> usize {
         if let Some(place) = self.places.get(key) {
             return *place;
@@ -117,7 +118,7 @@ impl Control {
     }
 }
 
-/// Takes a call out when its future is dropped while it waits: a write arrives later.
+/// Removes a call when its future is dropped while it waits. If the call is a write, it arrives later.
 struct Dropped(Steps, usize, usize);
 
 impl Drop for Dropped {
@@ -173,7 +174,7 @@ impl Steps {
             let waiting = waiting.expect("it waits");
             waiting.waker = context.waker().clone();
             waiting.decided.take().map_or(Poll::Pending, |reply| {
-                // It is decided, so nothing of it is on its way.
+                // The fate is decided, so no copy of the call is under way.
                 waiting.decided = Some(None);
                 Poll::Ready(reply)
             })
@@ -248,15 +249,15 @@ impl OwnerStore for Steps {
     }
 }
 
-/// One run of a scenario. It is played again and again.
+/// The instances and requests of a scenario, which is played many times.
 pub(super) struct Site {
     steps: Steps,
-    /// An instance for each request: with the keys of before a rotation, with those of after, and one that seals.
+    /// Three instances for each request: with the keys before a rotation, with those after it, and one that seals.
     instances: Vec<[SessionService<Views>; 3]>,
     scenario: Scenario,
     running: Vec<Option<Running>>,
     outcomes: Vec<Option<Outcome>>,
-    /// The cookies that were handed out, by the place whose session they open.
+    /// The cookies that were handed out, by the place of their session.
     cookies: [Option<String>; PLACES],
     spoiled: Vec<bool>,
     faults: usize,
@@ -296,7 +297,7 @@ impl Site {
         }
     }
 
-    /// Plays the scenario from its start: the requests that wait for no other begin.
+    /// Starts to play the scenario: begins the requests that wait for no other.
     fn start(&mut self) {
         let count = self.scenario.requests.len();
         self.running.clear();
@@ -354,7 +355,7 @@ impl Site {
         }
     }
 
-    /// The place whose cookie the browser has.
+    /// Returns the place of the session whose cookie the browser has.
     fn jar(&self, brings: Brings) -> Option<usize> {
         let Brings::After(earlier) = brings else {
             return (self.scenario.start != Start::Nothing).then_some(0);
@@ -478,7 +479,7 @@ impl Site {
                 let _ = control.table.make(stray.place, &stray.step, by);
             }
             Act::Cancel(_) => {
-                // Its calls that wait are dropped with it, and arrive later.
+                // The calls of the request that wait are dropped with it, and arrive later.
                 let dropped = self.running[next.request].take();
                 drop(dropped);
                 self.over(next.request, None);
@@ -487,7 +488,7 @@ impl Site {
         }
     }
 
-    /// Gives the call its fate. True if its request can go on.
+    /// Gives the call its fate. Returns true if its request can go on.
     fn meet(&self, request: usize, number: usize, fate: Fate) -> bool {
         let mut control = self.steps.control();
         let is = |waiting: &Waiting| waiting.request == request && waiting.number == number;
@@ -516,7 +517,7 @@ impl Site {
         true
     }
 
-    /// What there is to judge, when all is over.
+    /// Checks the schedule when all requests are over.
     fn check(&self) -> Result<(), String> {
         let control = self.steps.control();
         let session_of = |place: usize| place.div_ceil(2);
@@ -573,7 +574,8 @@ impl Site {
         })
     }
 
-    /// Plays every schedule of the scenario: each time from the start, with the last choice that has an alternative changed.
+    /// Plays every schedule of the scenario from its start. Each time, the last choice that has an alternative is
+    /// changed.
     pub(super) fn explore(&mut self, scenario: &Scenario) -> Result<Counts, String> {
         struct Choice {
             moves: Vec<Move>,
@@ -641,7 +643,7 @@ impl Site {
     }
 }
 
-/// The ID in a cookie.
+/// Returns the ID in a cookie.
 fn opens(cookie: &str) -> SessionId {
     let value = cookie.split_once('=').map_or("", |(_, value)| value);
     let text = value.split('.').next().unwrap_or_default();

@@ -1,7 +1,8 @@
-//! Every schedule of a few requests at once, with faults: the function that decides, and what surrounds it, on a table whose every call
-//! is a step of the schedule. What that proves, in what scope, and what it does not: `README.md` beside this file.
+//! Plays every schedule of a few concurrent requests, with faults: the function that decides, and what surrounds it, on
+//! a table whose every call is a step of the schedule. `README.md` beside this file says what this proves, and in what
+//! scope.
 
-#![expect(clippy::disallowed_methods, reason = "it says how long the schedules took")]
+#![expect(clippy::disallowed_methods, reason = "it measures how long the schedules take")]
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -35,7 +36,7 @@ use world::World;
 #[derive(Clone, Copy)]
 struct Way {
     mutant: Option<Mutant>,
-    /// Without the schedules that differ from another only in the order of independent moves.
+    /// Whether schedules are left out that differ from another one only in the order of independent moves.
     reduced: bool,
 }
 
@@ -44,7 +45,7 @@ const USUAL: Way = Way {
     reduced: true,
 };
 
-/// Explores all scenarios, on all cores, up to so many violations.
+/// Explores all scenarios on all cores, until it has found this many violations.
 fn run(scenarios: &[Scenario], way: Way, most: usize) -> (Counts, Vec<String>) {
     let next = AtomicUsize::new(0);
     let result = Mutex::new((Counts::default(), Vec::new()));
@@ -56,7 +57,7 @@ fn run(scenarios: &[Scenario], way: Way, most: usize) -> (Counts, Vec<String>) {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(scenario) = scenarios.get(place) else { return };
                     let world = World::new(scenario.clone(), way.mutant);
-                    // What was found good once is good.
+                    // A result that was checked once is not checked again.
                     let mut good = HashSet::new();
                     let explored = explore(world, way.reduced, &mut |world: &World| {
                         let played = world.played();
@@ -82,7 +83,7 @@ fn run(scenarios: &[Scenario], way: Way, most: usize) -> (Counts, Vec<String>) {
         }
     });
     let (counts, mut violations) = result.into_inner().expect("no thread failed");
-    // The order of the scenarios, whichever core was faster.
+    // In the order of the scenarios, whichever core was faster.
     violations.sort();
     (counts, violations.into_iter().map(|(_, violation)| violation).collect())
 }
@@ -96,7 +97,7 @@ fn hold_in_the_layer(what: &str, scenarios: &[Scenario]) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                // The deadline of a request needs a timer; no time passes for it here, however slow the machine is.
+                // A request's deadline needs a timer, but no time passes for it here, however slow the machine is.
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_time()
                     .start_paused(true)
@@ -143,7 +144,7 @@ fn say_explored(what: &str, scenarios: &[Scenario], counts: &Counts, began: Inst
     ));
 }
 
-/// Straight to the stream: what a test prints by macro is only shown when it fails.
+/// Writes to standard error itself, because the macros' output is shown only when a test fails.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -235,8 +236,8 @@ fn an_owner_with_a_limit() {
     }
 }
 
-/// What surrounds the function that decides: extractors, cookies, the loop, cancelled futures, and records that are sealed: no instance
-/// seals, all do, or one does, whose first write seals a record.
+/// Plays what surrounds the function that decides: extractors, cookies, the loop, cancelled futures and sealed records.
+/// Either all instances seal, or one does and its first write seals a record, or none does.
 #[test]
 fn the_layer_around_it() {
     let starts = [Start::Nothing, Start::Live, Start::Owned, Start::Small];
@@ -265,7 +266,7 @@ fn the_layer_around_it() {
     }
 }
 
-/// `EXHAUSTIVE=all` asks for it: what was played to attack the protocol beyond the scope that is played each time.
+/// Plays scenarios beyond those that are played each time. Runs only with `EXHAUSTIVE=all`.
 #[test]
 fn beyond() {
     if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
@@ -292,7 +293,7 @@ fn beyond() {
     say(&format!("beyond: {} schedules", all.schedules));
 }
 
-/// What a request costs when it is alone and nothing fails.
+/// Checks how many calls a request makes when it is alone and nothing fails.
 #[test]
 fn each_request_costs_what_the_design_says() {
     for (start, op, calls) in [
@@ -324,8 +325,8 @@ fn each_request_costs_what_the_design_says() {
     }
 }
 
-/// Every scenario has the same verdict with all schedules and with one of each that are alike, over the real rules and over broken
-/// ones.
+/// Every scenario has the same verdict with all schedules as with one of each equivalent group, for the real rules and
+/// for broken ones.
 #[test]
 fn the_reduction_loses_no_violation() {
     let scenarios = of_all(&[Start::Live, Start::Small], |start| pairs(start, &HARD, 0));
@@ -356,7 +357,7 @@ fn the_reduction_loses_no_violation() {
     assert!(counted[0].schedules < counted[1].schedules);
 }
 
-/// The same scenarios in another order, so that those which are alike are far from each other: what a mutant breaks shows sooner.
+/// Returns the scenarios in an order that keeps similar ones apart, so that a mutant's violation is found sooner.
 fn spread(scenarios: Vec<Scenario>) -> Vec<Scenario> {
     let count = scenarios.len();
     let step = (count / 7..=count.max(1))
@@ -371,7 +372,7 @@ fn gcd(one: usize, other: usize) -> usize {
     if other == 0 { one } else { gcd(other, one % other) }
 }
 
-/// The scenarios in which a mutant shows, those first in which it does soonest.
+/// Returns the scenarios that reveal a mutant, beginning with those that reveal it soonest.
 fn revealing(mutant: Mutant) -> Vec<Scenario> {
     let time = || {
         let mut scenarios = in_time(&of_all(&TIMES, |start| pairs(start, &KINDS[..6], 0)));
@@ -427,8 +428,8 @@ fn every_mutant_is_noticed() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// An earlier attempt of a change that was refused because its session had expired arrives after another instance, whose clock is far
-/// behind, gave the session more time.
+/// A change is refused because its session has expired. Then another instance, whose clock is behind, extends the
+/// session, and an earlier attempt of the change arrives.
 #[test]
 fn a_change_that_was_refused_is_never_made() {
     let late = [Op::Add, Op::Take, Op::Renew].map(|op| in_time(&pairs(Start::Idle, &[Op::View, op], 1)));

@@ -1,14 +1,14 @@
-//! What is left out, one thing at a time, so that the schedules show that they would notice.
+//! The mutants. Each breaks one thing, to show that the schedules notice it.
 
 use Mutant::{Forgets, Ignores, Skip, Swap};
 
-/// What a write does.
+/// The purpose of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Create,
-    /// Of variables, be they those of a new session that nobody has the cookie of.
+    /// Changes variables, also those of a new session whose cookie was not sent.
     Change,
-    /// A change that leaves nothing, and so a tombstone.
+    /// Ends a session because the change leaves nothing in it, and writes a tombstone.
     Empty,
     Slide,
     Replace,
@@ -17,42 +17,43 @@ pub(crate) enum Kind {
     Strike,
 }
 
-/// A part of what a swap compares, or of what it writes.
+/// A part of what a swap compares or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// That nothing stands there.
+    /// Whether nothing is stored.
     Nothing,
-    /// That no tombstone stands there.
+    /// Whether a tombstone is stored.
     Tombstone,
     Revision,
     Expiry,
     SeenAt,
     Writes,
-    /// The variables that are new.
+    /// The variables that are set.
     Set,
-    /// The variables that are gone.
+    /// The variables that are removed.
     Removed,
-    /// That a tombstone stands there now.
+    /// The tombstone that ends a session.
     Ended,
     Successor,
-    /// That the successor is a renewal.
+    /// Whether the successor is a renewal.
     Renewed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// The swap does not compare this.
+    /// The swap does not compare this part.
     Ignores(Part),
-    /// Nor write this.
+    /// The write leaves this part out.
     Forgets(Part),
     /// The write is acknowledged and not made.
     Skip(Kind),
-    /// The first write is acknowledged and made only after the same request's second one, or after its answer.
+    /// The first write is acknowledged, but made only after the request's second one, or after its answer if there is
+    /// none.
     Swap(Kind, Option<Kind>),
 }
 
-/// Each mutant, and the property that is found broken first. What a strike leaves out is only seen in the lists, and one that comes
-/// after the answer by nobody: it only tidies up.
+/// Each mutant, and the property whose violation is found first. A strike that is left out shows only in the lists. A
+/// strike after the answer shows nowhere, because strikes only tidy up, so it is not in this list.
 pub(crate) const ALL: [(Mutant, &str); 30] = [
     (Ignores(Part::Nothing), "P1"),
     (Ignores(Part::Tombstone), "P1"),

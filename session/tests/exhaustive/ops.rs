@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::session::request::RequestSession;
 use crate::session::state::State;
 
-/// Does it through the handle that handlers have.
+/// Performs the operation through a session handle, as handlers do.
 pub(crate) fn act(state: &mut State, op: Op, place: usize) {
     let session = Session(Arc::new(RequestSession::default()));
     *session.state() = std::mem::take(state);
@@ -17,7 +17,7 @@ pub(crate) fn act(state: &mut State, op: Op, place: usize) {
     *state = std::mem::take(&mut *session.state());
 }
 
-/// What a view does between its load and its answer, without asking the store.
+/// Performs what a view does between its load and its answer, without asking the store.
 pub(crate) fn perform(session: &Session, op: Op, place: usize) -> Result<(), crate::SessionError> {
     match op {
         Op::View | Op::Logout | Op::EndAll | Op::Take => {}
@@ -54,12 +54,12 @@ pub(crate) fn perform(session: &Session, op: Op, place: usize) -> Result<(), cra
     Ok(())
 }
 
-/// The messages that only this request knows.
+/// Takes the messages that only this request knows.
 pub(crate) fn take(state: &mut State) -> u32 {
     digits(&state.take_own_flashes())
 }
 
-/// The messages among these variables.
+/// Returns the messages among these variables.
 pub(crate) fn flashes(data: &Data) -> u32 {
     digits(&crate::session::state::flashes_of(data))
 }

@@ -1,4 +1,5 @@
-//! One request of a schedule: the code that ships from the cookie to the answer, but for the loop, whose calls the schedule makes.
+//! One request of a schedule. From the cookie to the answer it is the code that ships, except for the loop: the
+//! schedule makes the calls.
 
 use std::sync::Arc;
 
@@ -17,23 +18,23 @@ use crate::protocol::save::{Fresh, Wanted};
 use crate::session::found::{CookieAction, Found};
 use crate::session::state::State;
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Outcome {
-    /// None if it was cancelled.
+    /// `None` if the request was cancelled.
     pub(crate) answer: Option<Answer>,
-    /// Whether one of its calls met another fate than the usual.
+    /// Whether one of its calls met a fate other than `Fate::Pass`.
     pub(crate) spoiled: bool,
     pub(crate) calls: usize,
 }
 
-/// What the task under way is for.
+/// The purpose of the present task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Reading,
-    /// It takes messages.
+    /// Takes messages.
     Taking,
-    /// In the middle of the request.
+    /// Saves in the middle of the request.
     SavingNow,
     Saving,
     EndingAll,
@@ -43,7 +44,7 @@ enum Stage {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) step: Step,
-    /// Which of the request's calls it is.
+    /// The number of the call within its request.
     pub(crate) number: usize,
     pub(crate) retried: bool,
     reply: Option<Reply>,
@@ -65,25 +66,25 @@ pub(crate) struct Request {
     task: Arc<Task>,
     stage: Stage,
     at: Moment,
-    /// The call that is under way, and whether it is made aside.
+    /// The call that is under way, and whether it is a `Next::Aside` call.
     call: Option<(Call, bool)>,
     pub(crate) waiting: Vec<Waiting>,
     seen: Seen,
     cookie: CookieAction,
-    /// What the task came to, while what it has begun is taken back.
+    /// The result of the task, while the task is undone.
     settled: Option<Result<Told, SessionError>>,
     made: usize,
     pub(crate) spoiled: bool,
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// The ID of the session of this place: that of the start is 0, then come two for each request.
+/// Returns the session ID of this place. Place 0 is that of the start, and each request has two more.
 pub(crate) fn id(place: usize) -> SessionId {
     SessionId::new([u8::try_from(place + 1).expect("few places"); 32])
 }
 
 impl Request {
-    /// A request whose cookie opens the session of this place, and which has made its first call.
+    /// Begins a request with the cookie of the session `brings`, and makes its first calls.
     pub(crate) fn begin(asked: Asked, place: usize, brings: Option<usize>) -> Self {
         let ids: Vec<_> = brings.map(id).into_iter().collect();
         let mut request = Self {
@@ -122,7 +123,7 @@ impl Request {
         self.at.now
     }
 
-    /// Whether it makes calls without an end.
+    /// Whether the request makes more calls than any request needs.
     pub(crate) fn is_endless(&self) -> bool {
         self.made > 40
     }
@@ -197,7 +198,7 @@ impl Request {
         }
     }
 
-    /// Takes in the reply to one of the calls that wait, or that there is none. Gives back the calls that nobody waits for any more.
+    /// Records the reply to a waiting call, or that there is none. Returns the calls that nobody waits for any more.
     pub(crate) fn answered(&mut self, number: usize, reply: Option<Reply>) -> Vec<Waiting> {
         let Some(reply) = reply else {
             let dropped = std::mem::take(&mut self.waiting);
@@ -262,7 +263,7 @@ impl Request {
         self.finish();
     }
 
-    /// The layer's turn.
+    /// Finishes the request as the layer does.
     fn finish(&mut self) {
         match self.state.close() {
             Some((found, wanted)) => self.save(Stage::Saving, found, wanted),
@@ -271,7 +272,7 @@ impl Request {
     }
 
     fn save(&mut self, stage: Stage, mut found: Found, wanted: Wanted) {
-        // A second save of a request that has made a session already does not make another.
+        // If an earlier save of the request has changed the cookie, the last one may not use its session ID again.
         let place = 1 + 2 * self.place + usize::from(stage == Stage::Saving && self.cookie != CookieAction::Keep);
         let token = WriteToken::new([u8::try_from(10 * self.place + self.made).expect("few calls"); 6]);
         let fresh = || Ok::<_, SessionError>(Fresh::new(id(place), token));
@@ -330,7 +331,7 @@ impl Request {
         self.over(Some(Answer { status, cookie, seen }));
     }
 
-    /// It has answered, or was dropped.
+    /// Records the answer, or that the request was dropped.
     pub(crate) fn over(&mut self, answer: Option<Answer>) {
         self.outcome = Some(Outcome {
             answer,
@@ -341,7 +342,7 @@ impl Request {
     }
 }
 
-/// Takes in the store's answer to a call, of the replies to its parts.
+/// Records the store's answer to a call, which consists of the replies to its parts.
 fn learn(known: &mut Known, call: Call, mut replies: impl Iterator<Item = Reply>) {
     match call {
         Call::Load(keys) => known.stands(keys.into_iter().zip(places(replies))),

@@ -1,4 +1,4 @@
-//! A scenario: what stands in the table, and which requests come with which cookies.
+//! A scenario: what is stored at the start, and which requests come with which cookies.
 
 use crate::core::record::{Record, Stored, Tombstone};
 use crate::core::value::{Data, Value};
@@ -6,46 +6,47 @@ use crate::core::value::{Data, Value};
 pub(crate) const IDLE: u64 = 7_200;
 pub(crate) const LIFETIME: u64 = 43_200;
 pub(crate) const REMEMBERED: u64 = 400_000;
-/// How long a slow request takes between reading and saving.
+/// The seconds that a slow request takes between reading and saving.
 pub(crate) const SLOW: u64 = 10;
 pub(crate) const NOW: u64 = 1_800_000_000;
 
-/// Most requests.
+/// The most requests of a scenario.
 pub(crate) const MOST: usize = 4;
 
-/// The owner of the sessions that have one.
+/// The owner of the sessions that have an owner.
 pub(crate) const OWNER: &str = "ann";
 
-/// What stands there when the requests begin.
+/// What is stored when the requests begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Start {
     /// A visitor without a cookie.
     Nothing,
     /// A session with a name, a number, a variable and a message, created now.
     Live,
-    /// The same, of an owner.
+    /// The same session, with an owner.
     Owned,
-    /// Written by 0.1, without tokens, and last seen so long ago that its expiry is due to move.
+    /// A session that 0.1 wrote, without tokens. It was last seen so long ago that its expiry is due to move.
     Old,
-    /// Only `x` is in it.
+    /// A session that contains only `x`.
     Small,
-    /// Of an owner. Its idle timeout ends in three seconds.
+    /// A session with an owner. Its idle timeout ends in three seconds.
     Idle,
-    /// It ended two seconds ago, so that it is still alive to an instance whose clock is behind.
+    /// A session that ended two seconds ago, so it is still alive to an instance whose clock is behind.
     Past,
-    /// Of an owner who was seen long ago. Its lifetime ends in three seconds, though it was written when that was longer.
+    /// A session of an owner who was seen long ago. Its lifetime ends in three seconds, because the timeout was longer
+    /// when it was written.
     Aged,
-    /// Of an owner who was seen long ago, remembered, older than the lifetime.
+    /// A remembered session of an owner who was seen long ago. It is older than the lifetime.
     Remembered,
-    /// Of an owner, remembered, and in three seconds older than the layer allows by now.
+    /// A remembered session of an owner. In three seconds it is older than the layer now allows.
     Forgotten,
-    /// Something stands there that is no session.
+    /// Something that is not a session.
     Malformed,
-    /// It has ended just now.
+    /// A session that has just ended.
     Ended,
-    /// It ended two minutes ago.
+    /// A session that ended two minutes ago.
     Buried,
-    /// It is gone without a trace.
+    /// A session that is gone and has left no tombstone.
     Gone,
 }
 
@@ -57,11 +58,11 @@ pub(crate) enum Op {
     Set,
     /// Adds one to `n`.
     Add,
-    /// Takes `x` out.
+    /// Removes `x`.
     Pop,
     Flash,
     Take,
-    /// A new ID and a name, as the app does it; everything else goes unless it is the same person.
+    /// Logs in with a new ID and a name, as the app does. Everything else is cleared, unless it is the same person.
     Ann,
     Bob,
     /// `Session::login`.
@@ -71,15 +72,15 @@ pub(crate) enum Op {
     Remember,
     Clear,
     Logout,
-    /// Ends, with a message for whoever comes next.
+    /// Ends the session, with a message for the next one.
     Goodbye,
     EndAll,
-    /// Sets `x`, saves, adds one to `n`.
+    /// Sets `x`, saves, and adds one to `n`.
     SaveAndAdd,
 }
 
 impl Op {
-    /// Whether it begins a session for whoever is behind the browser, rather than for a variable.
+    /// Whether the request begins a session for a person, rather than for a variable.
     pub(crate) fn is_login(self) -> bool {
         matches!(
             self,
@@ -92,7 +93,7 @@ impl Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Brings {
     First,
-    /// What the browser has after the answer to this earlier request.
+    /// The cookie that the browser has after the answer to this earlier request.
     After(usize),
 }
 
@@ -100,10 +101,10 @@ pub(crate) enum Brings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Instance {
     Usual,
-    /// With the keys of after a rotation, where the others have those of before.
+    /// Has the keys after a rotation, while the other instances have those before it.
     Rotated,
     Seals,
-    /// Of 0.3, whose conditions are weaker.
+    /// Runs 0.3, whose conditions are weaker.
     Older,
 }
 
@@ -111,14 +112,14 @@ pub(crate) enum Instance {
 pub(crate) struct Asked {
     pub(crate) op: Op,
     pub(crate) brings: Brings,
-    /// The requests that were answered before it began, as bits.
+    /// The requests that were answered before this one began, as bits.
     pub(crate) after: u8,
-    /// How far the clock of its instance is ahead.
+    /// The seconds by which the clock of its instance is ahead.
     pub(crate) skew: i64,
-    /// Whether it takes its time between reading and saving.
+    /// Whether time passes between reading and saving.
     pub(crate) slow: bool,
     pub(crate) instance: Instance,
-    /// Most sessions that an owner may have.
+    /// The most sessions that an owner may have.
     pub(crate) per_owner: Option<usize>,
 }
 
@@ -126,7 +127,7 @@ pub(crate) struct Asked {
 pub(crate) struct Scenario {
     pub(crate) start: Start,
     pub(crate) requests: Vec<Asked>,
-    /// How many faults there may be.
+    /// The most faults of a schedule.
     pub(crate) faults: usize,
     /// What may happen to the first session at any time, without a request.
     pub(crate) outside: Outside,
@@ -135,26 +136,26 @@ pub(crate) struct Scenario {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Outside {
     Nothing,
-    /// DynamoDB deletes it, if it has expired.
+    /// DynamoDB deletes the record, if it has expired.
     Deletes,
-    /// It becomes malformed.
+    /// The record becomes malformed.
     Spoils,
 }
 
 /// The variables of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Vars {
-    /// 0 for nobody.
+    /// The user's number; 0 is nobody.
     pub(crate) user: u8,
     pub(crate) x: u8,
     pub(crate) n: u8,
-    /// The messages, a decimal digit each.
+    /// The messages, one decimal digit each.
     pub(crate) flashes: u32,
 }
 
 #[expect(
     clippy::option_option,
-    reason = "not asked is something else than asked and nothing found"
+    reason = "not asked is different from asked and nothing found"
 )]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
@@ -179,7 +180,7 @@ pub(crate) struct Answer {
     pub(crate) seen: Seen,
 }
 
-/// The variables at the start.
+/// The variables at the start, unless the start says otherwise.
 pub(crate) const FIRST: Vars = Vars {
     user: 1,
     x: 9,
@@ -194,7 +195,7 @@ pub(crate) const SMALL: Vars = Vars {
     flashes: 0,
 };
 
-/// What stands under the key of the first cookie.
+/// Returns what is stored under the key of the first cookie.
 pub(crate) fn stored(start: Start) -> Option<Stored> {
     let mut record = Record::new(Data::new(), NOW, NOW + IDLE);
     let text = |text: &str| Value::encode(text).expect("a text");
@@ -246,12 +247,12 @@ pub(crate) fn stored(start: Start) -> Option<Stored> {
     Some(Stored::Record(record))
 }
 
-/// What this request sets `x` to.
+/// Returns the value to which this request sets `x`.
 pub(crate) fn value(place: usize) -> u8 {
     10 + u8::try_from(place).expect("few requests")
 }
 
-/// The message of this request.
+/// Returns the message of this request.
 pub(crate) fn message(place: usize) -> u32 {
     1 + u32::try_from(place).expect("few requests")
 }

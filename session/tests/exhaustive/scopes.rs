@@ -1,4 +1,4 @@
-//! Which scenarios are explored.
+//! The scenarios that are explored.
 
 use super::scenario::{Asked, Brings, Instance, Op, Outside, Scenario, Start};
 
@@ -22,7 +22,7 @@ pub(crate) const OPS: [Op; 17] = [
     Op::SaveAndAdd,
 ];
 
-/// One of each kind: what reads, writes, computes, takes, begins and ends.
+/// One operation of each kind: they read, write, compute, take, begin and end.
 pub(crate) const KINDS: [Op; 9] = [
     Op::View,
     Op::Add,
@@ -35,7 +35,7 @@ pub(crate) const KINDS: [Op; 9] = [
     Op::EndAll,
 ];
 
-/// What changes most at once.
+/// The operations that change the most.
 pub(crate) const HARD: [Op; 4] = [Op::Add, Op::Take, Op::Ann, Op::Logout];
 
 pub(crate) const STARTS: [Start; 14] = [
@@ -55,8 +55,8 @@ pub(crate) const STARTS: [Start; 14] = [
     Start::Gone,
 ];
 
-/// What instances of 0.3 and of this version may both find: a session without an owner, with one, with one and about to end, with one
-/// variable alone, and one of before both.
+/// The starts that both 0.3 and this version may meet: a session without an owner, with an owner, with an owner and an
+/// idle timeout or lifetime that is about to end, with one variable only, and one that 0.1 wrote.
 pub(crate) const UPGRADED: [Start; 6] = [
     Start::Live,
     Start::Owned,
@@ -96,7 +96,7 @@ fn outside(start: Start) -> Outside {
     }
 }
 
-/// One request, and no fault.
+/// One request without a fault.
 pub(crate) fn alone(start: Start, op: Op) -> Scenario {
     Scenario {
         start,
@@ -106,7 +106,8 @@ pub(crate) fn alone(start: Start, op: Op) -> Scenario {
     }
 }
 
-/// All pairs of these, at once and one after the other, the second with the cookie of before or with the first's.
+/// All pairs of these operations: at the same time, and one after the other with the cookie from before or the first
+/// one's.
 pub(crate) fn pairs(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for (index, one) in ops.iter().enumerate() {
@@ -140,14 +141,14 @@ pub(crate) fn pairs(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
     scenarios
 }
 
-/// All triples of these: at once, two and then the third, one and then two, one after the other. Of those that differ only in which of
-/// two requests in the same position is which, one.
+/// All triples of these operations: at the same time, two and then the third, one and then two, and one after the
+/// other. Triples that differ only by exchanging concurrent requests are played once.
 pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     let count = ops.len();
     for places in (0..count.pow(3)).map(|n| [n / count / count, n / count % count, n % count]) {
         let [one, other, third] = places;
-        // Whether a later request has the cookie of whoever came just before; and whether this is the one to play.
+        // Whether later requests have the cookie of the answer before them, and whether this triple is played.
         for (after, follows, this) in [
             ([0, 0, 0], false, one <= other && other <= third),
             ([0, 0, 3], false, one <= other),
@@ -180,7 +181,7 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
     scenarios
 }
 
-/// The scenarios with clocks that differ by so much, and with requests that take their time.
+/// The scenarios with clocks that differ, and with slow requests.
 pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
     let clocks = [[-5, 5], [5, -5], [0, 0]].map(|clocks| clocks.map(|skew| (skew, false)));
     let slow = [
@@ -189,7 +190,7 @@ pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
         [(-5, true), (5, true)],
     ];
     let variants = clocks.into_iter().chain(slow).flat_map(|[one, other]| {
-        // A third request has the first's clock, but does not take its time.
+        // A third request has the clock of the first, but is not slow.
         let variant = [one, other, (one.0, false)];
         scenarios.iter().cloned().map(move |mut scenario| {
             for (request, (skew, slow)) in scenario.requests.iter_mut().zip(variant) {
@@ -201,7 +202,7 @@ pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
     variants.collect()
 }
 
-/// The scenarios with something from outside that makes the record malformed at any time.
+/// The scenarios in which the record may become malformed at any time.
 pub(crate) fn spoiled(scenarios: &[Scenario]) -> Vec<Scenario> {
     let spoiled = scenarios.iter().cloned();
     spoiled
@@ -212,17 +213,17 @@ pub(crate) fn spoiled(scenarios: &[Scenario]) -> Vec<Scenario> {
         .collect()
 }
 
-/// The scenarios in the middle of a rotation of keys: one of the instances signs with the new key.
+/// The scenarios during a rotation of keys: one of the instances signs with the new key.
 pub(crate) fn rotated(scenarios: &[Scenario]) -> Vec<Scenario> {
     with_one(scenarios, Instance::Rotated)
 }
 
-/// The scenarios in the middle of an upgrade: one of the instances is still of 0.3.
+/// The scenarios during an upgrade: one of the instances still runs 0.3.
 pub(crate) fn upgraded(scenarios: &[Scenario]) -> Vec<Scenario> {
     with_one(scenarios, Instance::Older)
 }
 
-/// The scenarios with the one request by this instance, and those with the other.
+/// The scenarios in which this instance serves the first request, and those in which it serves the second.
 fn with_one(scenarios: &[Scenario], instance: Instance) -> Vec<Scenario> {
     let each = [0, 1].into_iter().flat_map(|place| {
         scenarios.iter().cloned().map(move |mut scenario| {
@@ -233,7 +234,7 @@ fn with_one(scenarios: &[Scenario], instance: Instance) -> Vec<Scenario> {
     each.collect()
 }
 
-/// The scenarios of an owner who may have so many sessions.
+/// The scenarios with an owner who may have at most this many sessions.
 pub(crate) fn limited(scenarios: &[Scenario], most: usize) -> Vec<Scenario> {
     let limited = scenarios.iter().cloned().map(|mut scenario| {
         for request in &mut scenario.requests {
@@ -244,7 +245,7 @@ pub(crate) fn limited(scenarios: &[Scenario], most: usize) -> Vec<Scenario> {
     limited.collect()
 }
 
-/// Four of these requests at once, and two after two with the cookies of before or of those.
+/// Four of these operations at the same time, or two after two with the cookies from before or the new one.
 pub(crate) fn quadruples(start: Start, ops: &[Op]) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     let count = ops.len();

@@ -1,9 +1,10 @@
-//! What sessions are to their users, as one program that does one thing after the other; and the search for an order in which that
-//! program gives the answers that were given (Wing and Gong, "Testing and Verifying Concurrent Objects", 1993).
+//! The specification: what sessions are to their users, as a sequential program. A search looks for an order in which
+//! that program gives the answers that were given (Wing and Gong, "Testing and Verifying Concurrent Objects", 1993).
 //!
-//! A request has two points in this program: it reads, and it saves. An answered request has both, between its beginning and its
-//! answer; one that failed or was cancelled saves at any time later, at most once, or never. So a write that is lost, doubled, applied
-//! to an ended session or seen too early leaves no order that explains the answers and the views at the end.
+//! A request has two points in this program: it reads, and it saves. In an answered request both lie between its
+//! beginning and its answer. A request that failed or was cancelled saves at any later time, at most once, or never. So
+//! if a write is lost, doubled, applied to an ended session or seen too early, no order explains the answers and the
+//! views at the end.
 
 mod save;
 mod start;
@@ -21,10 +22,10 @@ use start::first;
 enum Life {
     Live,
     Malformed,
-    /// By a login, at this revision.
+    /// Replaced by a login, at this revision.
     Replaced(u8),
     Ended,
-    /// Longer ago than a request is under way.
+    /// Ended longer ago than a request can take.
     Buried,
     Gone,
 }
@@ -38,9 +39,9 @@ struct Session {
     remembered: bool,
     created_at: u64,
     expires_at: u64,
-    /// The session that it has its owner from.
+    /// The session from which it has inherited its owner.
     inherited_from: Option<usize>,
-    /// The session whose renewal it is, so that it ends with that one.
+    /// The session that it has renewed, and with which it ends.
     renewal_of: Option<usize>,
 }
 
@@ -56,7 +57,7 @@ impl Session {
         }
     }
 
-    /// Whatever stands there, and if nothing does.
+    /// Ends the session, whether or not something is stored.
     fn bury(&mut self) {
         if self.life == Life::Gone {
             self.life = Life::Ended;
@@ -72,7 +73,7 @@ impl Session {
     }
 }
 
-/// The session of the start, and the one that each request may make.
+/// The session of the start, and one session that each request can make.
 type State = [Option<Session>; MOST + 1];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,19 +89,19 @@ enum Found {
 struct Progress {
     stage: u8,
     found: Found,
-    /// The session that it is about from now on.
+    /// The session that the request works on from now on.
     subject: Option<usize>,
 }
 
 const DONE: u8 = 9;
 
-/// It is answered, and its slide may still be on its way: no view waits for that.
+/// The request is answered and its slide may still be under way, because a view is answered without it.
 const SLIDING: u8 = 7;
 
-/// A request that failed to take messages, and has moved the expiry.
+/// The request has failed to take messages, and has moved the expiry.
 const SLID: u8 = 4;
 
-/// A login of an owner with too many sessions, which may end others before it is answered.
+/// The request is a login of an owner with too many sessions, which may end others before it is answered.
 const ROOM: u8 = 6;
 
 /// The same, where a fault may delay the ends.
@@ -123,14 +124,14 @@ enum Said {
 pub(crate) struct History<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) outcomes: &'a [&'a Outcome],
-    /// The session whose cookie each request brought, if its instance could verify it: that of the start is 0.
+    /// The session whose cookie each request brought, if its instance could verify it. Session 0 is that of the start.
     pub(crate) subjects: &'a [Option<usize>],
-    /// What stands at the end under the key of each session whose cookie was handed out.
+    /// What is stored at the end under the key of each session whose cookie was handed out.
     pub(crate) sessions: &'a [Option<Standing>],
 }
 
 impl History<'_> {
-    /// Whether there is an order that explains it.
+    /// Whether some order explains the history.
     pub(crate) fn is_explained(&self) -> bool {
         let mut state: State = [None; MOST + 1];
         state[0] = first(self.scenario.start);
@@ -145,7 +146,7 @@ impl History<'_> {
         self.outcomes[place].answer.as_ref()
     }
 
-    /// Whether the request's answer tells what it did.
+    /// Whether the request's answer says what it did.
     fn is_answered(&self, place: usize) -> bool {
         self.answer(place).is_some_and(|answer| answer.status != 503)
     }
@@ -192,7 +193,7 @@ impl History<'_> {
         self.scenario.requests[place].instance == Instance::Older
     }
 
-    /// What the request may do next.
+    /// Returns what the request may do next.
     #[expect(clippy::too_many_lines, reason = "an arm for each stage of a request")]
     fn steps(&self, place: usize, state: &State, progress: &[Progress]) -> Vec<(State, Progress)> {
         let asked = &self.scenario.requests[place];
@@ -306,7 +307,7 @@ impl History<'_> {
         }
     }
 
-    /// Whoever ends a session ends what renewed it. 0.3 does not.
+    /// Ends the sessions that renewed `subject`. An instance of 0.3 does not do this.
     fn end_renewals(&self, place: usize, state: &mut State, subject: usize) {
         if self.is_older(place) {
             return;
@@ -324,12 +325,13 @@ impl History<'_> {
         }
     }
 
-    /// Whether a fault left the request in doubt about its write, and what could tell was made malformed by somebody else.
+    /// Whether a fault left the request in doubt about its write, and somebody else may have spoiled the record that
+    /// would tell.
     fn is_in_the_dark(&self, place: usize) -> bool {
         self.outcomes[place].spoiled && self.scenario.outside == Outside::Spoils
     }
 
-    /// Those outcomes that fit the answer.
+    /// Returns the outcomes that fit the answer.
     fn said(&self, place: usize, now: Progress, outcomes: Vec<(State, Said)>, stage: u8) -> Vec<(State, Progress)> {
         let fits = |said: Said| match self.answer(place).filter(|_| self.is_answered(place)) {
             None => true,
@@ -380,7 +382,7 @@ impl History<'_> {
         if told.is_none() {
             let mut next = self.said(place, now, outcomes, DONE);
             if now.stage != SLID {
-                // It failed, and still moved the expiry. It may yet take.
+                // The request has failed, but its view has moved the expiry. The messages may still be taken.
                 next.extend(self.said(place, now, self.slid(place, state, subject, at), SLID));
             }
             next
@@ -391,7 +393,7 @@ impl History<'_> {
         }
     }
 
-    /// The expiry moves if that is worth a write. A fault may prevent it, and no view fails for it.
+    /// Moves the expiry if that is worth a write. A fault may prevent it, but the view succeeds.
     fn slid(&self, place: usize, state: &State, subject: usize, at: u64) -> Vec<(State, Said)> {
         let mut slid = *state;
         let session = slid[subject].as_mut().expect("what was found");
@@ -407,7 +409,7 @@ impl History<'_> {
         outcomes
     }
 
-    /// Ends sessions of the owner, or is done. Which, and how many stay, is checked elsewhere.
+    /// Ends sessions of the owner, or is done. Another check says which, and how many stay.
     fn makes_room(place: usize, state: &State, now: Progress) -> Vec<(State, Progress)> {
         let done = Progress { stage: DONE, ..now };
         let mut next = vec![(*state, done)];
@@ -426,7 +428,7 @@ impl History<'_> {
         let asked = &self.scenario.requests[place];
         now.stage = 1;
         for (index, session) in state.iter().enumerate() {
-            // What 0.3 put in a session's place counts as its renewal.
+            // A session that 0.3 has replaced counts as renewed.
             let theirs = |session: &Session| {
                 session.owned
                     || session
@@ -442,7 +444,8 @@ impl History<'_> {
                 next.push((state, now));
             }
         }
-        // Every session whose login was answered before it began is dead, and those that have their owner from one of them.
+        // Every session whose login was answered before this request began must be dead, and so must the sessions that
+        // inherited its owner.
         let before = |index: usize| index == 0 || asked.after & (1 << (index - 1)) != 0 && self.is_answered(index - 1);
         let must_die = |session: &Session, index: usize| {
             let from = std::iter::successors(Some(index), |index| state[*index]?.inherited_from);
@@ -457,7 +460,8 @@ impl History<'_> {
         next
     }
 
-    /// Whether somebody ends sessions of the owner while this request is under way: all, or those that are too many.
+    /// Whether another request may end this one's session: it ends all sessions of the owner, or those beyond the
+    /// maximum.
     fn may_be_revoked(&self, place: usize) -> bool {
         let asked = self.scenario.requests.iter().enumerate();
         let mut at_once = asked.filter(|(other, asked)| {

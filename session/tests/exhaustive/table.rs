@@ -1,6 +1,6 @@
-//! A table as a store keeps it, for the schedules: a register under each of a few places, and the owner's list.
+//! A table for the schedules, as a store keeps it: a register for each of a few places, and the owner's list.
 //!
-//! It watches itself: what it finds broken in one write, whoever made it, is a violation whatever is answered later.
+//! The table checks each write, and records a violation whatever is answered later.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::core::time::{Moment, Timeouts};
 use crate::protocol::call::Place;
 use crate::store::OwnerList;
 
-/// The session of the start, and two that each request may make.
+/// The session of the start, and two sessions that each request can make.
 pub(crate) const PLACES: usize = 1 + 2 * MOST;
 
 /// The place of the owner's list.
 pub(crate) const LIST: usize = PLACES;
 
-/// One call for one key, to be made at any time.
+/// One call for one key, which can be made at any time.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Load(RecordKey),
@@ -37,7 +37,7 @@ pub(crate) enum Reply {
 }
 
 impl Step {
-    /// What it does, if it is a write.
+    /// Returns the kind of the write, if the call is a write.
     pub(crate) fn kind(&self) -> Option<Kind> {
         Some(match self {
             Self::Load(_) | Self::List => return None,
@@ -59,20 +59,20 @@ impl Step {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct By {
     pub(crate) at: u64,
-    /// Whether it is an instance of 0.3, whose conditions are weaker.
+    /// Whether an instance of 0.3 makes the call. Its conditions are weaker.
     pub(crate) older: bool,
-    /// Whether an end leaves nothing where nothing stands: but for "log out everywhere", 0.3 does not.
+    /// Whether an end leaves no tombstone where nothing is stored, as in 0.3, except for "log out everywhere".
     pub(crate) ends_what_stands: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     records: [Option<Arc<Stored>>; PLACES],
-    /// It was ended once: it must be so for ever.
+    /// Whether the session was ended once. It must stay ended.
     was_ended: [bool; PLACES],
     pub(crate) list: Arc<OwnerList>,
     pub(crate) mutant: Option<Mutant>,
-    /// What the watch has seen.
+    /// The first violation that was found.
     pub(crate) violation: Option<&'static str>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn is_alive(stored: &Stored, now: u64) -> bool {
     matches!(stored, Stored::Record(record) if record.is_alive(&moment(now)))
 }
 
-/// What a request gets to know of what stands there.
+/// Converts what is stored to what a request learns.
 pub(crate) fn as_place(stored: Option<&Stored>) -> Place {
     match stored {
         None => Place::Nothing,
@@ -120,7 +120,7 @@ impl Table {
         }
     }
 
-    /// Lets it happen.
+    /// Makes it happen.
     pub(crate) fn happen(&mut self, outside: Outside) {
         self.records[0] = match outside {
             Outside::Nothing => return,
@@ -141,7 +141,7 @@ impl Table {
         self.mutant == Some(Mutant::Forgets(part))
     }
 
-    /// Makes the call, one atomic step.
+    /// Makes the call, as one atomic step.
     pub(crate) fn make(&mut self, place: usize, step: &Step, by: By) -> Reply {
         match step {
             Step::Load(_) => Reply::Place(self.place(place)),
@@ -182,7 +182,7 @@ impl Table {
         as_place(self.get(place))
     }
 
-    /// Whether what stands there is what was read.
+    /// Whether the stored record is the one that was read.
     fn matches(&self, place: usize, read: Option<&Record>, next: &Stored, by: By) -> bool {
         let (stands, read) = match (self.get(place), read) {
             (None, None) => return true,
@@ -198,7 +198,7 @@ impl Table {
                 Stored::Record(next) => {
                     alive && stands.revision == read.revision && stands.expires_at <= next.expires_at
                 }
-                // 0.3 ends an emptied session by its revision alone.
+                // 0.3 compares only the revision when a change leaves nothing.
                 Stored::Tombstone(left) => stands.revision == read.revision && (alive || left.replaced_by.is_none()),
                 Stored::Malformed(_) => false,
             };
@@ -215,7 +215,7 @@ impl Table {
             (Stored::Record(next), Some(read), Some(Stored::Record(stands))) => {
                 let mut written = next.clone();
                 if by.older {
-                    // It writes what differs from what it has read.
+                    // 0.3 writes only what differs from what it has read.
                     written.data.clone_from(&stands.data);
                     written.revision = stands.revision + (next.revision - read.revision);
                     for (name, value) in &next.data {
@@ -235,7 +235,7 @@ impl Table {
             }
             (Stored::Tombstone(left), ..) => {
                 let mut left = left.clone();
-                // What 0.3 does not tell counts as a renewal.
+                // 0.3 does not say whether a successor is a renewal, so each counts as one.
                 left.renewed |= by.older && left.replaced_by.is_some();
                 if self.forgets(Part::Successor) {
                     left.replaced_by = None;
@@ -258,7 +258,7 @@ impl Table {
         self.records[place] = Some(Arc::new(next));
     }
 
-    /// What a mutant does not write.
+    /// Leaves out what a mutant does not write.
     fn forget(&self, written: &mut Record, stands: &Record) {
         if self.forgets(Part::Revision) {
             written.revision = stands.revision;
@@ -290,7 +290,7 @@ impl Table {
         }
     }
 
-    /// Watches a write that is about to be made.
+    /// Checks a write that is about to be made.
     fn watch(&mut self, place: usize, next: &Stored, by: By) {
         if self.was_ended[place] {
             self.broken("P1: an ended session was written to");
@@ -299,14 +299,14 @@ impl Table {
             return;
         };
         let alive = before.is_alive(&moment(by.at));
-        // What has expired may be ended, but hands nothing on.
+        // An expired session may be ended, but not replaced by another one.
         let may_be_dead = matches!(next, Stored::Tombstone(left) if left.replaced_by.is_none());
         let shrinks = match next {
             Stored::Record(next) => next.expires_at < before.expires_at || next.seen_at < before.seen_at,
             _ => false,
         };
         if !alive && !may_be_dead {
-            self.broken("P5: what is not alive was written to");
+            self.broken("P5: a session that is not alive was written to");
         } else if shrinks {
             self.broken("P5: a time went back");
         }

@@ -1,4 +1,4 @@
-//! How a schedule of a scenario is played: the state of everything, which can be copied.
+//! Plays a schedule of a scenario. The whole state can be copied.
 
 use std::sync::Arc;
 
@@ -12,25 +12,26 @@ use crate::core::id::RecordKey;
 use crate::core::record::Stored;
 use crate::protocol::call::Place;
 
-/// What becomes of one call, the SDK's retries included. A reply that is lost needs no fate of its own: it is a late call that
-/// arrives at once. Neither does an answer between others' steps: nothing but its request can tell when it came.
+/// What happens to one call and the SDK's retries. A lost reply needs no fate of its own: it is a late call that
+/// arrives at once. An answer between the steps of other requests needs none either, because only its own request can
+/// tell when it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Pass,
-    /// It never arrives, nor do its retries, and the client gives up.
+    /// Neither the call nor its retries arrive, and the client gives up.
     Lost,
-    /// The client gives up, and it arrives later.
+    /// The client gives up, and the call arrives later.
     Late,
-    /// It is done, the reply is lost, and the client waits for its retry.
+    /// The call is done, its reply is lost, and the client waits for its retry.
     Retried,
-    /// It is done, and an earlier attempt arrives later.
+    /// The call is done, and an earlier attempt arrives later.
     Repeated,
-    /// It is done, the client gives up, and an earlier attempt arrives later.
+    /// The call is done, the client gives up, and an earlier attempt arrives later.
     LostAndRepeated,
 }
 
 impl Fate {
-    /// What may become of a call, where calls may be spoiled, that writes or not, and was retried or not.
+    /// Returns the possible fates of a call, with or without faults, for a write or a read, and after a retry or not.
     pub(crate) fn of(spoil: bool, writes: bool, retried: bool) -> Vec<Self> {
         let mut fates = vec![Self::Pass];
         if spoil {
@@ -52,9 +53,9 @@ pub(crate) enum Act {
     Call(usize, Fate),
     /// A copy of this call arrives.
     Arrive(usize),
-    /// The request is dropped; its writes under way never arrive, or later.
+    /// The request is dropped. Its writes under way arrive later, or never.
     Cancel(bool),
-    /// What may happen to the first session does.
+    /// The outside event of the scenario happens to the first session.
     Outside,
 }
 
@@ -63,17 +64,17 @@ pub(crate) enum Act {
 pub(crate) struct Move {
     pub(crate) act: Act,
     pub(crate) request: usize,
-    /// Whether the request goes on by it.
+    /// Whether the request goes on after the move.
     pub(crate) goes_on: bool,
-    /// The place that it reads or writes, if it does.
+    /// The place that the move reads or writes, and whether it writes.
     pub(crate) touches: Option<(usize, bool)>,
     pub(crate) fault: bool,
 }
 
-/// A call that is on its way without anybody waiting for it.
+/// A call that is under way although nobody waits for it.
 #[expect(
     clippy::option_option,
-    reason = "not held back is something else than held back until the request is over"
+    reason = "not held back is different from held back until the request is over"
 )]
 #[derive(Clone, Debug)]
 struct Stray {
@@ -81,7 +82,7 @@ struct Stray {
     number: usize,
     step: Step,
     by: By,
-    /// A mutant holds it back until the request has made a write of this kind, or is over.
+    /// A mutant holds the call back until the request has made a write of this kind, or is over.
     held: Option<Option<Kind>>,
 }
 
@@ -92,11 +93,11 @@ pub(crate) struct World {
     requests: Vec<Option<Arc<Request>>>,
     strays: Vec<Stray>,
     pub(crate) faults: usize,
-    /// A request makes more calls than any needs: it goes round in circles.
+    /// Whether a request has made more calls than any request needs.
     endless: bool,
 }
 
-/// The place of a key, by the IDs that a schedule has.
+/// Returns the place of a key among the keys of the schedules.
 fn place_of(key: &RecordKey) -> usize {
     thread_local! {
         static KEYS: Vec<RecordKey> = (0..PLACES).map(|place| id(place).record_key()).collect();
@@ -115,13 +116,14 @@ fn place(step: &Step) -> usize {
     }
 }
 
-/// The session that stands under the key of this place: that of the start is 0, then comes one for each request.
+/// Returns the session that is stored at this place. Session 0 is that of the start, and each request has one more.
 fn session_of(place: usize) -> usize {
     place.div_ceil(2)
 }
 
 impl World {
-    /// The scenario at its start, over a table that `mutant` spoils: the requests that wait for no other have begun.
+    /// Creates the world at the start of the scenario, over a table that `mutant` spoils. The requests that wait for no
+    /// other have begun.
     pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>) -> Self {
         let mut table = Table::default();
         table.mutant = mutant;
@@ -153,7 +155,7 @@ impl World {
         self.requests[request].as_ref()?.outcome.as_ref()
     }
 
-    /// Begins the requests whose turn has come.
+    /// Begins the requests whose earlier requests are answered.
     fn begin(&mut self) {
         loop {
             let due = (0..self.requests.len()).find(|place| {
@@ -170,7 +172,7 @@ impl World {
         }
     }
 
-    /// The place whose cookie this request brings, if its instance has the key that signed it.
+    /// Returns the place of the session whose cookie this request brings, if its instance has the key that signed it.
     fn subject(&self, request: usize) -> Option<usize> {
         let asked = &self.scenario.requests[request];
         let subject = self.jar(asked.brings)?;
@@ -179,7 +181,7 @@ impl World {
         (asked.instance == Instance::Rotated || !signed_with_new).then_some(subject)
     }
 
-    /// The place whose cookie the browser has.
+    /// Returns the place of the session whose cookie the browser has.
     fn jar(&self, brings: Brings) -> Option<usize> {
         let Brings::After(earlier) = brings else {
             return (self.scenario.start != Start::Nothing).then_some(0);
@@ -202,7 +204,7 @@ impl World {
         }
     }
 
-    /// What can happen next.
+    /// Returns the moves that can come next.
     pub(crate) fn moves(&self) -> Vec<Move> {
         let mut moves = Vec::new();
         if self.endless || self.table.violation.is_some() {
@@ -292,7 +294,7 @@ impl World {
         Arc::make_mut(self.requests[request].as_mut().expect("it has begun"))
     }
 
-    /// Writes of which nobody knows any more whether they are made.
+    /// Keeps the writes that nobody waits for any more: they may still arrive.
     fn stray(&mut self, request: usize, dropped: Vec<Waiting>) {
         let by = self.by(request);
         let writes = dropped
@@ -344,7 +346,7 @@ impl World {
         self.begin();
     }
 
-    /// Makes the call, unless a mutant does otherwise.
+    /// Makes the call, unless a mutant changes that.
     fn make(&mut self, request: usize, number: usize, step: &Step, by: By) -> Reply {
         let kind = step.kind();
         match self.table.mutant {
@@ -371,7 +373,8 @@ impl World {
         }
     }
 
-    /// What an instance of 0.3 makes of a reply: any tombstone is fresh to it, and only "log out everywhere" follows a successor.
+    /// Converts a reply to what an instance of 0.3 makes of it. To 0.3 every tombstone is fresh, and only "log out
+    /// everywhere" follows a successor.
     fn as_seen_by(&self, request: usize, reply: Reply) -> Reply {
         let asked = &self.scenario.requests[request];
         match reply {
@@ -384,7 +387,7 @@ impl World {
         }
     }
 
-    /// After a request has gone on.
+    /// Updates the world after a request has gone on.
     fn look_after(&mut self, request: usize) {
         let running = self.requests[request].as_ref().expect("it has begun");
         self.endless |= running.is_endless();
@@ -395,7 +398,7 @@ impl World {
         }
     }
 
-    /// What there is to judge, when all is over.
+    /// Returns what is checked when all requests are over.
     pub(crate) fn played(&self) -> Played<'_> {
         let count = self.requests.len();
         let mut handed_out = vec![None; count + 1];
@@ -438,7 +441,7 @@ impl World {
     }
 }
 
-/// What is answered to a mutant that says it is done without doing it.
+/// Returns the answer of a mutant that acknowledges a write and does not make it.
 fn promise(step: &Step, table: &Table, by: By) -> Reply {
     match step {
         Step::Swap(_, _, next) => Reply::Place(as_place(Some(next))),

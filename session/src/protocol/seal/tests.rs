@@ -109,7 +109,8 @@ fn every_value_is_counted_as_it_is_stored() {
     }
 }
 
-/// The check by another implementation: `ring`'s HKDF and RFC 8439, and `HChaCha20` from draft-irtf-cfrg-xchacha, section 2.2.
+/// Checks against another implementation: `ring`'s HKDF and RFC 8439, and `HChaCha20` from
+/// draft-irtf-cfrg-xchacha, section 2.2.
 fn opened_by_ring(id: [u8; 32], place: &[u8], sealed: &[u8]) -> Vec<u8> {
     let key = SessionId::new(id).record_key();
     let info = [b"lambda-session/sealed/v1\0", key.as_str().as_bytes()];

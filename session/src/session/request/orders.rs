@@ -1,5 +1,5 @@
-//! Every order in which a request's session can be read, ended and saved, each step of which is one critical section of
-//! [`State`]: with the read split where it waits for the store.
+//! Plays every order in which a request's session can be read, written, ended and saved. Each step is one critical
+//! section of [`State`]. The read is two steps, because it waits for the store between them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::session::lazy::LazySession;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, Swap};
 
-/// A store whose reads wait until they are let through.
+/// A store whose reads wait until it is open.
 #[derive(Clone, Debug, Default)]
 struct Gated {
     memory: MemoryStore,
@@ -55,7 +55,7 @@ enum Step {
     Save,
 }
 
-/// All orders of these steps.
+/// Returns all orders of these steps.
 fn orders(steps: &[Step]) -> Vec<Vec<Step>> {
     if steps.is_empty() {
         return vec![Vec::new()];

@@ -1,9 +1,9 @@
-//! What a request's save does: the decisions of `plan`, and what `save` makes of each over what others did.
+//! What a request's save does, over what other requests have done: the specification of `protocol::save`.
 
 use super::super::scenario::{IDLE, Op, Vars, message, value};
 use super::{Found, History, Life, Progress, Said, Session, State};
 
-/// The save of one request, as `plan` and `save` have it, at one point.
+/// The save of one request at one point of the history.
 pub(super) struct Save<'a> {
     pub(super) history: &'a History<'a>,
     pub(super) place: usize,
@@ -74,7 +74,7 @@ impl Save<'_> {
         self.unless_revoked(vec![(after, Said::Issued)], state, owner)
     }
 
-    /// Writes over what others wrote.
+    /// Applies the changes to what other requests wrote.
     fn change(&self, state: &State, subject: usize, loaded: Vars, owned: bool) -> Vec<(State, Said)> {
         let mut after = *state;
         let session = after[subject].as_mut().expect("what was found");
@@ -95,7 +95,7 @@ impl Save<'_> {
         vec![(after, Said::Keep)]
     }
 
-    /// A new session in the place of the one that was found.
+    /// Replaces the session that was found by a new one.
     fn replace(&self, state: &State, subject: usize, loaded: Vars, revision: u8) -> Vec<(State, Said)> {
         let mut after = *state;
         let session = state[subject].expect("what was found");
@@ -122,7 +122,7 @@ impl Save<'_> {
             if !new_owner && !self.edits(loaded) {
                 return vec![conflict];
             }
-            // Another login was faster. From a state that this one has read, both are good.
+            // Another login was faster. If it started from a state that this one has read, both are valid.
             self.make(&mut after, self.applied(loaded, session.vars), None, owned);
             let both = vec![(after, Said::Issued)];
             let outcomes = if at == revision {
@@ -135,7 +135,7 @@ impl Save<'_> {
         self.alone(state)
     }
 
-    /// A login whose session ended meanwhile: the new session has its own alone.
+    /// A login whose session has ended meanwhile. The new session gets only what this request adds.
     fn alone(&self, state: &State) -> Vec<(State, Said)> {
         let (Found::Live(loaded, _), Some(subject)) = (self.now.found, self.now.subject) else {
             return Vec::new();
@@ -157,7 +157,8 @@ impl Save<'_> {
         outcomes
     }
 
-    /// A session of an owner may be ended before it stands, so that its login fails, or before its login is answered.
+    /// A request that ends the owner's sessions may end this one before its record exists, so that its login fails, or
+    /// before its login is answered.
     fn unless_revoked(&self, mut outcomes: Vec<(State, Said)>, state: &State, owned: bool) -> Vec<(State, Said)> {
         if owned && self.history.may_be_revoked(self.place) {
             let mut ended = outcomes.clone();
@@ -170,7 +171,7 @@ impl Save<'_> {
         outcomes
     }
 
-    /// As a logout does it, for whoever has asked what stands there: where nothing does, nothing is to end.
+    /// Ends the session as a logout does. If the request has read the key and found nothing, nothing is ended.
     fn end(&self, state: &mut State) {
         let Some(subject) = self.now.subject else { return };
         let bury = if self.now.found == Found::Absent || self.is_older() {
@@ -188,7 +189,7 @@ impl Save<'_> {
         }
     }
 
-    /// Makes the new session, in the place of the one that is replaced by it.
+    /// Creates the new session, in place of the one that it replaces.
     fn make(&self, state: &mut State, vars: Vars, replaces: Option<usize>, owned: bool) {
         let before = self.now.subject.and_then(|subject| state[subject]);
         let found_live = matches!(self.now.found, Found::Live(..));
@@ -229,7 +230,7 @@ impl Save<'_> {
         )
     }
 
-    /// Whether the session after it has an owner.
+    /// Whether the session after this request has an owner.
     fn owned_by(&self, before: &Session, loaded: Vars) -> bool {
         self.op == Op::Owner || before.owned && !self.clears(loaded)
     }
@@ -243,7 +244,7 @@ impl Save<'_> {
         }
     }
 
-    /// Whether it does something to variables, be it without consequence.
+    /// Whether the request writes to variables, even if the write changes nothing.
     fn edits(&self, loaded: Vars) -> bool {
         match self.op {
             Op::Pop | Op::RenewAndPop => loaded.x != 0,
@@ -252,7 +253,7 @@ impl Save<'_> {
         }
     }
 
-    /// What is left of it where there is nothing to do it to.
+    /// Returns the variables of a new session to which only this request's changes are applied.
     fn applied_to_nothing(&self, loaded: Vars) -> Vars {
         match self.op {
             Op::Pop | Op::RenewAndPop => Vars::default(),
@@ -264,7 +265,7 @@ impl Save<'_> {
         }
     }
 
-    /// The variables with what was done to those that were loaded. What changed nothing then changes nothing.
+    /// Applies the changes to `vars`. A change that had no effect on the variables that were loaded has no effect here.
     fn applied(&self, loaded: Vars, mut vars: Vars) -> Vars {
         if self.clears(loaded) {
             vars = Vars::default();

@@ -1,4 +1,4 @@
-//! What each start is in the specification.
+//! The sessions of the specification at each start.
 
 use super::super::scenario::{FIRST, IDLE, LIFETIME, NOW, REMEMBERED, SMALL, Start};
 use super::{Life, Session};
