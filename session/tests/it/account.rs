@@ -1,4 +1,4 @@
-//! The account example: its whole interface, over a DynamoDB that fails and without one, and walked in Chromium.
+//! The account example: its whole interface over a DynamoDB that fails, without one, and in Chromium.
 
 mod browser;
 mod site;
@@ -19,7 +19,7 @@ fn assert_error(answer: &Answer, status: u16) {
     assert!(json(answer)["error"].is_string(), "{answer:?}");
 }
 
-/// The handles in a list, by their labels.
+/// Returns the handles in a list, by their labels.
 fn handles(list: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let sessions = list["sessions"].as_array().expect("a list");
@@ -29,7 +29,7 @@ fn handles(list: &Value) -> BTreeMap<String, String> {
     pairs.collect()
 }
 
-/// Each row of the interface's table, in its order.
+/// Checks each row of the interface's table, in its order.
 async fn every_route_answers_as_documented(site: &Arc<Site>) {
     let mut visitor = Visitor::program(site);
     assert_eq!(visitor.json("/").await, value!({ "username": null }));
@@ -114,7 +114,7 @@ async fn the_function_answers_the_same_with_sealed_sessions() {
     assert!(!sent(&table).contains("ä&="));
 }
 
-/// All that DynamoDB was sent.
+/// Returns all that was sent to DynamoDB.
 fn sent(table: &Table) -> String {
     let calls = table.proxy.calls();
     calls.iter().map(|call| call.request.to_string()).collect()
@@ -135,7 +135,7 @@ async fn a_missing_key_is_named_and_the_program_ends() {
     assert!(exit.stderr.contains("SECRET_KEY"), "{exit:?}");
 }
 
-/// Counts 20 visits at once: how many were answered with 200, how many with 503, and the number after.
+/// Counts 20 visits at once. Returns how many were answered with 200, how many with 503, and the number after them.
 async fn count_at_once(site: &Arc<Site>) -> (u64, u64, u64) {
     let mut visitor = Visitor::program(site);
     visitor.log_in("alice", &[]).await;
@@ -173,7 +173,7 @@ async fn no_visit_counts_twice_where_replies_are_lost() {
         _ => Fault::Pass,
     });
     let (done, unknown, visits) = count_at_once(&site).await;
-    // A 503 says that it is not known whether the visit counts.
+    // After a 503 it is unknown whether the visit is counted.
     assert!(
         (done..=done + unknown).contains(&visits),
         "{done} + {unknown}: {visits}"
@@ -369,7 +369,7 @@ async fn who_is_remembered_gets_a_lasting_cookie_once() {
     let mut visitor = Visitor::program(&site);
     let answer = visitor.log_in("alice", &[("remember", "on")]).await;
     assert_eq!(answer.cookies[0].matches("Max-Age=2592000").count(), 1, "{answer:?}");
-    // `json` sees that no cookie is set.
+    // `json` checks that no cookie is set.
     assert_eq!(visitor.json("/").await, value!({ "username": "alice" }));
     let list = visitor.json("/sessions").await;
     let session = &list["sessions"][0];

@@ -1,7 +1,8 @@
-//! What the builder accepts, Chromium keeps as it was written and sends back; what the builder refuses, Chromium drops or changes.
+//! Chromium keeps a cookie that the builder accepts as it was written, and sends it back. It drops or changes a cookie
+//! that the builder refuses.
 //!
-//! `?set` on any page of `https://*.NAME.test` gives the visitor of the layer NAME a session, `?end` ends it, and every page
-//! shows the cookies that it was sent.
+//! On any page of `https://*.NAME.test`, `?set` gives the visitor of the layer NAME a session, and `?end` ends it.
+//! Every page shows the cookies that it was sent.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,8 +26,8 @@ use crate::support::site::keys;
 type Configure = fn(SessionLayerBuilder) -> SessionLayerBuilder;
 type Pages = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
-/// The layer's name, how it is configured, and what Chromium keeps: name, `Domain` (with a dot) or host, `Path`, `SameSite`, and
-/// flags, of which `HttpOnly` is always there.
+/// The layer's name, its configuration, and what Chromium keeps: name, `Domain` (with a dot) or host, `Path`,
+/// `SameSite`, and flags other than `HttpOnly`.
 const ACCEPTED: [(&str, Configure, &str); 15] = [
     ("default", |layer| layer, "__Host-session www.default.test / Lax Secure"),
     (
@@ -107,12 +108,13 @@ const ACCEPTED: [(&str, Configure, &str); 15] = [
     ),
 ];
 
-/// A name for its pages, how the builder is asked for it, the `Set-Cookie` value that it would make, and what Chromium keeps of
-/// that one: nothing, or a cookie that is not the one asked for. It has another `Domain` or `Path`, or a `Path` that no page is
-/// under; only a `Domain` with a leading dot works, and is refused because the same without the dot says what it does.
+/// The name of the pages, the builder's configuration, the `Set-Cookie` value that it would make, and what Chromium
+/// keeps of that value: nothing, or a cookie that differs from the one asked for. Such a cookie has another `Domain` or
+/// `Path`, or a `Path` that matches no page. A `Domain` with a leading dot works, but the builder refuses it, because
+/// the same domain without the dot has the same effect.
 ///
-/// Chromium 156 enforces `__Http-` and `__Host-Http-` as the other two prefixes. One that does not know them yet keeps three of
-/// these cookies, and the builder refuses them all the same.
+/// Chromium 156 enforces `__Http-` and `__Host-Http-` like the other two prefixes. A browser that does not know them
+/// keeps three of these cookies, but the builder still refuses them.
 const REFUSED: [(&str, Configure, &str, &str); 22] = [
     (
         "host-plain",
@@ -248,7 +250,7 @@ const REFUSED: [(&str, Configure, &str, &str); 22] = [
     ),
 ];
 
-/// As a session that is remembered will have it: the layer's own value, with one attribute more.
+/// The layer's own value with one more attribute, as for a session that is remembered.
 const MAX_AGE: (&str, &str) = ("max-age", "; Max-Age=3600");
 
 #[tokio::test]
@@ -358,7 +360,7 @@ async fn page(request: Request<String>) -> Result<Response<String>, Infallible> 
     ))
 }
 
-/// Serves the pages of NAME at `https://*.NAME.test`, for a browser with these flags.
+/// Serves the pages of NAME at `https://*.NAME.test`. Returns the flags of a browser that finds them.
 async fn serve(sites: HashMap<String, Pages>) -> [String; 2] {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
@@ -384,7 +386,7 @@ async fn sent(client: &Client, url: &str) -> String {
     shown.expect("a page").as_str().unwrap_or_default().to_owned()
 }
 
-/// The cookies that Chromium keeps for a site, in the words of the tables.
+/// Returns the cookies that Chromium keeps for a site, in the words of the tables.
 async fn jar(client: &Client, site: &str) -> Vec<String> {
     let kept = command(client, "Network.getAllCookies", json!({})).await;
     let kept = kept["cookies"].as_array().expect("a list").clone();

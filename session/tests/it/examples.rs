@@ -1,4 +1,4 @@
-//! The examples that are Lambda functions, run as such.
+//! The examples that are Lambda functions, run as functions.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ async fn visit(lambda: &Lambda, event: Event) -> Answer {
     lambda.invoke(event.into_value()).await.expect("an answer")
 }
 
-/// A query that is no part of a URL, and a body that is not the base64 that it claims to be.
+/// Checks that a query that is not part of a URL, and a body that is not valid base64, are answered with 400.
 async fn assert_unreadable_is_400(lambda: &Lambda) {
     let hostile = [
         Event::get("/").with("/rawQueryString", "<script>"),
@@ -38,7 +38,7 @@ async fn assert_unreadable_is_400(lambda: &Lambda) {
 
 #[tokio::test]
 async fn both_counters_count_each_visitor_for_himself() {
-    // axum's router knows its pages.
+    // axum's router refuses unknown paths, and the plain example serves all.
     for (name, elsewhere) in [("counter", 404), ("plain", 200)] {
         count(name, elsewhere).await;
     }
@@ -79,7 +79,7 @@ async fn note_keeps_a_note_and_forgets_it() {
     assert_eq!(
         visit(&lambda, unreadable).await.status,
         200,
-        "bytes that are no text are no failure"
+        "a body that is not text does not fail"
     );
     let forgotten = visit(&lambda, Event::new("POST", "/forget").cookie(&cookie)).await;
     assert_eq!(forgotten.cookie(), "__Host-session=");
@@ -88,12 +88,12 @@ async fn note_keeps_a_note_and_forgets_it() {
     assert_eq!(
         about.headers.get("vary"),
         None,
-        "a page without a session is everybody's"
+        "a page without a session may be cached"
     );
     assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, 404);
 }
 
-/// The examples here that a browser logs in to, and what is in the environment of one of them.
+/// The examples in which a browser logs in, and the environment that one of them needs.
 const SITES: [&str; 2] = ["account", "passwords"];
 const ENVIRONMENT: [(&str, &str); 1] = [("USERS_TABLE_NAME", "Users")];
 
@@ -124,7 +124,7 @@ async fn on_lambda_no_site_keeps_its_sessions_in_memory() {
     }
 }
 
-/// What a user writes besides the view: nothing that the environment already says.
+/// Beside the view, a user writes only what the environment does not say.
 #[test]
 fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
     let documentation: Vec<_> = include_str!("../../src/web/lambda.rs")

@@ -1,9 +1,6 @@
-//! The library from outside: one crate, so that what stands in for the world is built once.
+//! The library from outside. The tests are one crate, so that the stand-ins for AWS are built once.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests measure time and read where a DynamoDB is"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests measure time and read the environment")]
 
 mod support;
 

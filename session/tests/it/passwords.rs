@@ -1,4 +1,4 @@
-//! The passwords example: over a DynamoDB that fails and without one, and walked in Chromium.
+//! The passwords example over a DynamoDB that fails, without one, and in Chromium.
 
 mod browser;
 mod changes;
@@ -126,7 +126,7 @@ async fn what_is_easy_to_guess_or_taken_is_refused() {
     assert_refused(&too_long, 413, "too much");
 }
 
-/// The processor time that the function has taken, in hundredths of a second.
+/// Returns the processor time that the function has used, in hundredths of a second.
 #[cfg(target_os = "linux")]
 fn processor_time(site: &Site) -> u64 {
     let Program::Function(function) = &*site.function else {
@@ -134,7 +134,7 @@ fn processor_time(site: &Site) -> u64 {
     };
     let id = function.process_id().expect("a running function");
     let status = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("its status");
-    // After the name, which is in parentheses: user and system time are the 14th and 15th field.
+    // After the name, which is in parentheses, user and system time are the 14th and 15th field of the line.
     let fields: Vec<_> = status.rsplit(") ").next().expect("fields").split(' ').collect();
     let time = |index: usize| fields[index].parse::<u64>().expect("a number");
     time(11) + time(12)
@@ -152,7 +152,8 @@ async fn an_unknown_name_is_answered_as_a_wrong_password_and_takes_the_same_hash
         let without = |page: &str, name| page.replace(&format!("name=\"username\" value=\"{name}\""), "");
         assert_eq!(without(&unknown.body, name), without(&wrong.body, "alice"));
     }
-    // The processor's time and not the clock's, which a busy machine stretches. A hash takes tens of times as much as the rest.
+    // A busy machine stretches the clock's time, but not the processor's. A hash takes tens of times as much as the
+    // rest.
     #[cfg(target_os = "linux")]
     {
         let mut spent = Vec::new();
@@ -188,7 +189,7 @@ async fn attempts_are_limited_by_address_and_a_network_is_one() {
         }
         let_through += 1;
     }
-    // Fewer where the reply to a count was lost, as on a machine that is too busy to answer.
+    // Fewer get through if the reply to a count was lost, as on a machine that is too busy to answer.
     assert!((10..=20).contains(&let_through), "{let_through}");
     let mut neighbour = site.visitor().at("2001:db8:1:2:ffff::1");
     assert_refused(&neighbour.log_in("alice", PASSWORD).await, 429, LIMITED_TEXT);
@@ -220,14 +221,14 @@ async fn however_many_guess_an_account_at_once_at_most_fifty_are_let_through_and
     let statuses = tries.join_all().await;
     let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!(count(401) + count(429), 60, "{statuses:?}");
-    // Fewer where the reply to a count was lost, as on a machine that is too busy to answer.
+    // Fewer get through if the reply to a count was lost, as on a machine that is too busy to answer.
     assert!((30..=50).contains(&count(401)), "{statuses:?}");
 
     let mut stranger = site.visitor();
     assert_refused(&stranger.log_in("alice", PASSWORD).await, 429, LIMITED_TEXT);
     user.post("/logout", &[]).await;
     assert_redirect(&user.log_in("alice", PASSWORD).await, "/");
-    // Another account's device is a stranger, and a device has an allowance of its own, not any number.
+    // To another account the device is unknown. To its own account it gives a limited number of attempts.
     let mut bob = site.user("bob").await;
     assert_refused(&bob.log_in("alice", PASSWORD).await, 429, LIMITED_TEXT);
     for guess in 0.. {
@@ -246,7 +247,7 @@ async fn however_many_guess_an_account_at_once_at_most_fifty_are_let_through_and
 async fn a_login_that_succeeds_does_not_count() {
     let site = Site::new().await;
     site.user("alice").await;
-    // More than an address may fail.
+    // More attempts than may fail from one address.
     for _ in 0..25 {
         assert_redirect(&site.visitor().log_in("alice", PASSWORD).await, "/");
     }

@@ -1,9 +1,9 @@
-//! The promises on the front page: each names the tests that hold it, in a comment that rustdoc does not show.
+//! The promises on the front page. Each names the tests that prove it, in a comment that rustdoc does not show.
 
 use std::fs;
 use std::path::Path;
 
-/// All Rust files below `folder`, one after the other.
+/// Returns all Rust files below `folder`, one after the other.
 fn sources(folder: &Path) -> String {
     let mut text = String::new();
     for entry in fs::read_dir(folder).expect("a folder") {

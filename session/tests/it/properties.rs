@@ -1,4 +1,4 @@
-//! A cookie opens a session exactly when an HMAC of our own making agrees.
+//! A cookie opens a session exactly when the tests' own HMAC agrees.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ const KEYS: [&[u8]; 3] = [
     b"somebody else's key, 32 bytes or more",
 ];
 
-/// Remembers which records were asked for, and has none.
+/// A store that holds nothing, and remembers which records were asked for.
 #[derive(Clone, Debug, Default)]
 struct Asked(Arc<Mutex<BTreeSet<String>>>);
 
@@ -40,7 +40,7 @@ impl Store for Asked {
     }
 }
 
-/// The keys of the records that a request with these `Cookie` headers asks for.
+/// Returns the keys of the records that a request with these `Cookie` headers asks for.
 fn opened(runtime: &Runtime, headers: &[Vec<u8>]) -> BTreeSet<String> {
     let asked = Asked::default();
     let keys = Keys::new(KEYS[0])
@@ -61,7 +61,8 @@ fn opened(runtime: &Runtime, headers: &[Vec<u8>]) -> BTreeSet<String> {
     std::mem::take(&mut asked.0.lock().expect("one thread"))
 }
 
-/// The same by the documented format, without the library: all that verify, but none of more than four.
+/// Returns the same by the documented format, without the library: all that verify, but none if there are more than
+/// four.
 fn should_open(headers: &[Vec<u8>]) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for header in headers {
@@ -81,7 +82,7 @@ fn should_open(headers: &[Vec<u8>]) -> BTreeSet<String> {
     ids.into_iter().map(forge::record_key).collect()
 }
 
-/// A cookie of a few IDs and keys, or one that was tampered with, or anything.
+/// Makes a cookie of a few IDs and keys, or one that was tampered with, or any text.
 fn pair() -> impl Strategy<Value = Vec<u8>> {
     let signed_name = prop_oneof![9 => Just(NAME), 1 => Just("session")];
     let signed = (0..8_u64, 0..KEYS.len(), signed_name)

@@ -17,7 +17,7 @@ use crate::support::own_table::Table;
 use crate::support::sdk;
 use crate::support::site::Site;
 
-/// What this thread's spans of the library are collected by.
+/// Collects the library's spans on this thread.
 struct Collector {
     spans: InMemorySpanExporter,
     provider: SdkTracerProvider,
@@ -25,8 +25,9 @@ struct Collector {
 }
 
 impl Collector {
-    /// Collects from now on. A callsite that another thread meets for the first time while a subscriber begins may not get to know it,
-    /// unless somebody asks again: <https://docs.rs/tracing-core/latest/tracing_core/callsite/fn.rebuild_interest_cache.html>.
+    /// Collects from now on. A callsite that another thread meets for the first time while a subscriber begins may not
+    /// learn of the subscriber, until the cache is rebuilt:
+    /// <https://docs.rs/tracing-core/latest/tracing_core/callsite/fn.rebuild_interest_cache.html>.
     async fn start() -> Self {
         let collector = Self::new();
         let site = Site::new(MemoryStore::default());
@@ -55,7 +56,7 @@ impl Collector {
         }
     }
 
-    /// What was collected since the last time, in the order of its start.
+    /// Returns the spans that were collected since the last call, in the order of their start.
     fn take(&self) -> Vec<SpanData> {
         self.provider.force_flush().expect("spans in memory");
         let mut spans = self.spans.get_finished_spans().expect("spans in memory");
@@ -64,7 +65,7 @@ impl Collector {
         spans
     }
 
-    /// The same, as a tree with a line for each: its name and what it came to.
+    /// Returns them as a tree with a line for each span: its name and its result.
     fn tree(&self) -> Vec<String> {
         let spans = self.take();
         let roots = spans.iter().filter(|span| {
@@ -190,7 +191,7 @@ async fn only_a_store_that_is_elsewhere_is_called_as_a_client() {
     }
 }
 
-/// Of many calls at once there is one span, which says how many.
+/// Many calls at once have one span, which says how many they are.
 #[tokio::test]
 async fn the_sessions_of_a_list_are_read_in_one_span() {
     let (_table, _proxy, site) = world().await;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::site::{PASSWORD, Site};
 
-/// Leaves a picture of the page in the folder that `SCREENSHOTS` names.
+/// Saves a picture of the page in the folder that `SCREENSHOTS` names.
 async fn picture(client: &Client, name: &str) {
     if let Some(folder) = std::env::var_os("SCREENSHOTS") {
         let png = client.screenshot().await.expect("a picture");
@@ -14,7 +14,7 @@ async fn picture(client: &Client, name: &str) {
     }
 }
 
-/// Dark and narrow: WCAG 2.2, 1.4.10 wants 320 pixels.
+/// Makes the page dark and narrow: WCAG 2.2, 1.4.10, names a width of 320 pixels.
 async fn be_a_phone(client: &Client) {
     let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
     command(client, "Emulation.setEmulatedMedia", media).await;
@@ -22,7 +22,7 @@ async fn be_a_phone(client: &Client) {
     command(client, "Emulation.setDeviceMetricsOverride", size).await;
 }
 
-/// Nothing has to be scrolled sideways.
+/// Checks that the page need not be scrolled sideways.
 async fn assert_fits(client: &Client, name: &str) {
     picture(client, name).await;
     let overflow = run(client, "return document.documentElement.scrollWidth - innerWidth").await;
@@ -108,7 +108,7 @@ async fn walk(first: &Client, second: &Client, address: &str) {
     assert!(!first.source().await.expect("a page").contains("Phone"));
     picture(first, "ended").await;
 
-    // The page that the second browser had open is of no use to it any more.
+    // The second browser has been logged out, so the page that it has open can do nothing.
     press(second, "Log out Chrome on Linux").await;
     assert_shown(second, "p", "Please log in first.").await;
     assert_shown(first, "h1", "Your devices").await;

@@ -1,4 +1,4 @@
-//! The account example where it runs, and visitors with cookies.
+//! The running account example, and visitors with cookies.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::support::example;
 
 const PROGRAM: &str = "application/json";
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-/// Firefox on Linux, as events have it.
+/// The user agent of Firefox on Linux.
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 /// The running program.
@@ -25,14 +25,14 @@ impl Site {
         Self::function_with("SESSION_SEALED", "", table).await
     }
 
-    /// The same with one more variable in its environment.
+    /// Starts a function with one more variable in its environment.
     pub(super) async fn function_with(name: &'static str, value: &str, table: &Table) -> Arc<Self> {
         Arc::new(Self(
             Program::function(example("account"), table, &[(name, value)]).await,
         ))
     }
 
-    /// A server on plain http: over the table, or over a `MemoryStore`.
+    /// Starts a server on plain HTTP, over the table or over a `MemoryStore`.
     pub(super) async fn server(table: Option<&Table>) -> Arc<Self> {
         Arc::new(Self(Program::server(example("account"), table, &[]).await))
     }
@@ -46,18 +46,18 @@ impl Deref for Site {
     }
 }
 
-/// A visitor, who keeps the cookie. A clone is another tab that has the cookie of now.
+/// A visitor, who keeps the cookie. A clone is another tab with the present cookie.
 #[derive(Clone)]
 pub(super) struct Visitor {
     site: Arc<Site>,
     pub(super) cookie: Option<String>,
     accept: &'static str,
-    /// What else the visitor sends with every request.
+    /// More headers that the visitor sends with every request.
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
 impl Visitor {
-    /// One who wants JSON.
+    /// Creates a visitor who wants JSON.
     pub(super) fn program(site: &Arc<Site>) -> Self {
         Self {
             site: Arc::clone(site),
@@ -67,7 +67,7 @@ impl Visitor {
         }
     }
 
-    /// The same visitor with a browser, who wants pages.
+    /// Returns the same visitor with a browser, who wants pages.
     pub(super) fn with_browser(&self) -> Self {
         Self {
             accept: BROWSER,
@@ -101,7 +101,7 @@ impl Visitor {
         answer
     }
 
-    /// The JSON of a page that is there and leaves the cookie alone.
+    /// Returns the JSON of a page, after checking that it was found and set no cookie.
     pub(super) async fn json(&mut self, path: &str) -> Value {
         let answer = self.get(path).await;
         assert_eq!((answer.status, answer.cookies.len()), (200, 0), "{path}: {answer:?}");

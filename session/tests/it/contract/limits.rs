@@ -1,4 +1,4 @@
-//! DynamoDB's limits: what `Session` lets through is really stored, and what it cannot know about is an error.
+//! DynamoDB's limits: what `Session` accepts is really stored, and what `Session` cannot check is a store error.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ use super::{admin, change, changed, create, created, data, key, load, number, ra
 use crate::support::own_table::Table;
 use crate::support::site::{keys, layer};
 
-/// A new visitor's session, which has the store's limits. Its request is given up half-way, so it is not saved.
+/// Returns a new visitor's session, which has the store's limits. Its request is dropped half-way, so it is not saved.
 async fn session(table: &Table) -> Session {
     let (loaded, mut sessions) = mpsc::unbounded_channel();
     let layer = layer(table.store.clone(), keys()).build().expect("a layer");
@@ -30,7 +30,7 @@ async fn session(table: &Table) -> Session {
     }
 }
 
-/// Stores a new session's variables and gives back what comes out.
+/// Stores a new session's variables, and returns what is read back.
 async fn stored(table: &Table, data: Data) -> Result<Data, StoreError> {
     let (key, mut next) = (key(), admin());
     next.data = data;
@@ -113,7 +113,7 @@ async fn the_largest_session_is_stored_and_a_larger_one_is_refused_before_the_ca
     let table = Table::new().await;
     let session = session(&table).await;
     let name = "text";
-    // A name and one byte more count beside the text.
+    // The name and one more byte count as well.
     let room = table.store.limits().bytes - name.len() - 1;
     let error = session.insert(name, "x".repeat(room + 1));
     assert_eq!(error.expect_err("one byte too many").kind(), ValueErrorKind::TooLarge);

@@ -1,5 +1,5 @@
-//! The contract of `Store` on every store there is. `records` and `limits` are about the items in DynamoDB, which
-//! `DYNAMODB_TEST_ENDPOINT` may name another one of.
+//! The contract of `Store`, for every store. `records` and `limits` test the items in DynamoDB;
+//! `DYNAMODB_TEST_ENDPOINT` may name another DynamoDB for them.
 
 use lambda_session::Value;
 use lambda_session::testing::steps::*;
@@ -13,13 +13,13 @@ mod memory {
 }
 
 mod dynamodb {
-    // The table ends with its value, after the rule.
+    // The embedded DynamoDB stops when the table is dropped, after the rule.
     lambda_session::store_contract!(crate::support::own_table::Table::new().await.store);
     lambda_session::owner_store_contract!(crate::support::own_table::Table::new().await.store);
 }
 
 mod valkey {
-    /// Where there is no server the rule is skipped. The server ends with the store, after the rule.
+    /// Without a server the rule is skipped. The server stops when the store is dropped, after the rule.
     macro_rules! store {
         () => {
             match crate::support::valkey::Valkey::new().await {

@@ -1,4 +1,4 @@
-//! Records as items in DynamoDB: their attributes, and those that somebody else wrote or spoiled.
+//! Records as items in DynamoDB: their attributes, and attributes that another program wrote or spoiled.
 
 use std::collections::HashMap;
 
@@ -77,7 +77,7 @@ async fn a_tombstone_keeps_no_variable_and_stays_for_an_hour() {
     }
 }
 
-/// 0.3 does not say when a session ended, nor what kind of successor it has.
+/// A tombstone of 0.3 says neither when its session ended nor whether its successor is a renewal.
 #[tokio::test]
 async fn a_tombstone_of_the_version_before_is_read() {
     let table = Table::new().await;
@@ -88,14 +88,14 @@ async fn a_tombstone_of_the_version_before_is_read() {
         if let Some(successor) = successor {
             table.edit(&key, "replaced_by", Some(string(successor))).await;
             expected.replaced_by = Some(RecordKey::from_stored(successor.to_owned()));
-            // A logout may end too much then, and never too little.
+            // A logout may then end too much, but never too little.
             expected.renewed = true;
         }
         assert_eq!(load(&table.store, &key).await, Some(Stored::Tombstone(expected)));
     }
 }
 
-/// Every way in which one attribute can be spoiled, and what `load` then says is wrong.
+/// Every way to spoil one attribute, and what `load` then says is wrong.
 fn spoiled() -> Vec<(&'static str, Option<AttributeValue>)> {
     let list = AttributeValue::L(vec![]);
     let time = START.to_string();
@@ -137,7 +137,7 @@ async fn a_malformed_record_is_named_and_no_write_brings_it_to_life() {
     }
 }
 
-/// No write of somebody who read the record when it was sound is done now.
+/// Checks that no write takes effect whose request has read the record before it was spoiled.
 async fn assert_untouched(table: &Table, key: &RecordKey, read: &Record, stands: &Stored, spoiled: &str) {
     let names: Vec<String> = (0..200).map(|n| n.to_string()).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), Some(text("dark")))).collect();
@@ -238,7 +238,7 @@ async fn every_type_dynamodb_has_comes_back_as_it_was() {
         ("numbers", raw(json!({ "NS": ["1", "2"] }))),
         ("binaries", raw(json!({ "BS": ["AQ==", "Ag=="] }))),
     ]);
-    // A store that is no DynamoDB keeps values by their serde form.
+    // A store other than DynamoDB keeps values in their serde form.
     let form = serde_json::to_string(&data).expect("serde's form");
     assert_eq!(serde_json::from_str::<Data>(&form).expect("serde's form"), data);
 
@@ -254,7 +254,7 @@ async fn every_type_dynamodb_has_comes_back_as_it_was() {
     assert_eq!(found, stored);
 }
 
-/// A set with its members in order.
+/// Sorts the members of a set.
 fn sorted(mut set: serde_json::Value) -> serde_json::Value {
     for members in set.as_object_mut().expect("a set").values_mut() {
         let members = members.as_array_mut().expect("members");

@@ -1,4 +1,4 @@
-//! Answers that the SDK takes for what they are not: an empty one for a success, a passing conflict for a final error.
+//! Answers that the SDK misreads: an empty answer as a success, and a passing conflict as a final error.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::support::site::Site;
 
 const ATTEMPTS: usize = 4;
 
-/// Each with the operation that it does first.
+/// Visits, each with the operation that it does first.
 const VISITS: [(&str, &str); 4] = [
     ("/", "GetItem"),
     ("/set?theme=dark", "UpdateItem"),
@@ -17,10 +17,10 @@ const VISITS: [(&str, &str); 4] = [
     ("/logout", "UpdateItem"),
 ];
 
-/// What somebody's transaction, or another region, does to a write.
+/// The errors of a write that meets another transaction, or a write in another region.
 const CONFLICTS: [&str; 2] = ["TransactionConflictException", "ReplicatedWriteConflictException"];
 
-/// Every first attempt of the operation meets this.
+/// Spoils the first attempt of every call of the operation.
 async fn spoiled_once(operation: &'static str, fault: impl Fn() -> Fault + Send + 'static) -> (World, Site, String) {
     let (world, site, cookie) = World::logged_in().await;
     world.proxy.forget_calls();
@@ -34,7 +34,7 @@ async fn spoiled_once(operation: &'static str, fault: impl Fn() -> Fault + Send 
     (world, site, cookie)
 }
 
-/// Every attempt of a visit's operation meets this: the visit is refused after the last, and the session is still there.
+/// Spoils every attempt of a visit's operation. The visit is refused after the last one, and the session still exists.
 async fn assert_refused(operations: &[&str], fault: impl Fn() -> Fault + Copy + Send + 'static) {
     for (path, operation) in VISITS
         .into_iter()
@@ -65,14 +65,14 @@ async fn assert_set(site: &Site, cookie: &str) {
     assert_eq!(site.view(cookie).await, "theme=dark username=admin");
 }
 
-/// Or a visitor would be told that the session is not there.
+/// Otherwise the visitor would be told that there is no session.
 #[tokio::test]
 async fn an_empty_answer_to_a_read_is_asked_again() {
     let (_world, site, cookie) = spoiled_once("GetItem", || Fault::Empty).await;
     assert_eq!(site.view(&cookie).await, "username=admin");
 }
 
-/// Or a visitor would be told that it is done.
+/// Otherwise the visitor would be told that the change is done.
 #[tokio::test]
 async fn an_empty_answer_to_a_write_is_asked_again() {
     let (_world, site, cookie) = spoiled_once("UpdateItem", || Fault::Empty).await;
@@ -89,7 +89,7 @@ async fn nothing_but_empty_answers_is_an_outage() {
     assert_refused(&["GetItem", "PutItem", "UpdateItem"], || Fault::Empty).await;
 }
 
-/// It may be this connection's server that is ill.
+/// The server behind this connection may be broken.
 #[tokio::test]
 async fn after_an_empty_answer_the_next_attempt_takes_another_connection() {
     let (world, site, cookie) = spoiled_once("GetItem", || Fault::Empty).await;
@@ -116,7 +116,7 @@ async fn a_conflict_that_does_not_pass_is_an_outage() {
     }
 }
 
-/// The connection did its part.
+/// The connection works, because DynamoDB has answered.
 #[tokio::test]
 async fn after_a_conflict_the_next_attempt_takes_the_same_connection() {
     let (world, site, cookie) = spoiled_once("UpdateItem", || Fault::Error(400, CONFLICTS[0])).await;

@@ -1,4 +1,4 @@
-//! What attacks have broken, and do not any more.
+//! Attacks that broke something once, and no longer do.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -42,16 +42,21 @@ async fn a_path_with_dots_is_not_the_login_page() {
         "version": "2.0", "routeKey": "$default", "rawPath": "/admin/../login", "rawQueryString": "",
         "headers": {"host": "x.lambda-url.eu-central-1.on.aws"},
         "requestContext": {
-            "accountId": "anonymous", "apiId": "x", "domainName": "x.lambda-url.eu-central-1.on.aws", "domainPrefix": "x",
-            "http": {"method": "GET", "path": "/admin/../login", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "x"},
-            "requestId": "x", "routeKey": "$default", "stage": "$default", "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 1_583_348_638_390_u64
+            "accountId": "anonymous", "apiId": "x",
+            "domainName": "x.lambda-url.eu-central-1.on.aws", "domainPrefix": "x",
+            "http": {
+                "method": "GET", "path": "/admin/../login", "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1", "userAgent": "x"
+            },
+            "requestId": "x", "routeKey": "$default", "stage": "$default",
+            "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 1_583_348_638_390_u64
         },
         "isBase64Encoded": false
     });
     let request = lambda_http::request::from_str(&event.to_string()).expect("a request");
     let views = service_fn(async |request: lambda_http::Request| {
         use lambda_http::RequestExt as _;
-        // As ARCHITECTURE.md says: route on the raw path.
+        // ARCHITECTURE.md says to route on the raw path.
         let body = if request.raw_http_path().starts_with("/admin/") {
             "secret"
         } else {
@@ -151,7 +156,7 @@ async fn whoever_renews_twice_while_all_are_ended_is_ended_too() {
     assert_eq!(
         owner(&site, &second).await,
         "",
-        "whoever only renews loses it with that session"
+        "a renewal fails if its session has ended"
     );
 }
 
@@ -264,7 +269,7 @@ async fn a_read_that_is_kept_blocks_another_no_longer_than_the_deadline() {
     assert_eq!(answer.body(), "true", "one deadline for all store calls");
 }
 
-/// Each request ends some, and the next one goes on from there.
+/// Each request ends some of the sessions, and the next one continues.
 #[tokio::test(start_paused = true)]
 async fn ending_many_gets_on_though_it_is_slow() {
     let store = Slow::new(Duration::from_millis(100));
@@ -458,7 +463,7 @@ async fn a_tombstone_does_not_tell_who_it_was() {
     assert!(!items.contains("admin") && !items.contains("Firefox"), "{items}");
 }
 
-/// The session's own key in `end_others` while another tab renews it.
+/// Another tab renews the session that `end_others` is to spare.
 #[tokio::test]
 async fn ending_all_others_from_a_session_that_was_renewed_meanwhile_is_refused() {
     let world = World::new().await;

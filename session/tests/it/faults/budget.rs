@@ -1,4 +1,4 @@
-//! What each request costs, exactly.
+//! The store calls of each request, exactly.
 
 use super::World;
 use crate::support::site::wait;
@@ -51,7 +51,7 @@ async fn every_request_costs_what_the_table_says() {
     );
 }
 
-/// The SDK's own is seven times as long and tells the system, the compiler and the configuration.
+/// The SDK's own user agent is seven times as long, and names the system, the compiler and the configuration.
 #[tokio::test]
 async fn a_call_tells_whose_it_is_and_no_more() {
     let (world, ..) = World::logged_in().await;

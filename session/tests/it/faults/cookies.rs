@@ -1,4 +1,4 @@
-//! No cookie without a session, no claim without a write, and views never touch the cookie.
+//! A cookie is sent only with a session, an answer claims only what was written, and views never change the cookie.
 
 use dev::proxy::Fault;
 
@@ -7,7 +7,7 @@ use crate::support::site::wait;
 
 const STEPS: [&str; 3] = ["GetItem", "PutItem", "UpdateItem"];
 
-/// What a step can meet. Of the last two DynamoDB does what was asked.
+/// The faults that a step can meet. With the last two, DynamoDB does what was asked.
 const LOST: [fn() -> Fault; 4] = [
     || Fault::DropCall,
     || Fault::Error(500, "InternalServerError"),
@@ -55,7 +55,7 @@ async fn each_step_of_a_login_over_a_session_survives_one_loss() {
             assert_eq!(
                 world.table.items().await.len(),
                 2,
-                "the old one's tombstone and the new one"
+                "the old session's tombstone and the new record"
             );
         }
     }

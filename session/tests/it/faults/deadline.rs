@@ -1,4 +1,4 @@
-//! One deadline for all store calls of a request, those included whose future was dropped.
+//! All store calls of a request share one deadline, including those whose future was dropped.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -17,11 +17,11 @@ use crate::support::{SECRET_KEY, forge};
 
 const ALL_CALLS: Duration = Duration::from_millis(4_500);
 
-/// Never answers, and measures how long it was asked.
+/// A store that never answers, and measures how long each call lasts.
 #[derive(Clone, Debug, Default)]
 struct Silent(Arc<Mutex<Vec<Duration>>>);
 
-/// One call, from its start to its end or to its being dropped.
+/// One call, from its start until it ends or is dropped.
 struct Asked<'a>(&'a Silent, Instant);
 
 impl Drop for Asked<'_> {
@@ -126,7 +126,8 @@ async fn no_call_outlasts_the_requests_own_deadline() {
     assert_eq!(store.calls().len(), 1, "no time was left for the logout");
 }
 
-/// Lambda's default timeout is three seconds. A session lives on, and an owner has no more sessions than allowed.
+/// Lambda's default timeout is three seconds. With it, views still extend sessions, and the owner's maximum still
+/// holds.
 #[tokio::test]
 async fn a_deadline_of_seconds_leaves_time_for_what_is_done_aside() {
     let layer = layer(MemoryStore::default(), keys())

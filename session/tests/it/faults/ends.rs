@@ -1,4 +1,4 @@
-//! A logout keeps its promise whatever the record is: afterwards the ID is dead and the cookie cleared.
+//! Whatever the record is, a logout makes the ID invalid and clears the cookie.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -30,7 +30,7 @@ impl State {
         Self::Replaced,
     ];
 
-    /// Brings the session of a world that has one into this state.
+    /// Brings the session of a logged-in world into this state.
     async fn bring(self, world: &World, site: &Site, cookie: &str) {
         match self {
             Self::Live => {}
@@ -51,7 +51,7 @@ impl State {
     }
 }
 
-/// The item under the cookie's own key.
+/// Returns the item under the cookie's own key.
 async fn item(world: &World, cookie: &str) -> Item {
     let id = cookie.split(['=', '.']).nth(1).expect("an ID");
     let key = lambda_session::RecordKey::from_stored(forge::record_key(id));
@@ -73,7 +73,7 @@ async fn the_id_is_dead_and_the_cookie_cleared() {
     }
 }
 
-/// A write that was on its way would give the expired session more time.
+/// Otherwise a write that was under way could extend the expired session.
 #[tokio::test]
 async fn a_late_slide_brings_back_no_expired_session_that_was_ended() {
     for end in ENDS {
@@ -108,7 +108,7 @@ async fn a_logout_clears_whatever_the_browser_holds() {
             site.visit(end, cookie).await.assert_logged_out();
         }
     }
-    // Only a cookie that verifies leaves something: a tombstone under its own key, whatever stood there.
+    // Only a cookie that verifies leaves something: a tombstone under its own key, whatever was stored there.
     let mut after = world.table.items().await;
     after.retain(|item| !item.contains_key("ended"));
     assert_eq!(after, before);

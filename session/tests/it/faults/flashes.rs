@@ -105,12 +105,12 @@ async fn a_visitor_without_a_session_gets_one_for_a_message() {
     let cookie = site.visit("/flash?hello", None).await.issued();
     wait(600);
     assert_eq!(site.visit("/flashes", Some(&cookie)).await.body, "hello");
-    // What is left is empty, and goes on as any session.
+    // The session that is left is empty, and works like any other.
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     assert_eq!(site.view(&cookie).await, "theme=dark");
 }
 
-/// A handler writes what stands there already, and takes messages, while another request changes that variable.
+/// A handler writes a value that is already stored and takes messages, while another request changes that variable.
 #[tokio::test]
 async fn a_write_of_no_consequence_undoes_nothing_after_messages_were_taken() {
     let (world, site, cookie) = World::logged_in().await;

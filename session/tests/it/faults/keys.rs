@@ -1,4 +1,4 @@
-//! A rotation of the secret key logs nobody out, and one key for two layers opens neither to the other.
+//! A rotation of the secret key logs nobody out, and two layers with one key cannot open each other's cookies.
 
 use lambda_session::Keys;
 
@@ -29,7 +29,7 @@ async fn a_cookie_signed_before_a_rotation_opens_its_session_after_it() {
     assert_eq!(
         (answer.body.as_str(), cost.len()),
         ("", 0),
-        "without its key a cookie is a forged one"
+        "a cookie whose key is missing counts as forged"
     );
 }
 
@@ -52,7 +52,8 @@ async fn during_a_rotation_both_instances_serve_the_same_visitor() {
     }
 }
 
-/// A rotation is two deployments: first every instance verifies with the new key, then they sign with it.
+/// A rotation takes two deployments: after the first every instance verifies with the new key, after the second it
+/// signs.
 #[tokio::test]
 async fn while_a_rotation_is_deployed_in_two_steps_no_instance_meets_a_cookie_it_cannot_verify() {
     let world = World::new().await;
@@ -66,7 +67,8 @@ async fn while_a_rotation_is_deployed_in_two_steps_no_instance_meets_a_cookie_it
         signing(NEW, Some(OLD)),
         signing(NEW, None),
     ];
-    // During each deployment, instances of two neighbouring steps run. Of the last, sessions of the old key have ended.
+    // During each deployment, instances of two neighbouring steps run. Before the last one, sessions of the old key
+    // have ended.
     for pair in steps[..3].windows(2) {
         for (issuer, reader) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
             let cookie = issuer.login("admin", None).await;

@@ -1,5 +1,5 @@
-//! A session that is loaded, read or changed when its answer has left the layer: it reads what was saved, and no change is
-//! accepted and dropped.
+//! A session is loaded, read or changed after its answer has left the layer. It reads what was saved, and no change is
+//! accepted and then lost.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::site::{keys, layer, now};
 
 type Views = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
-/// Logs in, adds or looks, as the path says.
+/// A site that logs in, adds a variable or only reads, as the path says.
 fn site(store: MemoryStore) -> SessionService<Views> {
     let layer = layer(store, keys()).clock(now).build().expect("a layer");
     layer.layer(BoxCloneSyncService::new(service_fn(views)))
@@ -52,7 +52,7 @@ fn cookie(response: &Response<String>) -> String {
     cookie.split(';').next().unwrap_or_default().to_owned()
 }
 
-/// As a middleware outside the layer gets it.
+/// Loads the session as a middleware outside the layer does.
 async fn outside(response: &Response<String>) -> Session {
     let lazy: &LazySession = response.extensions().get().expect("the layer leaves it there");
     lazy.load().await.expect("a session")
@@ -83,7 +83,7 @@ async fn an_outer_middleware_reads_what_was_saved_and_changes_nothing() {
     assert_saved(&outside(&login).await, Some("admin"));
     let cookie = cookie(&login);
 
-    // Loaded for the first time after the save.
+    // The session is loaded for the first time after the save.
     let about = visit(&site, "/about", &cookie).await;
     assert_saved(&outside(&about).await, Some("admin"));
     assert_saved(&outside(&visit(&site, "/about", "").await).await, None);
@@ -155,7 +155,7 @@ async fn a_task_that_goes_on_after_the_answer_reads_what_was_saved_and_changes_n
     }
 }
 
-/// What has no result that says so.
+/// These methods return no error, so a later `save` returns it.
 #[tokio::test]
 async fn what_is_done_too_late_shows_at_a_save() {
     type Change = fn(&Session);

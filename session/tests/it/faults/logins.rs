@@ -1,4 +1,4 @@
-//! A login over a session takes over what others write meanwhile, and nothing that is not its own to see.
+//! A login over a session keeps what other requests write meanwhile, but nothing that may belong to another user.
 
 use dev::proxy::Fault;
 
@@ -50,8 +50,8 @@ async fn a_login_under_another_name_takes_nothing_over() {
     assert_eq!(site.view(&new).await, "username=other");
 }
 
-/// Its state is not ours to see any more: between the two, the session became another login's.
-/// As after a double click, though writes came between: after two of them the login waits and looks again.
+/// Another login starts from the state that this one has read last, as after a double click, although writes came
+/// between. After two of them this login waits and reads again.
 #[tokio::test]
 async fn a_login_that_another_one_overtook_from_the_state_that_it_had_read_last_is_good_too() {
     let (world, site, cookie) = World::logged_in().await;
@@ -60,7 +60,7 @@ async fn a_login_that_another_one_overtook_from_the_state_that_it_had_read_last_
     let login = site.start("/login?admin", Some(&cookie));
     first.arrived().await;
     writer.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
-    // It writes to its new session what was written meanwhile.
+    // The login writes to its new session what was written meanwhile.
     world.proxy.once("UpdateItem", Fault::Pass);
     let second = world.proxy.hold("UpdateItem");
     first.release();
@@ -90,7 +90,7 @@ async fn a_login_that_a_write_and_another_login_overtook_is_told_so() {
     assert_eq!(site.view(&first).await, "theme=dark username=admin");
 }
 
-/// Whoever holds an ID that was planted before a login gets nothing of what the login made of it.
+/// Anybody who has planted an ID before a login gets nothing of what the login made of the session.
 #[tokio::test]
 async fn what_a_login_overtook_learns_nothing_of_it() {
     for slow in ["/renew", "/renew?theme=dark", "/login?other"] {
@@ -113,7 +113,7 @@ async fn what_a_login_overtook_learns_nothing_of_it() {
     }
 }
 
-/// A write that changed nothing when it was made undoes nothing that another request has written since.
+/// A write that changed nothing when it was made does not undo what another request has written since.
 #[tokio::test]
 async fn a_login_that_writes_equal_values_keeps_what_another_request_wrote_meanwhile() {
     for (login, written, found) in [

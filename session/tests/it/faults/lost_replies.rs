@@ -1,4 +1,4 @@
-//! A write that was done and whose reply was lost is not done again, over what another request has written since.
+//! A write that was done and whose reply was lost is not done again over what another request has written since.
 
 use dev::proxy::Fault;
 
@@ -6,14 +6,15 @@ use super::World;
 use crate::support::own_table::number;
 use crate::support::site::{Answer, Site};
 
-/// The first request's write is done and its reply is lost; before the SDK tries again, another request makes `between`.
+/// The first request's write is done, and its reply is lost. Before the SDK tries again, another request makes
+/// `between`.
 async fn overtaken(world: &World, site: &Site, cookie: &str, first: &str, between: &[&str]) -> Answer {
     let (first, between) = overtaken_by(world, site, cookie, first, between).await;
     between.iter().for_each(Answer::assert_done);
     first
 }
 
-/// The same with the answers to `between`.
+/// Does the same, and returns the answers to `between` as well.
 async fn overtaken_by(
     world: &World,
     site: &Site,
@@ -34,7 +35,7 @@ async fn overtaken_by(
     (first.await.expect("an answer"), answers)
 }
 
-/// A login has taken the change over, or it was done before the end: neither is a conflict.
+/// A login has taken the change over, or the change was done before the session ended. Neither is a conflict.
 #[tokio::test]
 async fn what_was_done_before_its_session_ended_is_done() {
     for (end, then) in [
@@ -128,12 +129,12 @@ async fn the_record_tells_for_fifteen_later_writes_and_after_more_it_is_an_hones
         assert_eq!(
             site.view(&cookie).await,
             expected,
-            "it was counted once, whatever it was told"
+            "the visit was counted once, whatever the answer was"
         );
     }
 }
 
-/// The duplicate comes so late that the request has long been answered.
+/// The duplicate arrives long after the request was answered.
 #[tokio::test]
 async fn a_late_duplicate_of_an_increment_is_not_counted() {
     let (world, site, cookie) = World::logged_in().await;

@@ -1,5 +1,5 @@
-//! What can go wrong between requests, instances and the network, through the real SDK, the proxy that
-//! spoils calls, and an embedded DynamoDB. Interleavings are made by holding calls; nothing sleeps.
+//! What can go wrong between requests, instances and the network, with the real SDK, a proxy that spoils calls, and an
+//! embedded DynamoDB. The tests hold calls to make interleavings; nothing sleeps.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ mod time;
 mod updates;
 mod version_before;
 
-/// Longer than the deadline of a request, shorter than anything that waited for it twice.
+/// Longer than the deadline of a request, and shorter than two of them.
 const WITHIN_DEADLINE: Duration = Duration::from_millis(5_900);
 
 /// Far shorter than an attempt's timeout.
@@ -54,7 +54,7 @@ impl World {
         Self { proxy, table }
     }
 
-    /// A visitor with a session, on one instance: where most tests begin.
+    /// A visitor with a session, on one instance. Most tests begin here.
     async fn logged_in() -> (Self, Site, String) {
         let world = Self::new().await;
         let site = world.site();
@@ -75,7 +75,7 @@ impl World {
         Site::with(self.store(), clock, keys())
     }
 
-    /// Does this to every call of one operation.
+    /// Makes every call of one operation meet this fault.
     fn spoil(&self, operation: &'static str, fault: impl Fn() -> Fault + Send + 'static) {
         self.proxy.rule(move |call| {
             if call.operation == operation {
@@ -86,12 +86,12 @@ impl World {
         });
     }
 
-    /// The calls since so many.
+    /// Returns the calls after the first `count`.
     fn calls_since(&self, count: usize) -> Vec<Call> {
         self.proxy.calls().split_off(count)
     }
 
-    /// The operations that `visit` costs.
+    /// Returns the operations that `visit` makes.
     async fn cost<T>(&self, visit: impl Future<Output = T>) -> (T, Vec<String>) {
         let before = self.proxy.calls().len();
         let answer = visit.await;
@@ -99,7 +99,7 @@ impl World {
         (answer, calls.into_iter().map(|call| call.operation).collect())
     }
 
-    /// Everything that was sent is sealed, where it should be.
+    /// Checks that everything that has to be sealed was sent sealed.
     fn check_sealed(&self) {
         for call in self.proxy.calls() {
             let sent = &call.request;
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// The only item in the table.
+    /// Returns the only item in the table.
     async fn only_item(&self) -> Item {
         let mut items = self.table.items().await;
         assert_eq!(items.len(), 1, "{items:?}");

@@ -1,4 +1,5 @@
-//! Outages: bounded attempts under one deadline, then a 503, and afterwards the session is still there.
+//! During an outage a request makes few attempts within one deadline and gets a 503. Afterwards the session still
+//! exists.
 
 use std::collections::HashMap;
 
@@ -14,8 +15,8 @@ const VISITS: [&str; 4] = ["/", "/set?theme=dark", "/login?admin", "/logout"];
 
 type Spoil = fn() -> Fault;
 
-/// Each visit during the outage is refused with this status within the deadline, after so many attempts; after it the
-/// session is still there.
+/// Checks that during the outage each visit is refused with this status within the deadline, after this many attempts,
+/// and that the session exists afterwards.
 async fn assert_outage(fault: Spoil, status: u16, attempts: usize) {
     let (world, site, cookie) = World::logged_in().await;
     let before = world.proxy.calls().len();
@@ -90,7 +91,7 @@ async fn a_store_that_is_not_there() {
     assert_eq!(site.view(&cookie).await, "username=admin");
 }
 
-/// Every first attempt is spoiled, at every step of every visit.
+/// The first attempt of every call is spoiled, at every step of every visit.
 #[tokio::test]
 async fn one_spoiled_attempt_is_survived() {
     let spoil: [Spoil; 6] = [
@@ -124,7 +125,7 @@ async fn assert_survived(fault: Spoil) {
     assert_eq!(site.view(&second).await, "", "{:?}", fault());
 }
 
-/// The SDK has a quota of retries, which an outage must not use up.
+/// The SDK has a quota of retries, and an outage must not use it up.
 #[tokio::test]
 async fn after_a_long_outage_one_lost_attempt_is_survived_as_before() {
     let (world, site, cookie) = World::logged_in().await;
@@ -145,7 +146,7 @@ async fn after_a_long_outage_one_lost_attempt_is_survived_as_before() {
 #[tokio::test]
 async fn one_deadline_covers_all_calls_of_a_request() {
     let (world, site, cookie) = World::logged_in().await;
-    // Each call alone would make it, with its third attempt.
+    // Each call alone would succeed, with its third attempt.
     world.proxy.rule(|call| match call.attempt {
         1 | 2 => Fault::Hang,
         _ => Fault::Pass,
@@ -155,7 +156,7 @@ async fn one_deadline_covers_all_calls_of_a_request() {
     assert!(time < WITHIN_DEADLINE, "{time:?}");
 }
 
-/// As when a sandbox was frozen: the other side has closed, and the client has not looked.
+/// The server has closed the connection and the client has not noticed, as after a sandbox was frozen.
 #[tokio::test]
 async fn a_connection_that_was_closed_while_idle_costs_no_timeout() {
     for ending in [Ending::Close, Ending::Reset] {
@@ -170,7 +171,7 @@ async fn a_connection_that_was_closed_while_idle_costs_no_timeout() {
     }
 }
 
-/// It may be this connection's server that is ill.
+/// The server behind this connection may be broken.
 #[tokio::test]
 async fn after_a_broken_answer_the_next_attempt_takes_another_connection() {
     let (world, site, cookie) = World::logged_in().await;

@@ -1,4 +1,4 @@
-//! Whose sessions there are, with everything going on at once.
+//! An owner's sessions are listed and ended, while other requests run.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::slow::Slow;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The labels of admin's sessions, with a star behind the one that asks.
+/// The labels of admin's sessions, with a star after the one that asks.
 async fn labels(site: &Site, cookie: Option<&str>) -> Vec<String> {
     let listed = site.visit("/sessions?admin", cookie).await;
     assert_eq!(listed.status, 200, "{listed:?}");
@@ -42,7 +42,7 @@ async fn owner(site: &Site, cookie: &str) -> String {
     answer.body
 }
 
-/// The owner's list as it is in the table.
+/// Returns the item of the owner's list.
 async fn list_item(world: &World) -> Item {
     let mut items = world.table.items().await;
     items.retain(|item| !item.contains_key("created_at") && !item.contains_key("ended"));
@@ -77,7 +77,7 @@ async fn a_list_shows_what_is_alive_newest_first_and_which_one_asks() {
     assert_eq!(labels(&site, Some(&phone)).await, ["laptop", "phone*"]);
     site.visit("/logout", Some(&phone)).await.assert_logged_out();
     assert_eq!(labels(&site, Some(&laptop)).await, ["laptop*"]);
-    // A login over a session ends that one.
+    // A login over a session ends that session.
     let renewed = log_in(&site, "renewed", Some(&laptop)).await;
     assert_eq!(labels(&site, None).await, ["renewed"]);
     wait(IDLE);
@@ -167,13 +167,13 @@ async fn all_or_all_others_are_ended() {
     site.visit("/end-others", None).await.assert_done();
 }
 
-/// Between each two steps of a login: it fails, or is in the next list.
+/// All sessions are ended between two steps of a login. The login fails, or is in the next list.
 #[tokio::test]
 async fn a_login_that_all_are_ended_under_fails_or_is_in_the_next_list() {
     for (operation, nth, expected) in [
-        // Before the list knows of it: a login after all were ended.
+        // The list does not name the login yet, so the login comes after the end.
         ("UpdateItem", 0, 200),
-        // It is in the list, and its record does not stand.
+        // The list names the login, and its record does not exist yet.
         ("PutItem", 0, 409),
     ] {
         let world = World::new().await;
@@ -194,7 +194,7 @@ async fn a_login_that_all_are_ended_under_fails_or_is_in_the_next_list() {
     }
 }
 
-/// Between each two steps of a login over a session of the same owner, which ends with all others.
+/// All sessions are ended between two steps of a login over a session of the same owner, which ends with them.
 #[tokio::test]
 async fn a_login_over_a_session_that_all_are_ended_under_fails_or_is_in_the_next_list() {
     for (path, operation, nth) in [
@@ -220,7 +220,7 @@ async fn a_login_over_a_session_that_all_are_ended_under_fails_or_is_in_the_next
         if answer.status == 409 {
             assert!(listed.is_empty() && answer.cookie.is_none(), "{case}");
         } else {
-            // Only a login by its owner, who has shown who he is, gets through.
+            // Only a login, which has proved who the owner is, succeeds.
             assert!(path.starts_with("/log-in"), "{case}");
             assert_eq!(listed, ["late"], "{case}");
             assert_eq!(owner(&site, &answer.issued()).await, "admin", "{case}");
@@ -228,7 +228,7 @@ async fn a_login_over_a_session_that_all_are_ended_under_fails_or_is_in_the_next
     }
 }
 
-/// Whoever ends all reads the list while the session is renewed: the new one is followed.
+/// The session is renewed while `end_all` reads the list. The renewal is ended, too.
 #[tokio::test]
 async fn a_session_that_is_renewed_while_all_are_ended_is_ended_too() {
     let world = World::new().await;
@@ -245,7 +245,7 @@ async fn a_session_that_is_renewed_while_all_are_ended_is_ended_too() {
     assert!(labels(&site, None).await.is_empty());
 }
 
-/// So is one of very many, though those that have ended are struck from the list in pieces.
+/// The same with very many sessions, whose keys are struck from the list in pieces.
 #[tokio::test]
 async fn one_of_very_many_that_is_renewed_while_all_are_ended_is_ended_too() {
     let world = World::new().await;
@@ -283,7 +283,7 @@ async fn one_of_very_many_that_is_renewed_while_all_are_ended_is_ended_too() {
     assert!(labels(&site, None).await.is_empty());
 }
 
-/// Another person's login in the same browser is not.
+/// A login of another owner in the same browser is not ended.
 #[tokio::test]
 async fn another_owner_s_login_over_the_session_is_not_ended_with_it() {
     let world = World::new().await;
@@ -298,7 +298,7 @@ async fn another_owner_s_login_over_the_session_is_not_ended_with_it() {
     assert_eq!(owner(&site, &new).await, "other");
 }
 
-/// The first call of this operation so many calls of it later.
+/// Holds the call of this operation that comes after `nth` others.
 fn nth_call(world: &World, operation: &'static str, nth: usize) -> Gate {
     for _ in 0..nth {
         world.proxy.once(operation, Fault::Pass);
@@ -350,7 +350,7 @@ async fn an_instance_that_dies_after_any_step_leaves_nothing_that_a_list_shows_o
         login.abort();
         assert!(login.await.is_err(), "it died, and the call never arrives");
         assert!(labels(&site, None).await.is_empty(), "{operation}");
-        // When nothing can be under way any more, the entry goes.
+        // When no write can be under way any more, the entry is struck.
         wait(24 * 60 * 60 + 1);
         log_in(&site, "alive", None).await;
         assert_eq!(labels(&site, None).await, ["alive"]);
@@ -359,7 +359,7 @@ async fn an_instance_that_dies_after_any_step_leaves_nothing_that_a_list_shows_o
     }
 }
 
-/// An instance whose clock is ahead sees sessions as expired that are alive to the others: they stay in the list.
+/// An instance whose clock is ahead sees sessions as expired that others see as alive. They stay in the list.
 #[tokio::test]
 async fn clocks_that_differ_by_seconds_strike_nobody() {
     let world = World::new().await;
@@ -389,7 +389,7 @@ async fn of_too_many_sessions_the_oldest_ends() {
     }
     assert_eq!(labels(&site, None).await, ["c", "b"]);
     assert_eq!(owner(&site, &cookies[0]).await, "");
-    // What has ended does not count, and what is replaced does not either.
+    // Neither ended sessions nor the one that is replaced count.
     site.visit("/logout", Some(&cookies[2])).await.assert_logged_out();
     let d = log_in(&site, "d", None).await;
     assert_eq!(labels(&site, None).await, ["d", "b"]);
@@ -416,7 +416,7 @@ async fn two_logins_at_once_are_not_two_where_one_is_allowed() {
 #[tokio::test]
 async fn many_logins_of_one_owner_leave_a_list_of_those_that_are_alive() {
     let admin = OwnerKey::new("admin");
-    // A browser may bring the cookie of its last session along.
+    // A browser may also send the cookie of its last session.
     for brings in [false, true] {
         let store = MemoryStore::default();
         let site = Site::new(store.clone());
@@ -476,7 +476,7 @@ async fn a_thousand_logins_of_one_owner_are_listed_and_ended_and_two_thousand_ar
     log_in(&site, "one", None).await;
 }
 
-/// Entries of sessions that all ended long ago, or whose logins failed.
+/// A list with entries of sessions that ended long ago, or of logins that failed.
 #[tokio::test]
 async fn a_list_of_dead_entries_fails_no_login_and_shrinks() {
     for stands in [false, true] {
@@ -485,7 +485,7 @@ async fn a_list_of_dead_entries_fails_no_login_and_shrinks() {
         let admin = OwnerKey::new("admin");
         for n in 0..2_100 {
             let key = RecordKey::from_stored(format!("key {n}"));
-            // Half an hour: too short for an entry to be struck for its age.
+            // Half an hour is too short for an entry to be struck because of its age.
             store.enlist(&admin, &key, now() - IDLE, now()).await.expect("a list");
             if stands {
                 let expired = Stored::Record(Record::new(Data::new(), now() - IDLE, now()));
@@ -499,7 +499,7 @@ async fn a_list_of_dead_entries_fails_no_login_and_shrinks() {
     }
 }
 
-/// A list of entries that stand for nothing, of logins that failed this long ago.
+/// Adds entries without records, as logins leave them that failed this long ago.
 async fn dead_entries(memory: &MemoryStore, count: usize, age: u64) {
     for n in 0..count {
         let key = RecordKey::from_stored(format!("key {n}"));
@@ -508,7 +508,7 @@ async fn dead_entries(memory: &MemoryStore, count: usize, age: u64) {
     }
 }
 
-/// A look at a list that takes longer than a request may leaves it shorter.
+/// A listing that takes longer than a request may take leaves the list shorter.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_is_too_long_for_one_request_is_shown_to_a_later_one() {
     let store = Slow::new(Duration::from_millis(50));
@@ -523,12 +523,12 @@ async fn a_list_that_is_too_long_for_one_request_is_shown_to_a_later_one() {
         }
         assert_eq!(answer.status, 503, "{answer:?}");
         failed += 1;
-        assert!(failed < 20, "it gets no shorter");
+        assert!(failed < 20, "the list does not get shorter");
     };
     assert_eq!((failed > 0, listed.lines().count()), (true, 1), "{listed}");
 }
 
-/// A memory whose lists have room for so many entries.
+/// A memory store whose lists have room for this many entries.
 #[derive(Clone, Debug)]
 struct Cramped(MemoryStore, usize);
 
@@ -576,7 +576,7 @@ async fn a_login_makes_room_in_a_list_that_is_full_of_dead_entries() {
         let cookie = log_in(&site, "one", None).await;
         assert_eq!(owner(&site, &cookie).await, "admin", "{room} {age}");
     }
-    // There is nothing that could go.
+    // No entry can be struck.
     let store = Cramped(MemoryStore::default(), 3);
     let site = Site::new(store.clone());
     for _ in 0..3 {
@@ -586,7 +586,7 @@ async fn a_login_makes_room_in_a_list_that_is_full_of_dead_entries() {
     assert_eq!((refused.status, &refused.cookie), (429, &None), "{refused:?}");
 }
 
-/// The limit may have been set when there were more already.
+/// The maximum may be set when an owner already has more sessions.
 #[tokio::test]
 async fn an_owner_of_very_many_sessions_gets_down_to_as_many_as_are_allowed() {
     let store = MemoryStore::default();
@@ -630,7 +630,7 @@ async fn logins_that_fail_end_no_device_of_an_owner_who_has_as_many_as_allowed()
         world.proxy.pass_everything();
     }
     assert_eq!(labels(&site, None).await, ["laptop", "phone"]);
-    // The oldest goes when the new one stands.
+    // The oldest session is ended after the new record was created.
     wait(1);
     log_in(&site, "third", None).await;
     assert_eq!(labels(&site, None).await, ["third", "laptop"]);
@@ -693,7 +693,7 @@ async fn a_device_that_has_renewed_since_the_list_was_shown_is_ended_by_its_old_
     }
 }
 
-/// Whoever ends all others reads the list while one of them is renewed.
+/// One of the others is renewed while `end_others` reads the list. The renewal is ended, too.
 #[tokio::test]
 async fn a_session_that_is_renewed_while_all_others_are_ended_is_ended_too() {
     let world = World::new().await;

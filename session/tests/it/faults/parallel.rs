@@ -15,7 +15,7 @@ use super::World;
 use crate::support::site::{Answer, Site, keys};
 use crate::support::slow::Slow;
 
-/// The answers to so many requests, all begun at once, each to its path with its cookie.
+/// Makes all requests at once, each to its path with its cookie, and returns their answers.
 async fn at_once(requests: impl IntoIterator<Item = (Site, String, Option<String>)>) -> Vec<Answer> {
     let mut visits = JoinSet::new();
     for (site, path, cookie) in requests {
@@ -24,7 +24,7 @@ async fn at_once(requests: impl IntoIterator<Item = (Site, String, Option<String
     visits.join_all().await
 }
 
-/// What so many increments at once, through these instances in turn, came to.
+/// Makes this many increments at once, through these instances in turn.
 async fn incremented(sites: &[Site], cookie: &str, times: usize) -> Told {
     let sites = sites.iter().cycle().take(times).cloned();
     let requests = sites.map(|site| (site, "/increment?visits".to_owned(), Some(cookie.to_owned())));
@@ -41,8 +41,8 @@ async fn incremented(sites: &[Site], cookie: &str, times: usize) -> Told {
     told
 }
 
-/// What visitors were told: how many changes are done, how many are not, and of how many nobody knows, because a call
-/// took too long or too many others came between.
+/// What visitors were told: how many changes are done, how many are not, and how many are in doubt, because a call took
+/// too long or too many other requests came between.
 #[derive(Debug, Default)]
 struct Told {
     done: usize,
@@ -58,7 +58,7 @@ impl Told {
     }
 }
 
-/// Waits until no call is under way: what a request has given up is done all the same.
+/// Waits until no call is under way, because a call that its request has given up is still done.
 async fn settled(world: &World) {
     let under_way = || world.proxy.calls().iter().any(|call| call.status.is_none());
     let settled = async {
@@ -69,7 +69,7 @@ async fn settled(world: &World) {
     timeout(PATIENCE, settled).await.expect("all calls are answered");
 }
 
-/// How many visits are counted. A busy machine may count none in time.
+/// Returns how many visits are counted. On a busy machine it may be none.
 #[track_caller]
 fn visits(found: &str) -> usize {
     let visits = found.split(' ').find_map(|pair| pair.strip_prefix("visits="));
@@ -118,8 +118,8 @@ async fn sixteen_at_once_through_one_layer_on_many_sessions_keep_out_of_each_oth
     }
 }
 
-/// As clicks of an impatient visitor reach several instances. How many are in time is the machine's affair; what was
-/// acknowledged counts once, what was refused does not, and nothing counts twice.
+/// An impatient visitor's clicks reach several instances. How many are in time depends on the machine. A change that
+/// was acknowledged counts once, a change that was refused does not count, and nothing counts twice.
 #[tokio::test]
 async fn parallel_increments_through_four_instances_count_once_each() {
     for times in [20, 100] {
@@ -141,7 +141,7 @@ async fn parallel_increments_through_four_instances_count_once_each() {
     }
 }
 
-/// The same on a clock that passes by the store's calls alone, where each answer tells what was done.
+/// The same on a clock that only the store's calls advance, so that each answer says what was done.
 #[tokio::test(start_paused = true)]
 async fn of_a_hundred_increments_at_once_those_count_whose_visitors_are_told_so() {
     for call in [5, 50] {
@@ -150,13 +150,13 @@ async fn of_a_hundred_increments_at_once_those_count_whose_visitors_are_told_so(
         let cookie = sites[0].login("admin", None).await;
         let told = incremented(&sites, &cookie, 100).await;
         assert_eq!(told.open, 0, "{told:?}");
-        // Where the store is slow not all are in time.
+        // With a slow store, not all increments are in time.
         assert!(told.done > 0 && (told.refused > 0) == (call == 50), "{told:?}");
         assert_eq!(visits(&sites[1].view(&cookie).await), told.done, "{told:?}");
     }
 }
 
-/// A store in which another request's write comes before each change.
+/// A store in which another request writes before each change.
 #[derive(Clone, Debug)]
 struct Busy(Slow);
 
@@ -203,7 +203,7 @@ async fn a_change_that_others_overtake_each_time_is_not_made_and_its_visitor_is_
     }
 }
 
-/// A conflict costs one call, and no read.
+/// A conflict costs one more write, and no read.
 #[tokio::test]
 async fn a_change_that_another_overtook_costs_one_write_more() {
     let (world, site, cookie) = World::logged_in().await;
@@ -221,7 +221,7 @@ async fn a_change_that_another_overtook_costs_one_write_more() {
     assert_eq!(calls, expected, "two reads, two writes, and the one that was refused");
 }
 
-/// The token of the request whose write this is.
+/// Returns the token of the request that made this write.
 fn token(call: &Call) -> Option<String> {
     let writes = call.request["ExpressionAttributeValues"][":writes"]["S"].as_str()?;
     writes.rsplit(' ').next().map(str::to_owned)

@@ -1,21 +1,21 @@
-//! Once a logout, or a login that replaces a session, has been answered, nothing revives the session.
+//! Once a logout was answered, or a login that replaces a session, nothing revives the session.
 
 use dev::proxy::Fault;
 
 use super::World;
 use crate::support::site::{Site, wait};
 
-/// How a session can come to its end.
+/// The ways in which a session can end.
 const ENDS: [&str; 5] = ["/logout", "/end", "/clear", "/login?admin", "/login?other"];
 
-/// Ends the session with `cookie`, and has the end answered.
+/// Ends the session with `cookie`, and checks the answer.
 async fn finish(site: &Site, end: &str, cookie: &str) {
     let answer = site.visit(end, Some(cookie)).await;
     assert_eq!(answer.status, 200, "{end}: {answer:?}");
     assert!(answer.cookie.is_some_and(|issued| issued != cookie), "{end}");
 }
 
-/// The old cookie opens nothing, here and on another instance, and what it opened holds no variable.
+/// Checks that the old cookie opens nothing, here and on another instance, and that the old record holds no variable.
 async fn assert_dead(world: &World, cookie: &str, end: &str) {
     for site in [world.site(), world.site()] {
         assert_eq!(site.view(cookie).await, "", "after {end}");
@@ -101,7 +101,7 @@ async fn by_a_create_whose_client_gave_up() {
     let site = world.site();
     let first = world.proxy.deliver_late("PutItem");
     world.spoil("PutItem", || Fault::DropCall);
-    // All attempts are lost: nobody learns the ID of what lands afterwards.
+    // All attempts are lost, so nobody learns the ID of the record that is written afterwards.
     site.visit("/login?admin", None).await.assert_refused(503);
     first.release();
     first.delivered().await;
@@ -131,7 +131,7 @@ async fn by_a_login_that_was_on_its_way_when_the_session_was_ended() {
         site.visit("/logout", Some(&cookie)).await.assert_logged_out();
         gate.release();
         let new = login.await.expect("an answer").issued();
-        // It is a login of its own: nothing of what was ended comes back with it.
+        // The login makes a session of its own, without the variables of the ended one.
         assert_eq!(site.view(&new).await, "username=admin", "{held}");
         assert_dead(&world, &cookie, held).await;
     }

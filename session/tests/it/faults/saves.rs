@@ -105,20 +105,21 @@ async fn a_logout_after_a_save_ends_what_was_saved() {
         .await
         .assert_logged_out();
     assert_eq!(site.view(&cookie).await, "");
-    // A session that began in the same request has no cookie anywhere.
+    // Nobody has the cookie of a session that began in the same request.
     site.visit("/save-and-end?theme=dark", None).await.assert_logged_out();
     let items = world.table.items().await;
     assert!(items.iter().all(|item| item.contains_key("ended")), "{items:?}");
 }
 
-/// A login that is refused after its save, because the password has changed meanwhile for example, may not be ended: the store is away.
+/// A handler refuses a login after its save, for example because the password has changed meanwhile. The store fails,
+/// so the session cannot be ended.
 #[tokio::test]
 async fn a_session_that_began_and_could_not_be_ended_has_no_cookie() {
     let world = World::new().await;
     world.spoil("UpdateItem", || Fault::DropCall);
     let answer = world.site().visit("/save-and-end?theme=dark", None).await;
     answer.assert_refused(503);
-    assert_eq!(world.table.items().await.len(), 1, "it is there, and nobody has its ID");
+    assert_eq!(world.table.items().await.len(), 1, "it exists, and nobody has its ID");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Sealing turned on and off, and what somebody does to the table.
+//! Sealing is turned on and off, and somebody changes the table.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -35,7 +35,7 @@ async fn a_session_from_before_is_sealed_when_it_is_next_written_and_stays_so() 
     assert!(!is_sealed(&world).await, "a view writes nothing");
     after.visit("/increment?visits", Some(&cookie)).await.assert_done();
     assert!(is_sealed(&world).await);
-    // Two versions side by side, as during a deployment.
+    // Two versions run side by side, as during a deployment.
     for (n, site) in [&before, &after, &before].into_iter().enumerate() {
         assert_eq!(
             site.view(&cookie).await,
@@ -63,7 +63,7 @@ async fn an_update_of_one_variable_writes_that_one() {
         update.request["ExpressionAttributeValues"].get(":v1").is_none(),
         "{update:?}"
     );
-    // Once more with a fresh nonce.
+    // The same value is sealed once more, with a fresh nonce.
     site.visit("/pop?theme", Some(&cookie)).await.assert_done();
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     assert_ne!(data(&world).await["theme"], after["theme"]);
@@ -105,7 +105,7 @@ async fn a_login_seals_anew_under_the_new_id_and_the_owner_too() {
     );
     let items = format!("{:?}", world.table.items().await);
     assert!(!items.contains("dark") && !items.contains("admin"), "{items}");
-    // An owner from before is sealed with the variables.
+    // An owner that was not sealed before is sealed with the variables.
     let open = instance(&world, false).visit("/log-in?somebody", None).await.issued();
     site.visit("/set?theme=light", Some(&open)).await.assert_done();
     assert_eq!(site.visit("/owner", Some(&open)).await.body, "somebody");

@@ -1,5 +1,5 @@
-//! Several cookies of our name: a neighbour subdomain can plant one, which must neither open the visitor's pages to its
-//! planter nor lock the visitor out.
+//! A request brings several cookies of the layer's name. A neighbour subdomain can plant one. It must neither open the
+//! visitor's pages to its planter nor lock the visitor out.
 
 use super::World;
 use crate::support::SECRET_KEY;
@@ -10,7 +10,7 @@ fn both(first: &str, second: &str) -> String {
     format!("{first}; {second}")
 }
 
-/// Signed, of a session that never was.
+/// A signed cookie of a session that never existed.
 fn unknown(seed: u64) -> String {
     let name = "__Host-session";
     format!(
@@ -62,7 +62,7 @@ async fn two_that_are_alive_count_as_none_and_a_login_ends_both() {
     for old in [&first, &second] {
         assert_eq!(site.view(old).await, "");
     }
-    // The planted one is still there, and no longer in the way.
+    // The browser still sends the planted cookie, which no longer matters.
     assert_eq!(site.view(&both(&second, &new)).await, "username=admin");
 }
 
@@ -110,7 +110,7 @@ async fn a_logout_ends_all_that_verify_however_many_there_are() {
         cookies.push(site.login(&format!("visitor-{n}"), None).await);
     }
     let all = cookies.join("; ");
-    assert_eq!(site.view(&all).await, "", "so many count as none");
+    assert_eq!(site.view(&all).await, "", "too many are ignored");
     site.visit("/logout", Some(&all)).await.assert_logged_out();
     for cookie in &cookies {
         assert_eq!(site.view(cookie).await, "");
@@ -133,7 +133,7 @@ async fn a_login_over_a_live_one_ends_an_expired_one_beside_it() {
     assert_eq!(ended, 2);
 }
 
-/// A tombstone of just now, and a session that has expired.
+/// One cookie's session has just ended, and the other's has expired.
 #[tokio::test]
 async fn one_that_ended_just_now_and_one_that_has_expired_are_a_conflict() {
     let (_world, site, expired) = World::logged_in().await;

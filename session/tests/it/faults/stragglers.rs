@@ -1,5 +1,5 @@
-//! A request that began before a login or a logout in another tab, and comes after it: it changes nothing, makes no
-//! session and never touches the cookie.
+//! A request that began before a login or a logout in another tab comes after it. It changes nothing, makes no session
+//! and leaves the cookie alone.
 
 use lambda_session::MemoryStore;
 
@@ -70,7 +70,7 @@ async fn a_login_with_the_cookie_of_before_is_a_login() {
     }
 }
 
-/// Whoever was logged out elsewhere and comes back later is shown a message, and not a conflict.
+/// A visitor who was logged out elsewhere and comes back later is shown a message, not a conflict.
 #[tokio::test]
 async fn a_write_more_than_a_minute_after_the_end_begins_a_new_session() {
     for end in ENDS {
@@ -85,7 +85,7 @@ async fn a_write_more_than_a_minute_after_the_end_begins_a_new_session() {
     }
 }
 
-/// The answer to a renewal is on its way while another tab logs out with the cookie of before.
+/// Another tab logs out with the old cookie, before the answer to a renewal has arrived.
 #[tokio::test]
 async fn a_logout_ends_what_a_renewal_made() {
     let world = World::new().await;

@@ -6,7 +6,7 @@ use super::{AT_ONCE, WITHIN_DEADLINE, World, timed};
 use crate::support::own_table::number;
 use crate::support::site::{IDLE, LIFETIME, now, wait};
 
-/// A clock that is five minutes ahead of the others.
+/// The time on a clock that is five minutes ahead of the others.
 fn ahead() -> u64 {
     now() + AHEAD
 }
@@ -53,7 +53,7 @@ async fn a_login_starts_a_new_lifetime() {
     assert_eq!(site.view(&cookie).await, "username=admin");
 }
 
-/// The view reads the session in time and writes when it has expired: by idle timeout, then by lifetime.
+/// The view reads the session in time and saves after it has expired: by idle timeout, then by lifetime.
 #[tokio::test]
 async fn every_write_knows_both_timeouts() {
     for (expires_at, wait_in_view) in [(IDLE, IDLE), (10 * LIFETIME, LIFETIME)] {
@@ -66,7 +66,7 @@ async fn every_write_knows_both_timeouts() {
         set.assert_refused(409);
         assert_eq!(world.only_item().await, item, "not touched");
 
-        // A new session for a new login, and nothing of the old one in it.
+        // A new login gets a new session, with nothing of the old one in it.
         item.insert("expires_at".to_owned(), number(now() + expires_at));
         item.insert("created_at".to_owned(), number(now()));
         world.table.put(item).await;
@@ -87,8 +87,8 @@ async fn a_slide_that_finds_its_session_expired_is_quiet_and_changes_nothing() {
     assert_eq!(world.only_item().await, before);
 }
 
-/// A session that expired is dead once another one was begun over it, or a logout answered: a slide that was delayed
-/// would have given it more time.
+/// An expired session stays dead once another session has replaced it, or a logout was answered. Otherwise a delayed
+/// slide could extend it.
 #[tokio::test]
 async fn an_expired_session_is_not_brought_back_by_a_late_slide() {
     for end in ["/login?admin", "/set?theme=dark", "/logout", "/end"] {
@@ -108,7 +108,7 @@ async fn an_expired_session_is_not_brought_back_by_a_late_slide() {
     }
 }
 
-/// The same while the request itself took so long that its session expired.
+/// The same, while the request itself took so long that its session expired.
 #[tokio::test]
 async fn a_session_that_expired_during_a_login_is_not_brought_back_by_a_late_slide() {
     let (world, site, cookie) = World::logged_in().await;
@@ -214,14 +214,14 @@ async fn clocks_that_differ_extend_a_session_by_no_more_than_the_difference() {
     let start = now();
     let cookie = right.login("admin", None).await;
     wait(600);
-    // The clock that is ahead slides too far, by its difference; the right one does not take it back, nor add to it.
+    // The clock that is ahead slides too far by its difference. The right one neither takes this back nor adds to it.
     assert_eq!(wrong.view(&cookie).await, "username=admin");
     assert_eq!(right.view(&cookie).await, "username=admin");
     assert_eq!(world.only_item().await["expires_at"], number(now() + AHEAD + IDLE));
     wait(IDLE + AHEAD);
     assert_eq!(right.view(&cookie).await, "");
 
-    // No clock carries it over the lifetime that began at the login.
+    // No clock extends a session beyond the lifetime that began at the login.
     let cookie = right.login("admin", None).await;
     let born = now();
     while now() - born < LIFETIME {
@@ -235,7 +235,7 @@ async fn clocks_that_differ_extend_a_session_by_no_more_than_the_difference() {
     }
     assert_eq!(right.view(&cookie).await, "");
 
-    // One that is ahead gives a lifetime that is too long by its difference.
+    // A login on a clock that is ahead gives a lifetime that is too long by the difference.
     let cookie = wrong.login("admin", None).await;
     let born = now();
     while now() - born < LIFETIME + AHEAD - 999 {
@@ -246,7 +246,8 @@ async fn clocks_that_differ_extend_a_session_by_no_more_than_the_difference() {
     assert_eq!(right.view(&cookie).await, "");
 }
 
-/// An earlier attempt of its write is still on its way, and an instance whose clock is behind would give the session more time.
+/// The change is refused before its write is sent. Otherwise an earlier attempt could arrive after an instance whose
+/// clock is behind has extended the session.
 #[tokio::test]
 async fn a_change_that_was_refused_because_the_session_had_expired_is_not_made_later() {
     let (world, site, cookie) = World::logged_in().await;
@@ -254,11 +255,11 @@ async fn a_change_that_was_refused_because_the_session_had_expired_is_not_made_l
     wait(IDLE - 5);
     let (refused, cost) = world.cost(site.visit("/slow-set?10", Some(&cookie))).await;
     refused.assert_refused(409);
-    assert_eq!(cost, ["GetItem"], "nothing is on its way");
+    assert_eq!(cost, ["GetItem"], "no write was sent");
     assert_eq!(
         behind.view(&cookie).await,
         "username=admin",
-        "it is alive to a clock that is behind"
+        "the session is alive to a clock that is behind"
     );
     assert_eq!(world.only_item().await.get("revision"), Some(&number(0)));
 }

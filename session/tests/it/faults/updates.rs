@@ -1,4 +1,4 @@
-//! No update is lost, and a change that finds its session gone is told so.
+//! No update is lost, and a change whose session has ended is refused.
 
 use dev::proxy::Fault;
 
@@ -102,7 +102,7 @@ async fn a_late_attempt_of_a_failed_request_changes_nothing_after_a_later_write(
         world.spoil(operation, || Fault::DropCall);
         site.visit(attempt, Some(&cookie)).await.assert_refused(503);
         world.proxy.pass_everything();
-        // A variable that the late attempt is not about.
+        // The late attempt does not write this variable.
         site.visit("/set?colour=blue", Some(&cookie)).await.assert_done();
         late.release();
         late.delivered().await;

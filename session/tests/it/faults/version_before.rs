@@ -1,4 +1,4 @@
-//! What an instance of 0.3 left in the table, and one that still runs leaves there.
+//! What an instance of 0.3 has left in the table, and what one that still runs writes there.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ fn item<const N: usize>(key: &str, attributes: [(&str, AttributeValue); N]) -> I
     item
 }
 
-/// A session's item, changed twice.
+/// A session's item after two changes.
 fn record(key: &RecordKey) -> Item {
     let data = HashMap::from([("username".to_owned(), string("admin"))]);
     item(
@@ -38,7 +38,7 @@ fn record(key: &RecordKey) -> Item {
     )
 }
 
-/// What is left of it when it ends, which tells no time; and no kind of successor.
+/// The tombstone of the session, which says neither when it ended nor whether its successor is a renewal.
 fn tombstone(key: &RecordKey, successor: Option<&RecordKey>) -> Item {
     let mut item = record(key);
     item.extend([
@@ -85,7 +85,7 @@ async fn an_owners_sessions_are_listed_and_ended() {
             ("label".to_owned(), string("phone")),
             ("seen_at".to_owned(), number(now())),
         ]);
-        // It is sealed by the first change, and listed as it is.
+        // The first change seals the record. The list shows it unsealed.
         world.table.put(record).await;
         list.insert(key.as_str().to_owned(), number(now()));
     }
@@ -123,7 +123,7 @@ async fn a_change_within_a_minute_of_the_end_is_a_conflict_and_a_later_one_begin
     }
 }
 
-/// Nothing tells whether it was a renewal. A logout may end too much then, and never too little.
+/// Nothing says whether the successor is a renewal. So a logout may end too much, but never too little.
 #[tokio::test]
 async fn a_logout_ends_what_took_the_sessions_place() {
     for logout in ["/logout", "/end", "/clear"] {
@@ -138,7 +138,7 @@ async fn a_logout_ends_what_took_the_sessions_place() {
     }
 }
 
-/// What took its place may be another person's.
+/// The session that replaced it may belong to another person.
 #[tokio::test]
 async fn to_end_an_owners_sessions_ends_no_other_owners() {
     let (old, new) = (given(1), given(2));
@@ -172,7 +172,7 @@ async fn a_tombstone_stays_as_it_is() {
     assert_eq!(world.table.item(&key).await, Some(before));
 }
 
-/// A write of an instance of 0.3 that was answered is not made again, nor is one of this version.
+/// A write that was answered is not made again, whether an instance of 0.3 made it or one of this version.
 #[tokio::test]
 async fn the_tokens_of_both_versions_are_kept() {
     let world = World::new().await;

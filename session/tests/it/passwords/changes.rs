@@ -1,4 +1,4 @@
-//! Changes of password, and what they overlap.
+//! Changes of password, and the requests that overlap with them.
 
 use dev::dynamodb::table;
 use dev::proxy::{Fault, Gate};
@@ -42,7 +42,7 @@ async fn a_login_with_the_old_password_does_not_outlive_a_change_that_it_overlap
     let site = Site::new().await;
     let mut user = site.user("alice").await;
     let [verified, late] = [site.visitor(), site.visitor()];
-    // The password is found right, and then the write that puts the login into the user's list takes its time.
+    // The password is verified, and then the write that enters the login into the user's list is delayed.
     let gate = hold_lists(&site);
     let mut slow = verified.clone();
     let login = tokio::spawn(async move {
@@ -58,7 +58,7 @@ async fn a_login_with_the_old_password_does_not_outlive_a_change_that_it_overlap
     assert_eq!(answer.status, 401, "{answer:?}");
     assert_eq!((slow.who().await, slow.session()), (None, None));
 
-    // The session stands in the list already, when the change ends all.
+    // The list already names the session when the change ends all sessions.
     let mut late_one = late.clone();
     let gate = site.tables.proxy.hold("PutItem");
     let login = tokio::spawn(async move {
@@ -75,7 +75,7 @@ async fn a_login_with_the_old_password_does_not_outlive_a_change_that_it_overlap
     assert_eq!(user.who().await.as_deref(), Some("alice"));
 }
 
-/// Holds the writes that put a login into the user's list.
+/// Holds the writes that enter a login into the user's list.
 fn hold_lists(site: &Site) -> Gate {
     let gate = Gate::new();
     let held = gate.clone();
@@ -127,7 +127,7 @@ async fn after_a_change_of_password_only_the_browser_that_made_it_is_known() {
     let changed = user.post("/password", &[("current", PASSWORD), ("new", ANOTHER)]).await;
     assert_redirect(&changed, "/account");
     user.post("/logout", &[]).await;
-    // All that strangers may try at this address.
+    // Uses up all attempts that strangers have at this address.
     let mut stranger = site.visitor();
     for _ in 0..=20 {
         stranger.log_in("nobody", WRONG).await;
@@ -164,7 +164,7 @@ async fn what_lost_its_reply_was_done_once() {
     let form = [("username", "alice"), ("password", PASSWORD)];
     assert_redirect(&visitor.post("/signup", &form).await, "/");
     assert_eq!(visitor.who().await.as_deref(), Some("alice"));
-    // The second `UpdateItem` of a change is the user's; the first counts it.
+    // The second `UpdateItem` of a change writes the user; the first counts the attempt.
     let mut seen = 0;
     site.tables.proxy.rule(move |call| {
         seen += usize::from(call.operation == "UpdateItem");

@@ -1,4 +1,4 @@
-//! The passwords example where it runs, with its two tables.
+//! The running passwords example, with its two tables.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const USERS: &str = "Users";
 pub(super) struct Site {
     pub(super) tables: Table,
     pub(super) function: Arc<Program>,
-    /// Past the proxy.
+    /// A client that bypasses the proxy.
     client: Client,
 }
 
@@ -50,12 +50,12 @@ impl Site {
         }
     }
 
-    /// Somebody who has never been here.
+    /// Creates a visitor who has never been here.
     pub(super) fn visitor(&self) -> Visitor {
         Visitor::of(&self.function)
     }
 
-    /// Somebody who has signed up.
+    /// Creates a visitor who has signed up.
     pub(super) async fn user(&self, name: &str) -> Visitor {
         let mut user = self.visitor();
         let signed_up = user
@@ -76,7 +76,7 @@ impl Site {
         items
     }
 
-    /// Lets every window end now.
+    /// Ends every window now.
     pub(super) async fn end_windows(&self) {
         for mut item in self.counters().await {
             item.insert("expires_at".to_owned(), number(800_000_000));

@@ -25,7 +25,7 @@ const OWNERS: usize = 2;
 enum Step {
     Load,
     Create(New),
-    /// Of the newest record that was read, or of one before it, whose version may be off.
+    /// Swaps the newest record that was read, or an earlier one, perhaps with a wrong version.
     Swap {
         back: usize,
         off: Off,
@@ -47,7 +47,7 @@ struct New {
     writes: u8,
 }
 
-/// What was read wrongly.
+/// What is wrong in the version that was read.
 #[derive(Clone, Copy, Debug)]
 enum Off {
     Nothing,
@@ -58,14 +58,14 @@ enum Off {
 
 #[derive(Clone, Debug)]
 enum Next {
-    /// Variables change; with so many at once they are written in one. The record may be sealed with it.
+    /// Changes these variables, perhaps with 101 others, which the store writes in one, and perhaps seals the record.
     Change(BTreeMap<u8, Option<u8>>, bool, bool),
-    /// The times move by so much.
+    /// Moves the times by this many seconds.
     Slide(u64),
     Tombstone(Option<usize>, bool),
 }
 
-/// A key, seconds after the start, and what is done.
+/// A key, the seconds after the start, and what is done.
 type Call = (usize, u64, Step);
 
 fn step() -> impl Strategy<Value = Step> {
@@ -103,7 +103,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One sequence on all stores, under keys of its own.
+/// One sequence of calls on all stores, under keys of its own.
 struct Sequence<'a> {
     memory: MemoryStore,
     tables: &'a [(&'static str, Table)],
@@ -114,7 +114,7 @@ struct Sequence<'a> {
     read: Vec<Vec<Record>>,
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Debug, PartialEq)]
 enum Reply {
     Stands(Option<Stored>),
@@ -163,7 +163,7 @@ impl Next {
         match self {
             Self::Change(changes, many, seals) => {
                 if *seals && !read.sealed {
-                    // Sealed for the first time: all of it.
+                    // The first seal replaces all variables.
                     next.sealed = true;
                     next.data = read.data.keys().map(|name| (name.clone(), bytes(3))).collect();
                     next.owner = read.owner.as_ref().map(|_| bytes(5));
@@ -198,7 +198,7 @@ impl Next {
 }
 
 impl Sequence<'_> {
-    /// One of the records that were read under the key, as somebody remembers it.
+    /// Returns one of the records that were read under the key, perhaps with a wrong version.
     fn read(&self, key: usize, back: usize, off: Off) -> Record {
         let read = &self.read[key];
         let record = read.len().checked_sub(1 + back).and_then(|place| read.get(place));
@@ -206,7 +206,7 @@ impl Sequence<'_> {
         let mut record = record.or(read.last()).cloned().unwrap_or_else(nothing);
         match off {
             Off::Nothing => {}
-            // Such as no record here has: what has a record's version is that record.
+            // No record has such a version. A wrong version must not be that of another record.
             Off::Revision => record.revision += 1_000,
             Off::Expiry => record.expires_at += 1_000_000,
             Off::SeenAt => record.seen_at = record.seen_at.map_or(Some(1), |_| None),
@@ -241,7 +241,7 @@ impl Sequence<'_> {
         made.map_err(|error| error.kind())
     }
 
-    /// Makes the call on all stores, and compares what it came to and what stands there afterwards.
+    /// Makes the call on all stores, and compares the results and what is stored afterwards.
     async fn check(&mut self, call: &Call) -> TestCaseResult {
         for call in [call, &(call.0, call.1, Step::Load)] {
             let expected = self.make(&self.memory, call).await;
@@ -285,7 +285,7 @@ fn every_call_has_the_same_result_on_every_store() {
             read: vec![Vec::new(); KEYS],
         };
         runtime.block_on(async {
-            // A call that takes too long is made again, and finds what it wrote.
+            // A call that took too long would be made again, and would find what it wrote.
             let _clock = Stopped::now();
             for call in &calls {
                 sequence.check(call).await?;

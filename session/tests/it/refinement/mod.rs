@@ -1,9 +1,9 @@
-//! All stores are one store: random sequences of calls, and of visits over them, have the same results on each, call by
-//! call.
+//! All stores behave alike: random sequences of calls, and of visits over them, have the same results on each store,
+//! call by call.
 //!
-//! The stores are `MemoryStore`, by which the others are judged, `DynamoDbStore` over the embedded DynamoDB and, where
-//! `DYNAMODB_TEST_ENDPOINT` names one, over that, and the store of `examples/valkey.rs` where there is a server. What
-//! fails is printed with its seed; `PROPTEST_RNG_SEED=N` repeats it.
+//! `MemoryStore` is the reference. The others are `DynamoDbStore` over the embedded DynamoDB, and over the one that
+//! `DYNAMODB_TEST_ENDPOINT` names, and the store of `examples/valkey.rs` where there is a server. A failure is printed
+//! with its seed; `PROPTEST_RNG_SEED=N` repeats it.
 
 use std::fmt::Debug;
 
@@ -15,7 +15,7 @@ use crate::support::own_table::Table;
 mod calls;
 mod visits;
 
-/// Runs `test` on so many values of `strategy`.
+/// Runs `test` on this many values of `strategy`.
 #[track_caller]
 fn explore<S: Strategy<Value: Debug>>(cases: u32, strategy: S, test: impl Fn(S::Value) -> TestCaseResult) {
     let mut config = Config {
@@ -38,7 +38,7 @@ fn explore<S: Strategy<Value: Debug>>(cases: u32, strategy: S, test: impl Fn(S::
     }
 }
 
-/// The tables in which the same is expected, by name.
+/// The DynamoDB tables that are compared, by name.
 async fn tables() -> Vec<(&'static str, Table)> {
     let mut tables = vec![("embedded", Table::embedded().await)];
     if let Some(given) = Table::given().await {

@@ -1,4 +1,4 @@
-//! Sequences of visits to a site over each store, sealed and not: a visitor cannot tell one from the other.
+//! Sequences of visits to a site over each store, sealed and not. A visitor cannot tell the sites apart.
 
 use lambda_session::{MemoryStore, Store};
 use proptest::collection::vec;
@@ -14,7 +14,7 @@ use crate::support::valkey::Valkey;
 /// Browsers, each with a cookie of its own.
 const BROWSERS: usize = 3;
 
-/// What a browser asks for, how many of its cookies ago it has its cookie from, and how long it waits before.
+/// A browser's visit: which of its last cookies it sends, how long it waits before, and what it asks for.
 #[derive(Clone, Debug)]
 struct Visit {
     browser: usize,
@@ -88,7 +88,7 @@ impl Visited {
         }
     }
 
-    /// The answer as a visitor sees it: an ID is as good as another.
+    /// Returns the answer as a visitor sees it, in which all IDs are alike.
     async fn visit(&mut self, visit: &Visit) -> Answer {
         let cookies = &mut self.cookies[visit.browser];
         let cookie = cookies
@@ -129,7 +129,7 @@ fn every_visit_has_the_same_answer_over_every_store_sealed_or_not() {
             for (name, table) in &unsealed {
                 sites.push(Visited::over(name, table.store.clone(), false));
             }
-            // A slide that takes too long is given up, and then the session ends sooner.
+            // If a slide took too long, it would be given up, and the session would end sooner.
             let _clock = Stopped::now();
             for visit in &visits {
                 wait(visit.wait);

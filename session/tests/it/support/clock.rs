@@ -1,4 +1,4 @@
-//! Tokio's clock, stopped: no timeout ends a call because the machine is busy.
+//! Stops Tokio's clock, so that no timeout ends a call because the machine is busy.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use dev::PATIENCE;
 use tokio::task::spawn_blocking;
 
-/// Far longer than what is done meanwhile.
+/// Far longer than the tests take while the clock stands still.
 const AT_MOST: Duration = PATIENCE.saturating_mul(10);
 
-/// This runtime's clock stands still until the value is dropped, in the runtime. It is one of a single thread. What
-/// waits for a time that does not come fails after all.
+/// The clock of this single-threaded runtime stands still until the value is dropped there, or until [`AT_MOST`] has
+/// passed. Then a wait that would never end fails.
 pub(crate) struct Stopped(Option<mpsc::Sender<()>>);
 
 impl Stopped {
     pub(crate) fn now() -> Self {
         tokio::time::pause();
-        // A clock that is paused passes when there is nothing else to do, unless a blocking task runs:
+        // A paused clock advances when there is nothing else to do, unless a blocking task runs:
         // <https://docs.rs/tokio/latest/tokio/time/fn.pause.html>.
         let (end, ended) = mpsc::channel();
         drop(spawn_blocking(move || ended.recv_timeout(AT_MOST)));

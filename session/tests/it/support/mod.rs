@@ -1,5 +1,5 @@
-//! What stands in for the world around the library: DynamoDB, and visitors with cookies. What other packages' tests need, too, is
-//! in `dev`.
+//! Stand-ins for the world around the library: DynamoDB, and visitors with cookies. The parts that other packages'
+//! tests need as well are in `dev`.
 
 use std::path::PathBuf;
 
@@ -17,8 +17,8 @@ pub(crate) mod valkey;
 
 pub(crate) use dev::program::SECRET_KEY;
 
-/// The SDK's configuration for a DynamoDB that checks that a request is signed but not by whom: any region, and keys that
-/// open nothing. Written out rather than loaded, so that the AWS settings of whoever runs the tests change nothing.
+/// The SDK's configuration for a DynamoDB that checks that a request is signed, but not by whom: any region, and keys
+/// that open nothing. It is written out, so that the AWS settings of the tester change nothing.
 pub(crate) fn sdk() -> SdkConfig {
     let keys = Credentials::new("local", "local", None, None, "local");
     SdkConfig::builder()
@@ -28,7 +28,7 @@ pub(crate) fn sdk() -> SdkConfig {
         .build()
 }
 
-/// The configuration of a client past the store, which has its own: the SDK's defaults.
+/// The configuration of a client that bypasses the store: the SDK's defaults. The store has its own.
 pub(crate) fn sdk_at(endpoint: impl Into<String>) -> aws_sdk_dynamodb::config::Builder {
     let tls = Provider::Rustls(CryptoMode::Ring);
     aws_sdk_dynamodb::config::Builder::from(&sdk())
@@ -36,7 +36,7 @@ pub(crate) fn sdk_at(endpoint: impl Into<String>) -> aws_sdk_dynamodb::config::B
         .endpoint_url(endpoint)
 }
 
-/// One of the programs in `examples`, which `cargo test` builds beside the tests.
+/// Returns the path of a program in `examples`, which `cargo test` builds beside the tests.
 #[track_caller]
 pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test's own path");

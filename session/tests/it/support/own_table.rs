@@ -1,6 +1,6 @@
-//! A sessions table of the test's own: the store over it, and a client past the store.
+//! A sessions table of the test's own: the store over it, and a client that bypasses the store.
 //!
-//! It is in an embedded DynamoDB, or in the one that listens at `DYNAMODB_TEST_ENDPOINT`.
+//! The table is in an embedded DynamoDB, or in the one that listens at `DYNAMODB_TEST_ENDPOINT`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,7 +34,7 @@ impl Table {
         }
     }
 
-    /// In the DynamoDB that `DYNAMODB_TEST_ENDPOINT` names, if it does.
+    /// Creates a table in the DynamoDB that `DYNAMODB_TEST_ENDPOINT` names, if it is set.
     pub(crate) async fn given() -> Option<Self> {
         let endpoint = std::env::var("DYNAMODB_TEST_ENDPOINT")
             .ok()
@@ -54,7 +54,7 @@ impl Table {
         }
     }
 
-    /// A new table under a name that no other run has used.
+    /// Creates a table under a name that no other run has used.
     async fn at(endpoint: &str) -> Self {
         static TABLES: AtomicU32 = AtomicU32::new(0);
         let started = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970");
@@ -87,14 +87,14 @@ impl Table {
         &self.endpoint
     }
 
-    /// What the table holds under this key.
+    /// Returns the item under this key.
     pub(crate) async fn item(&self, key: &RecordKey) -> Option<Item> {
         let get = self.client.get_item().table_name(&self.name).consistent_read(true);
         let get = get.key(PARTITION_KEY, AttributeValue::S(key.as_str().to_owned()));
         get.send().await.expect("an answer").item
     }
 
-    /// Every item.
+    /// Returns every item.
     pub(crate) async fn items(&self) -> Vec<Item> {
         let scan = self.client.scan().table_name(&self.name).consistent_read(true);
         scan.send().await.expect("an answer").items.unwrap_or_default()

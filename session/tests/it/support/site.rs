@@ -1,4 +1,4 @@
-//! A site of small views over `SessionLayer`, and visitors who have cookies: what a user of the library would build.
+//! A site of small views over `SessionLayer`, as a user of the library would build it, and visitors with cookies.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -21,12 +21,12 @@ thread_local! {
     static NOW: Cell<u64> = const { Cell::new(1_800_000_000) };
 }
 
-/// The time on this thread, which is a test's own. It passes only by `wait`.
+/// Returns the time on this thread. Each test has its own time, which only `wait` advances.
 pub(crate) fn now() -> u64 {
     NOW.get()
 }
 
-/// Lets so many seconds pass.
+/// Lets this many seconds pass.
 pub(crate) fn wait(seconds: u64) {
     NOW.set(NOW.get() + seconds);
 }
@@ -40,13 +40,13 @@ type Views = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// `name=value`, if a cookie is set; nothing behind the `=` if it is cleared.
+    /// `name=value` if a cookie is set; nothing follows the `=` if it is cleared.
     pub(crate) cookie: Option<String>,
     /// The variables as the view found them, as `name=value` in order.
     pub(crate) body: String,
     /// The cookie's `Max-Age`, if it has one.
     pub(crate) max_age: Option<u64>,
-    /// As the layer counts them.
+    /// The number of store calls, as the layer counts them.
     pub(crate) store_calls: Option<u32>,
     /// Why the session could not be loaded, used or saved.
     pub(crate) failed: Option<SessionErrorKind>,
@@ -62,13 +62,13 @@ impl Site {
         Self::of(layer(store, keys).clock(clock))
     }
 
-    /// Whose layer is configured so.
+    /// Creates a site with this layer.
     pub(crate) fn of(layer: SessionLayerBuilder) -> Self {
         let layer = layer.build().expect("a good configuration");
         Self(layer.layer(BoxCloneSyncService::new(service_fn(respond))))
     }
 
-    /// A visit, with a cookie or without. The path names the view, the query what it is about.
+    /// Makes a visit, with a cookie or without. The path names the view, and the query its argument.
     pub(crate) fn visit(&self, path: &str, cookie: Option<&str>) -> impl Future<Output = Answer> + Send + use<> {
         let mut request = Request::builder().uri(path);
         if let Some(cookie) = cookie {
@@ -82,17 +82,17 @@ impl Site {
         }
     }
 
-    /// Logs in and gives the cookie back.
+    /// Logs in, and returns the cookie.
     pub(crate) async fn login(&self, name: &str, cookie: Option<&str>) -> String {
         self.visit(&format!("/login?{name}"), cookie).await.issued()
     }
 
-    /// A visit that goes on while others are made.
+    /// Starts a visit that goes on while others are made.
     pub(crate) fn start(&self, path: &str, cookie: Option<&str>) -> tokio::task::JoinHandle<Answer> {
         tokio::spawn(self.visit(path, cookie))
     }
 
-    /// The variables a visitor with this cookie finds.
+    /// Returns the variables that a visitor with this cookie finds.
     pub(crate) async fn view(&self, cookie: &str) -> String {
         let answer = self.visit("/", Some(cookie)).await;
         assert_eq!((answer.status, &answer.cookie), (200, &None), "{answer:?}");
@@ -118,7 +118,7 @@ impl Answer {
         }
     }
 
-    /// The cookie a successful login hands out.
+    /// Returns the cookie that a successful login issues.
     #[track_caller]
     pub(crate) fn issued(self) -> String {
         let cookie = self.cookie.clone().filter(|cookie| !cookie.ends_with('='));
@@ -126,20 +126,20 @@ impl Answer {
         cookie.unwrap_or_else(|| panic!("no cookie: {self:?}"))
     }
 
-    /// It was done, and left the cookie alone.
+    /// Checks that the visit succeeded, and left the cookie alone.
     #[track_caller]
     pub(crate) fn assert_done(&self) {
         assert_eq!((self.status, &self.cookie), (200, &None), "{self:?}");
     }
 
-    /// It was refused with this status, and left the cookie alone. Only where trying again helps it says so.
+    /// Checks that the visit was refused with this status, and left the cookie alone. Only a 503 has `Retry-After`.
     #[track_caller]
     pub(crate) fn assert_refused(&self, status: u16) {
         assert_eq!(self.retry_after, status == 503, "{self:?}");
         assert_eq!((self.status, &self.cookie), (status, &None), "{self:?}");
     }
 
-    /// The session is ended and the cookie taken back.
+    /// Checks that the visit ended the session, and cleared the cookie.
     #[track_caller]
     pub(crate) fn assert_logged_out(&self) {
         let cleared = self.cookie.as_ref().is_some_and(|cookie| cookie.ends_with('='));
@@ -147,7 +147,7 @@ impl Answer {
     }
 }
 
-/// Whether this run seals all variables: the same tests hold with `TEST_SEALED=true`.
+/// Whether this run seals all variables, as `TEST_SEALED=true` asks for. The same tests hold.
 pub(crate) fn sealed() -> bool {
     std::env::var_os("TEST_SEALED").is_some_and(|value| value == "true")
 }
@@ -210,7 +210,7 @@ async fn view(request: &Request<String>) -> Result<String, Refusal> {
     Ok(found)
 }
 
-/// Views that ask the store while they run, and answer with what it told them.
+/// The views that ask the store while they run, and answer with what it told them.
 async fn tell(request: &Request<String>, session: &Session, query: &str) -> Result<Option<String>, Refusal> {
     let (name, value) = query.split_once('=').unwrap_or((query, ""));
     let told = match request.uri().path() {
@@ -220,14 +220,14 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             session.save().await?;
             String::new()
         }
-        // What is done after a save in the middle.
+        // Changes the session after a save in the middle.
         "/save-and-set" => {
             session.insert(name, value)?;
             session.save().await?;
             session.increment("after", 1)?;
             shown(session)
         }
-        // A view that goes on though its save failed.
+        // Goes on although its save failed.
         "/save-and-ignore" => {
             session.insert(name, value)?;
             let saved = session.save().await;
@@ -239,7 +239,7 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             session.save().await?;
             session.handle().expect("it is saved")
         }
-        // What is done after a save that left nothing.
+        // Changes the session after a save that left nothing.
         "/clear-save-and-set" => {
             session.clear();
             session.save().await?;
@@ -278,7 +278,7 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             Sessions::of(request)?.end_all(name).await?;
             String::new()
         }
-        // What is written changes nothing; what is taken is told.
+        // Writes a value that changes nothing, and answers with the messages that it took.
         "/set-and-take" => {
             session.insert(name, value)?;
             session.take_flashes().await?.join(",")
@@ -318,7 +318,7 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
             session.renew();
             session.insert("username", name)?;
         }
-        // A change of privilege that is no other login.
+        // Renews the session without a login, as for another change of privilege.
         "/renew" => {
             session.renew();
             if !name.is_empty() {
@@ -366,7 +366,7 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
             session.flash(name)?;
         }
         "/end" => session.end(),
-        // A view that takes its time between reading and writing.
+        // Takes its time between reading and writing.
         "/slow" => wait(name.parse().unwrap_or_default()),
         "/slow-set" => {
             wait(name.parse().unwrap_or_default());

@@ -1,5 +1,5 @@
-//! A store whose calls take time, on a clock that passes when there is nothing else to do: what depends on time comes
-//! out the same on every machine. A test pauses Tokio's clock for it.
+//! A store whose calls take time, on a clock that advances when there is nothing else to do. What depends on time is
+//! then the same on every machine. A test pauses Tokio's clock for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use lambda_session::{
 };
 use tokio::time::sleep;
 
-/// A memory each call of which takes its time. Clones share it.
+/// A memory store whose calls take time. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Slow {
     pub(crate) memory: MemoryStore,
@@ -34,7 +34,7 @@ impl Store for Slow {
         Some(self)
     }
 
-    /// As DynamoDB's, by numbers that are the same in each run.
+    /// Pauses as DynamoDB's store does, by numbers that are the same in each run.
     fn pause(&self, conflicts: u32) -> Duration {
         let mixed = self.pauses.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
         let fraction = f64::from(mixed) / f64::from(u32::MAX);

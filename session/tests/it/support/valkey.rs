@@ -1,4 +1,4 @@
-//! A Valkey, or a Redis, and the store of `examples/valkey.rs` over it.
+//! A Valkey or Redis server, and the store of `examples/valkey.rs` over it.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,20 +13,20 @@ use tokio::time::timeout;
 
 use self::example::ValkeyStore;
 
-#[expect(dead_code, reason = "a program has a `main`")]
+#[expect(dead_code, reason = "the program's `main` is not called")]
 #[path = "../../../examples/valkey.rs"]
 mod example;
 
 const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 
-/// A store over a server of its own, which ends with the value.
+/// A store over a server of its own, which stops when the value is dropped.
 pub(crate) struct Valkey {
     pub(crate) store: ValkeyStore,
     _server: Server,
 }
 
 impl Valkey {
-    /// `None` where there is no server. That is said, or fails if `REQUIRE_VALKEY` is set.
+    /// Returns `None` where there is no server, and says so. Fails instead if `REQUIRE_VALKEY` is set.
     pub(crate) async fn new() -> Option<Self> {
         let directory = tempdir().expect("a directory");
         let Some(process) = PROGRAMS.iter().find_map(|program| start(program, directory.path())) else {
@@ -53,7 +53,7 @@ fn store(url: &str) -> ValkeyStore {
     ValkeyStore::open(url).expect("the address of a Valkey")
 }
 
-/// The first call connects. The socket may be there before the server listens at it.
+/// Waits until the server answers: its socket may exist before the server listens there.
 async fn connect(store: &ValkeyStore) {
     let answered = async { while store.load(&key()).await.is_err() {} };
     let answered = timeout(PATIENCE, answered).await;
@@ -66,13 +66,13 @@ fn skip() {
     assert!(!required, "there is neither {} nor {}", PROGRAMS[0], PROGRAMS[1]);
     let test = std::thread::current();
     let test = test.name().unwrap_or("a test");
-    // Straight to the stream: what a test prints by macro is only shown when it fails.
+    // Written to standard error itself, because the macros' output is shown only when a test fails.
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: there is no valkey-server");
 }
 
 const SOCKET: &str = "socket";
 
-/// In memory, and on a socket alone: there is no port to find.
+/// Starts the server in memory and on a socket only, because a socket needs no free port.
 fn start(program: &str, directory: &Path) -> Option<Child> {
     Command::new(program)
         .args(["--port", "0", "--unixsocket", SOCKET])
