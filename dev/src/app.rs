@@ -1,4 +1,4 @@
-//! The app's own program and the account example, built as `cargo build` builds them.
+//! Builds the app and the account example, as `cargo build` builds them.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,10 +8,11 @@ use tokio::process::Command;
 
 use crate::command::Failure;
 
-/// The app's package and program.
+/// The name of the app's package and program.
 pub const NAME: &str = "lambda-session-app";
 
-/// Builds the app unless it is built, optimised or not, and returns its program. Cargo's own progress goes to standard error.
+/// Builds the app if needed, optimised or not, and returns its program. Cargo's own progress is written to standard
+/// error.
 ///
 /// `LOCAL_FUNCTION` in the environment names a program that is used instead.
 ///
@@ -25,7 +26,7 @@ pub async fn program(release: bool) -> Result<PathBuf, Failure> {
     build(&["--package", NAME, "--bin", NAME], NAME, release).await
 }
 
-/// The same for the account example.
+/// Does the same for the account example.
 ///
 /// # Errors
 ///
@@ -65,14 +66,14 @@ async fn build(what: &[&str], name: &str, release: bool) -> Result<PathBuf, Fail
     }
 }
 
-/// Whether `cargo run` and `cargo test` set this variable to tell a program which package it is from. Build scripts of the
-/// app's dependencies read such variables, and would run anew.
+/// Whether `cargo run` and `cargo test` set this variable to tell a program which package it is from. Build scripts of
+/// the app's dependencies read such variables, and would run again.
 fn is_about_a_package(variable: &str) -> bool {
     let prefixes = ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_"];
     prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// The program of which one of cargo's messages tells, if it has this name.
+/// Returns the program that a message of cargo names, if it has this name.
 fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_ours = message["target"]["name"] == name;

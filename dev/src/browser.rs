@@ -28,12 +28,12 @@ const FLAGS: [&str; 8] = [
     "--disable-sync",
 ];
 
-/// Does something in a browser of its own, started with these flags too, which is closed afterwards whatever happens. Without
-/// chromedriver it is skipped, or fails if `REQUIRE_BROWSER` is set.
+/// Runs something in a browser of its own, with these flags added. The browser is closed afterwards in any case.
+/// Without chromedriver the test is skipped, or fails if `REQUIRE_BROWSER` is set.
 ///
 /// # Panics
 ///
-/// What is done panics, or the browser does not start.
+/// The given function panics, or the browser does not start.
 pub async fn in_browser<F>(test: &str, flags: &[&str], something: impl FnOnce(Client) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -70,12 +70,12 @@ where
 pub fn skip(test: &str, reason: &str) {
     let required = std::env::var_os("REQUIRE_BROWSER").is_some_and(|value| !value.is_empty());
     assert!(!required, "{test}: {reason}");
-    // Straight to the stream: what a test prints by macro is only shown when it fails.
+    // Written to standard error itself, because the macros' output is shown only when a test fails.
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// Starts a driver. It takes a port that is free for one version of IP and ends if somebody has it for the other, so there are several
-/// attempts.
+/// Starts a driver. It takes a port that is free for one version of IP, and ends if another process has that port for
+/// the other version, so there are several attempts.
 async fn driver() -> Option<(Child, String)> {
     for _ in 0..5 {
         let mut driver = Command::new("chromedriver")
@@ -103,11 +103,11 @@ async fn driver() -> Option<(Child, String)> {
     panic!("chromedriver ended");
 }
 
-/// Gives a command of Chromium's own, which `WebDriver` does not have, and returns its result.
+/// Sends a command of Chromium's own, which `WebDriver` does not have, and returns its result.
 ///
 /// # Panics
 ///
-/// Chromium refuses it.
+/// Chromium refuses the command.
 pub async fn command(client: &Client, name: &'static str, parameters: Value) -> Value {
     client.issue_cmd(DevTools { name, parameters }).await.expect(name)
 }
@@ -129,11 +129,11 @@ impl WebDriverCompatibleCommand for DevTools {
     }
 }
 
-/// Runs a script in the page, and returns what it returns.
+/// Runs a script in the page, and returns its result.
 ///
 /// # Panics
 ///
-/// It throws.
+/// The script throws.
 pub async fn run(client: &Client, script: &str) -> Value {
     client.execute(script, Vec::new()).await.expect(script)
 }
@@ -142,7 +142,7 @@ pub async fn run(client: &Client, script: &str) -> Value {
 ///
 /// # Panics
 ///
-/// It does not show one in time.
+/// The page does not show such an element in time.
 pub async fn assert_shown(client: &Client, element: &str, text: &str) {
     let path = format!("//{element}[normalize-space()='{text}']");
     let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
@@ -159,14 +159,14 @@ pub async fn press(client: &Client, name: &str) {
     loop {
         let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
         match found.expect(name).click().await {
-            // The page was replaced by the next one meanwhile, which may have one of that name, too.
+            // The page was replaced by the next one, which may have an element of that name as well.
             Err(error) if error.is_stale_element_reference() => {}
             pressed => return pressed.expect(name),
         }
     }
 }
 
-/// Types into the field with this ID, instead of what was there.
+/// Types into the field with this ID, replacing its text.
 ///
 /// # Panics
 ///

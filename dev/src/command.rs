@@ -1,4 +1,4 @@
-//! What the local commands have in common: flags, listening, stopping, and saying what is wrong in one line.
+//! What the local commands have in common: flags, listening, stopping, and saying in one line what is wrong.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser, ValueExt};
 use tokio::net::TcpListener;
 
-/// What can be asked for on the command line.
+/// The arguments of a local command.
 #[derive(Debug)]
 pub struct Arguments {
-    /// Where to listen; 0 is any free port.
+    /// The port to listen on; 0 is any free port.
     pub port: u16,
-    /// What to keep the items in.
+    /// The directory that keeps the items.
     pub data_dir: Option<PathBuf>,
 }
 
@@ -28,17 +28,17 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Wraps any error that already says everything.
+    /// Wraps any error whose message is complete.
     pub fn run(error: impl std::fmt::Display) -> Self {
         Self::Run(error.to_string())
     }
 }
 
-/// Reads the flags. `None` asks for the help text.
+/// Reads the flags. Returns `None` if the help text is asked for.
 ///
 /// # Errors
 ///
-/// A flag is unknown or has no proper value.
+/// A flag is unknown, or has no valid value.
 pub fn arguments(given: impl IntoIterator<Item = OsString>, default_port: u16) -> Result<Option<Arguments>, Failure> {
     let mut read = Arguments {
         port: default_port,
@@ -62,11 +62,11 @@ pub fn arguments(given: impl IntoIterator<Item = OsString>, default_port: u16) -
     Ok(Some(read))
 }
 
-/// Makes the data directory, closed to other users, unless it is there.
+/// Makes the data directory, closed to other users, if it does not exist.
 ///
 /// # Errors
 ///
-/// It cannot be made. The message names it.
+/// The directory cannot be made. The message names it.
 pub fn make_directory(directory: &Path) -> Result<(), Failure> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -77,11 +77,11 @@ pub fn make_directory(directory: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Run(format!("cannot use the directory {}: {error}", directory.display())))
 }
 
-/// Listens.
+/// Listens on this address.
 ///
 /// # Errors
 ///
-/// It cannot. The message says which port is taken and how to choose another.
+/// The port is taken, or the address cannot be used. The message says so, and how to choose another port.
 pub async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, Failure> {
     let address = SocketAddr::new(ip, port);
     TcpListener::bind(address).await.map_err(|error| {
@@ -93,7 +93,7 @@ pub async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Ctrl-C, or the signal that asks a process to end. Caught from the moment this exists.
+/// Ctrl-C, or the signal that asks a process to end. It is caught while this value exists.
 #[derive(Debug)]
 pub struct Stop {
     #[cfg(unix)]
@@ -103,11 +103,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Starts to catch them.
+    /// Starts to catch the signals.
     ///
     /// # Errors
     ///
-    /// The operating system lets no handler be installed.
+    /// The operating system does not let a handler be installed.
     pub fn new() -> Result<Self, Failure> {
         #[cfg(unix)]
         {
@@ -138,13 +138,13 @@ impl Stop {
     }
 }
 
-/// Prints to standard output. Nobody reading it (`cargo local | head -1`) is no reason to stop.
+/// Prints to standard output. The command goes on if nobody reads it (`cargo local | head -1`).
 pub fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Turns the outcome of a command into its last line and its exit status.
+/// Turns the result of a command into its last line and its exit status.
 pub fn exit(outcome: Result<(), Failure>) -> ExitCode {
     let (message, status) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

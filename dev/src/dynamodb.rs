@@ -1,11 +1,12 @@
-//! DynamoDB's HTTP API over a database inside this process: what the local commands and the tests use instead of AWS.
+//! DynamoDB's HTTP API over a database inside this process. The local commands and the tests use it instead of AWS.
 //!
 //! The application talks to it through the same SDK client, over HTTP, and cannot tell the difference. One difference
-//! helps the tests: nothing here deletes expired items while it runs (DynamoDB does, up to days late), so a record that
-//! has expired stays in the table and must be recognised by whoever reads it. A file-backed database drops them when it
-//! is opened, or it would grow for ever.
+//! helps the tests: no expired item is deleted while it runs (DynamoDB deletes them, up to days late), so an expired
+//! record stays in the table, and the library must recognise it. A file-backed database deletes expired items when it
+//! is opened, so that it does not grow for ever.
 //!
-//! It refuses every request that a web page could have sent: one with an `Origin`, or with a `Host` that is not its own.
+//! It refuses every request that a web page could have sent: one with an `Origin`, or with a `Host` that is not its
+//! own.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,7 +29,7 @@ pub mod table;
 /// How long `stop` waits for requests that are still running, or that a client never finishes sending.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A running embedded DynamoDB. Dropping it stops it too, without waiting for requests to finish.
+/// A running embedded DynamoDB. Dropping it stops it as well, without waiting for requests to finish.
 #[derive(Debug)]
 pub struct Embedded {
     addresses: Vec<SocketAddr>,
@@ -41,7 +42,7 @@ impl Embedded {
     /// Serves on listeners that are already bound, so that the caller can say which address was taken. Needs a Tokio
     /// runtime.
     ///
-    /// Makes the table unless it exists. With a directory the items are kept there in a file, else in memory.
+    /// Makes the table if it does not exist. With a directory the items are kept there in a file, otherwise in memory.
     ///
     /// # Errors
     ///
@@ -67,7 +68,7 @@ impl Embedded {
             };
             let mut stopped = stopped.clone();
             servers.spawn(http1::serve(listener, connected, async move {
-                // An error means that the `Embedded` was dropped: a reason to stop as well.
+                // An error means that the `Embedded` was dropped, which stops the server as well.
                 let _ = stopped.changed().await;
             }));
         }
@@ -79,7 +80,7 @@ impl Embedded {
         })
     }
 
-    /// An empty one with the sessions table, in memory, on a port of its own: what a test needs.
+    /// Starts an empty one with the sessions table, in memory, on a port of its own, for a test.
     ///
     /// # Panics
     ///
@@ -89,12 +90,12 @@ impl Embedded {
         Self::start([listener], table::NAME, None).expect("a database in memory")
     }
 
-    /// The URL of each listener, in the order they were given.
+    /// Returns the URL of each listener, in the order in which they were given.
     pub fn endpoints(&self) -> impl Iterator<Item = String> {
         self.addresses.iter().map(|address| format!("http://{address}"))
     }
 
-    /// The URL of the first listener.
+    /// Returns the URL of the first listener.
     ///
     /// # Panics
     ///
@@ -103,11 +104,11 @@ impl Embedded {
         self.endpoints().next().expect("a listener")
     }
 
-    /// Answers under one more host, as in `localhost:8443`: for whatever passes requests on to it unchanged.
+    /// Answers under one more host, such as `localhost:8443`, for a server that passes requests on unchanged.
     ///
     /// # Errors
     ///
-    /// That is no host.
+    /// `host` is not a valid host.
     pub fn answer_as(&self, host: &str) -> Result<(), InvalidUri> {
         self.hosts.add(host.parse::<Authority>()?);
         Ok(())

@@ -1,5 +1,5 @@
-//! An HTTP request as the event that a Function URL makes of it (payload format 2.0), and the function's answer as the
-//! HTTP response that it makes of that.
+//! Converts an HTTP request to the event that a Function URL makes of it (payload format 2.0), and the function's
+//! answer to the HTTP response that the Function URL makes of it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 /// The host name of the function under test.
 pub const HOST: &str = "abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-central-1.on.aws";
 
-/// A request on its way to become an event.
+/// An event that is being built from a request.
 #[derive(Clone, Debug)]
 pub struct Event(Value);
 
-/// A header that is no text, which no event can carry.
+/// A header that is not text, which an event cannot carry.
 #[derive(Clone, Copy, Debug)]
 pub struct NotAnEvent;
 
 impl Event {
-    /// A request that came over plain HTTP, whose body was read before.
+    /// Converts a request that came over plain HTTP, whose body was read before.
     ///
-    /// `own_host` is the host of a request that names none.
+    /// `own_host` is the host of a request that names no host.
     ///
     /// # Errors
     ///
@@ -44,12 +44,12 @@ impl Event {
         Ok(if body.is_empty() { event } else { event.body(body) })
     }
 
-    /// A browser's visit.
+    /// Returns a browser's visit.
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
 
-    /// A browser's submission of a form. The body arrives base64-encoded, as AWS sends every form.
+    /// Returns a browser's submission of a form. The body is base64-encoded, as AWS sends every form.
     pub fn post_form(path: &str, fields: &[(&str, &str)]) -> Self {
         let body = form(fields);
         Self::new("POST", path)
@@ -60,7 +60,7 @@ impl Event {
             .body(body.as_bytes())
     }
 
-    /// A browser's request by any method. The path may carry a query.
+    /// Returns a browser's request with any method. The path may have a query.
     pub fn new(method: &str, path_and_query: &str) -> Self {
         let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
         let headers = json!({
@@ -80,7 +80,7 @@ impl Event {
             .with("/requestContext/http/userAgent", browser)
     }
 
-    /// Any method, without a header.
+    /// Returns a request with any method and without headers.
     fn bare(method: &str, path_and_query: &str) -> Self {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         Self(json!({
@@ -110,8 +110,8 @@ impl Event {
         }))
     }
 
-    /// Adds a header, under its name in lower case. A second value of the same name goes behind the first, as AWS joins
-    /// them; a `cookie` header becomes cookies.
+    /// Adds a header, under its name in lower case. A second value of the same name is appended to the first, as AWS
+    /// joins them; a `cookie` header becomes cookies.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if name == "cookie" {
@@ -125,7 +125,7 @@ impl Event {
         self
     }
 
-    /// Adds a cookie, as `name=value`. AWS takes them out of the headers.
+    /// Adds a cookie, as `name=value`. AWS moves cookies out of the headers.
     #[must_use]
     pub fn cookie(mut self, pair: &str) -> Self {
         match self.0["cookies"].as_array_mut() {
@@ -135,7 +135,7 @@ impl Event {
         self
     }
 
-    /// Gives it a body, encoded as base64.
+    /// Sets the body, encoded as base64.
     #[must_use]
     pub fn body(mut self, body: &[u8]) -> Self {
         self.0["body"] = json!(STANDARD.encode(body));
@@ -143,7 +143,7 @@ impl Event {
         self
     }
 
-    /// Takes a header away.
+    /// Removes a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         if let Some(headers) = self.0["headers"].as_object_mut() {
@@ -152,11 +152,11 @@ impl Event {
         self
     }
 
-    /// Puts another value at a JSON pointer.
+    /// Sets another value at a JSON pointer.
     ///
     /// # Panics
     ///
-    /// Nothing is there that could hold the value.
+    /// No object there can hold the value.
     #[must_use]
     #[track_caller]
     pub fn with(mut self, pointer: &str, value: impl Into<Value>) -> Self {
@@ -165,22 +165,23 @@ impl Event {
         self
     }
 
-    /// The event as it is sent.
+    /// Returns the event as it is sent.
     pub fn into_value(self) -> Value {
         self.0
     }
 }
 
-/// A form's fields as browsers encode them.
+/// Encodes a form's fields as browsers do.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
         .finish()
 }
 
-/// The HTTP response that Lambda makes of an answer. `None` if the answer is malformed; the client then gets status 502.
+/// Returns the HTTP response that Lambda makes of an answer, or `None` if the answer is malformed. The client then gets
+/// status 502.
 ///
-/// Knows the payload formats 1.0 (`multiValueHeaders`) and 2.0 (`cookies`).
+/// Reads the payload formats 1.0 (`multiValueHeaders`) and 2.0 (`cookies`).
 pub fn response(answer: &Value) -> Option<Response<Bytes>> {
     let status = u16::try_from(answer["statusCode"].as_u64()?).ok()?;
     let body = answer["body"].as_str().unwrap_or_default();
@@ -204,7 +205,7 @@ pub fn response(answer: &Value) -> Option<Response<Bytes>> {
     for cookie in answer["cookies"].as_array().into_iter().flatten() {
         headers.append(http::header::SET_COOKIE, header_value(cookie)?);
     }
-    // They belong to the connection, which is not the function's.
+    // These headers belong to the connection, which is not the function's.
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }

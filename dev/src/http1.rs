@@ -1,4 +1,4 @@
-//! The HTTP/1.1 server of this crate: accepts, serves, and stops in order.
+//! The HTTP/1.1 server of this crate, which accepts connections, serves them, and stops in order.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,12 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// After an error of `accept` that is the machine's (no file descriptor left), not one connection's.
+/// The pause after an error of `accept` that concerns the machine (no file descriptor is left), not one connection.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` resolves, then finishes the requests that are running. Dropping the future ends every connection.
+/// Serves until `stop` resolves, then finishes the requests that are running. Dropping the future ends every
+/// connection.
 ///
-/// `connected` is called for each new connection and gives what answers its requests.
+/// `connected` is called for each new connection, and returns the function that answers its requests.
 pub async fn serve<C, A, F, B>(listener: TcpListener, mut connected: C, stop: impl Future<Output = ()>)
 where
     C: FnMut() -> A,
@@ -65,7 +66,7 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    // An error is a client that went away.
+    // An error means that the client went away.
     tokio::select! {
         _ = &mut connection => {}
         _ = stopped.changed() => {

@@ -19,7 +19,7 @@ mod answer;
 
 pub use answer::{Answer, InvocationError};
 
-/// One sandbox with a function in it. Both end with the value.
+/// A sandbox with a function in it. Both end when the value is dropped.
 #[derive(Debug)]
 pub struct Lambda {
     function: Child,
@@ -27,14 +27,14 @@ pub struct Lambda {
     api: Arc<RuntimeApi>,
 }
 
-/// How the function ended.
+/// How a function ended.
 #[derive(Debug)]
 pub struct Exit {
     /// The status of the process.
     pub status: ExitStatus,
-    /// What it logged.
+    /// What the function wrote to standard output.
     pub stdout: String,
-    /// What it logged as errors.
+    /// What the function wrote to standard error.
     pub stderr: String,
 }
 
@@ -67,8 +67,8 @@ impl From<&str> for Program {
 }
 
 impl Lambda {
-    /// Starts a function with Lambda's own variables and these, and no others. Its output is kept for [`Lambda::exit`] and
-    /// [`Lambda::kill`].
+    /// Starts a function with Lambda's own variables and these, and no others. Its output is kept for [`Lambda::exit`]
+    /// and [`Lambda::kill`].
     ///
     /// # Panics
     ///
@@ -103,7 +103,7 @@ impl Lambda {
             .stdout(stdout)
             .stderr(stderr)
             .kill_on_drop(true);
-        // A Ctrl-C on the terminal is for whoever started the sandbox, who then ends the function.
+        // A Ctrl-C on the terminal is for the program that started the sandbox, which then ends the function.
         #[cfg(unix)]
         command.process_group(0);
         let mut function = command.spawn()?;
@@ -118,12 +118,12 @@ impl Lambda {
         })
     }
 
-    /// The Runtime API that the function asks.
+    /// Returns the Runtime API that the function asks.
     pub fn api(&self) -> &Arc<RuntimeApi> {
         &self.api
     }
 
-    /// The function's process, while it runs.
+    /// Returns the process ID of the function, while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.function.id()
     }
@@ -132,12 +132,12 @@ impl Lambda {
     ///
     /// # Errors
     ///
-    /// The operating system cannot say.
+    /// The operating system cannot report the status.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.function.wait().await
     }
 
-    /// Hands the function an event and waits for what becomes of it.
+    /// Hands the function an event, and waits for the answer.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Lambda {
         self.invoke_raw(event.to_string().into_bytes()).await
     }
 
-    /// Hands the function an event that need not be JSON.
+    /// Hands the function an event that need not be JSON, and waits for the answer.
     ///
     /// # Errors
     ///
@@ -160,29 +160,29 @@ impl Lambda {
         }
     }
 
-    /// How often the function asked for an invocation: it serves nothing before it does.
+    /// Returns how often the function has asked for an invocation. Before the first time it serves nothing.
     pub fn polls(&self) -> usize {
         self.api.polls()
     }
 
-    /// How many connections to the Runtime API the function has made.
+    /// Returns how many connections to the Runtime API the function has made.
     pub fn connections(&self) -> usize {
         self.api.connections()
     }
 
-    /// The most memory the process has had, where the system says so.
+    /// Returns the most memory that the process has used, if the system reports it.
     pub fn peak_memory_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         peak.trim().trim_end_matches(" kB").parse().ok()
     }
 
-    /// What the function told Lambda of a start that failed.
+    /// Returns what the function has told Lambda about a start that failed.
     pub fn init_error(&self) -> Option<Value> {
         self.api.init_error()
     }
 
-    /// Stops the process as Lambda freezes a sandbox between invocations: its sockets stay, it sees nothing.
+    /// Stops the process as Lambda freezes a sandbox between invocations: its sockets stay open, and it does not run.
     ///
     /// # Panics
     ///
@@ -204,7 +204,7 @@ impl Lambda {
     ///
     /// # Panics
     ///
-    /// It does not, within a test's patience.
+    /// The function does not end in time.
     pub async fn exit(&mut self) -> Exit {
         let status = timeout(PATIENCE, self.function.wait())
             .await
@@ -212,11 +212,11 @@ impl Lambda {
         self.output(status.expect("a status")).await
     }
 
-    /// Ends the function, for what it has logged.
+    /// Ends the function, and returns what it has logged.
     ///
     /// # Panics
     ///
-    /// The operating system does not let it end.
+    /// The operating system cannot end it.
     pub async fn kill(&mut self) -> Exit {
         self.function.kill().await.expect("a process to kill");
         let status = self.function.wait().await.expect("a status");
@@ -249,7 +249,7 @@ pub fn signal(process: u32, name: &str) {
     assert!(sent.expect("a shell").success(), "{kill}");
 }
 
-/// What Lambda sets for every function.
+/// The variables that Lambda sets for every function.
 const LAMBDA_SETS: [(&str, &str); 11] = [
     ("AWS_LAMBDA_FUNCTION_NAME", "lambda-session"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),

@@ -1,6 +1,6 @@
-//! What stands in for AWS on this machine, for the local commands, the tests and the bench.
+//! Stand-ins for AWS on this machine, for the local commands, the tests and the bench.
 //!
-//! It depends neither on the library nor on the app: the app is a program that it starts.
+//! The crate depends on neither the library nor the app: the app is a program that it starts.
 //!
 //! # Layout
 //!
@@ -11,7 +11,7 @@
 //! - [`lambda`]: a sandbox, which is a compiled function as a process behind the Runtime API.
 //! - [`app`]: builds the app's own program.
 //! - [`proxy`] (feature `proxy`): stands in front of DynamoDB, records calls and makes them fail.
-//! - [`program`] (feature `proxy`): an example of the library as a function or a server, over a table behind such a proxy.
+//! - [`program`] (feature `proxy`): an example of the library as a function or a server, with a table behind a proxy.
 //! - [`visitor`] (feature `proxy`): asks such a program for pages, and keeps its cookies.
 //! - [`tls`] (feature `tls`): TLS in front of the embedded DynamoDB, or of any server.
 //! - [`browser`] (feature `browser`): Chromium, for the tests that need a real browser.
@@ -37,5 +37,5 @@ pub mod tls;
 #[cfg(feature = "proxy")]
 pub mod visitor;
 
-/// Longer than anything here takes. It turns a test that would hang into one that fails.
+/// Longer than any wait here takes. A test that would hang fails instead.
 pub const PATIENCE: Duration = Duration::from_secs(30);

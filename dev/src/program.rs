@@ -1,4 +1,4 @@
-//! An example of the library where it runs, behind the Runtime API or as a server, and a table for it.
+//! A running example of the library, behind the Runtime API or as a server, and a table for it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -26,9 +26,9 @@ pub const SECRET_KEY: &str = "a key for tests that is longer than thirty-two byt
 /// An empty table behind a proxy.
 #[derive(Debug)]
 pub struct Table {
-    /// What the program's calls go through.
+    /// The proxy for the program's calls.
     pub proxy: Proxy,
-    /// What holds the table, past the proxy.
+    /// The DynamoDB with the table, without the proxy.
     pub dynamodb: Embedded,
 }
 
@@ -46,7 +46,7 @@ impl Table {
         }
     }
 
-    /// The variables that tell a program where the table is.
+    /// Returns the variables that tell a program where the table is.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         [
             ("TABLE_NAME", table::NAME.to_owned()),
@@ -55,21 +55,21 @@ impl Table {
     }
 }
 
-/// A running program. It ends with the value.
+/// A running program. It ends when the value is dropped.
 #[derive(Debug)]
 pub enum Program {
     /// A function in its sandbox.
     Function(Lambda),
     /// A server.
     Server {
-        /// Where it listens, as a URL without a path.
+        /// The URL at which it listens, without a path.
         address: String,
-        /// What it runs in.
+        /// The process of the server.
         process: Child,
     },
 }
 
-/// More of the environment.
+/// More variables of the environment.
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
 impl Program {
@@ -77,7 +77,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// It cannot be started.
+    /// The program cannot be started.
     pub async fn function(path: impl AsRef<Path>, table: &Table, more: Variables<'_>) -> Self {
         let environment = [("SECRET_KEY", SECRET_KEY), ("AWS_LAMBDA_MAX_CONCURRENCY", "32")];
         let environment = environment
@@ -87,11 +87,11 @@ impl Program {
         Self::Function(Lambda::start(path.as_ref(), environment.chain(table.environment())).await)
     }
 
-    /// Starts the compiled program as a server on plain http: over the table, or with its sessions in memory.
+    /// Starts the compiled program as a server on plain HTTP, over the table or with its sessions in memory.
     ///
     /// # Panics
     ///
-    /// It cannot be started, or does not print its address.
+    /// The program cannot be started, or does not print its address.
     pub async fn server(path: impl AsRef<Path>, table: Option<&Table>, more: Variables<'_>) -> Self {
         let mut command = Command::new(path.as_ref());
         command
@@ -117,11 +117,11 @@ impl Program {
         Self::Server { address, process }
     }
 
-    /// Where the server listens, as a URL without a path.
+    /// Returns the URL at which the server listens, without a path.
     ///
     /// # Panics
     ///
-    /// It is a function.
+    /// The program is a function.
     pub fn address(&self) -> &str {
         match self {
             Self::Server { address, .. } => address,
@@ -133,7 +133,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// There is none, or it is no text.
+    /// There is no answer, or its body is not text.
     pub async fn answer(&self, request: Asked<'_>) -> Answer {
         match self {
             Self::Function(lambda) => lambda.invoke(request.event()).await.expect("an answer"),
@@ -158,18 +158,18 @@ impl Program {
     }
 }
 
-/// A request that was not sent yet.
+/// A request that is not sent yet.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
     /// The path, with a query if it has one.
     pub path: &'a str,
-    /// The fields of a form to POST. Without them it is a GET.
+    /// The fields of a form to POST. Without them the request is a GET.
     pub form: Option<&'a [(&'a str, &'a str)]>,
     /// More headers, by names in lower case.
     pub headers: Vec<(&'static str, String)>,
     /// The `Cookie` header.
     pub cookie: Option<&'a str>,
-    /// Where a function is told that it comes from.
+    /// The address of the visitor, which a function sees.
     pub address: Option<&'a str>,
 }
 

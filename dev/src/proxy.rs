@@ -1,8 +1,8 @@
-//! A proxy in front of DynamoDB that records every call and can spoil it.
+//! A proxy in front of DynamoDB, which records every call and can spoil it.
 //!
-//! What a call meets is decided when it arrives: by the first fault planned for its operation (`once`, `hold`,
-//! `deliver_late`), else by the standing `rule`, else it passes. A call that is forwarded reaches DynamoDB even when the
-//! client has gone: a network does not take a request back.
+//! What happens to a call is decided when it arrives: by the first fault planned for its operation (`once`, `hold`,
+//! `deliver_late`), otherwise by the present `rule`, otherwise it passes. A call that is forwarded reaches DynamoDB
+//! even if the client has gone, because a network does not take a request back.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,11 +25,11 @@ use connections::Connections;
 pub use connections::Ending;
 pub use fault::{Fault, Gate};
 
-/// What the template's policy lets the function do. The proxy is IAM, too: it denies everything else, so that what the
-/// deployed function may not do fails here as it would there.
+/// The operations that the template's policy allows. The proxy also plays IAM: it denies everything else, so that what
+/// the deployed function may not do fails here as well.
 pub const ALLOWED_OPERATIONS: [&str; 3] = ["GetItem", "PutItem", "UpdateItem"];
 
-/// A running proxy. It ends with the value.
+/// A running proxy. It stops when the value is dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
     connections: Connections,
@@ -47,7 +47,7 @@ struct State {
     /// Whether calls are not kept.
     forgetful: bool,
     planned: Vec<(&'static str, Fault)>,
-    /// The gates at which calls are held, by invocation: the SDK's next attempt waits there, too.
+    /// The gates that hold calls, by invocation, because the SDK's next attempt waits at the same gate.
     held: Vec<(String, Gate)>,
     rule: Option<Rule>,
 }
@@ -94,13 +94,13 @@ impl Proxy {
         Self { shared, connections }
     }
 
-    /// Where the function connects to.
+    /// Returns the URL that the function connects to.
     pub fn endpoint(&self) -> String {
         let address: SocketAddr = self.connections.address();
         format!("http://{address}")
     }
 
-    /// Every call so far, in the order of arrival.
+    /// Returns every call so far, in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.state().calls.clone()
     }
@@ -110,14 +110,14 @@ impl Proxy {
         self.shared.state().calls.clear();
     }
 
-    /// Keeps no call from now on: for a run so long that they would not fit.
+    /// Keeps no calls from now on, for a run whose calls would not fit into memory.
     pub fn keep_no_calls(&self) {
         let mut state = self.shared.state();
         state.calls.clear();
         state.forgetful = true;
     }
 
-    /// The operations of those calls: what a call budget is about.
+    /// Returns the operations of those calls, to compare them with a call budget.
     pub fn operations(&self) -> Vec<String> {
         self.shared
             .state()
@@ -127,32 +127,32 @@ impl Proxy {
             .collect()
     }
 
-    /// Spoils the next call of this operation that nothing else was planned for.
+    /// Spoils the next call of this operation for which nothing else was planned.
     pub fn once(&self, operation: &'static str, fault: Fault) {
         self.shared.state().planned.push((operation, fault));
     }
 
-    /// Holds the next call of this operation until its gate is released, and with it the attempts that follow when the
-    /// SDK loses its patience.
+    /// Holds the next call of this operation until its gate is released, and with it the attempts that the SDK makes
+    /// after its timeout.
     pub fn hold(&self, operation: &'static str) -> Gate {
         let gate = Gate::new();
         self.once(operation, Fault::Hold(gate.clone()));
         gate
     }
 
-    /// Breaks the connection of the next call of this operation, and delivers it when its gate is released.
+    /// Breaks the connection of the next call of this operation, and delivers the call when its gate is released.
     pub fn deliver_late(&self, operation: &'static str) -> Gate {
         let gate = Gate::new();
         self.once(operation, Fault::DeliverLate(gate.clone()));
         gate
     }
 
-    /// Decides about every call that nothing was planned for, from now on.
+    /// Decides about every call for which nothing was planned, from now on.
     pub fn rule(&self, rule: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.shared.state().rule = Some(Box::new(rule));
     }
 
-    /// Ends the rule and forgets what was planned.
+    /// Ends the rule, and forgets what was planned.
     pub fn pass_everything(&self) {
         let mut state = self.shared.state();
         state.rule = None;
@@ -164,16 +164,16 @@ impl Proxy {
         self.connections.close_idle(ending).await;
     }
 
-    /// From now on a new connection is refused, as if DynamoDB were not there. Idle ones close.
+    /// Refuses new connections from now on, as if DynamoDB were not there, and closes idle ones.
     pub async fn refuse(&mut self) {
         self.connections.refuse().await;
     }
 
-    /// Takes new connections again, on the same port.
+    /// Accepts connections again, on the same port.
     ///
     /// # Panics
     ///
-    /// Another process took the port.
+    /// Another process has taken the port.
     pub fn resume(&mut self) {
         self.connections.resume(Arc::clone(&self.shared));
     }
@@ -188,7 +188,7 @@ impl std::fmt::Debug for Proxy {
     }
 }
 
-/// No answer: the connection is to be closed.
+/// There is no answer, because the connection is to be closed.
 #[derive(Debug)]
 struct Closed;
 
@@ -205,7 +205,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One call, from its arrival to the answer.
+    /// Handles one call, from its arrival to the answer.
     async fn handle(
         self: Arc<Self>,
         connection: usize,
@@ -253,7 +253,7 @@ impl Shared {
         (state.calls.len().saturating_sub(1), fault)
     }
 
-    /// Sends the call on, in a task of its own: once it is under way, the client's going away does not stop it.
+    /// Forwards the call in a task of its own, so that it goes on if the client goes away.
     async fn forward(
         self: Arc<Self>,
         index: usize,
@@ -269,7 +269,7 @@ impl Shared {
                 .body(Full::new(body))
                 .map_err(|_| Closed)?;
             *request.headers_mut() = headers;
-            // The client's is the proxy's own, under which DynamoDB does not answer.
+            // The client's host is the proxy, under whose name DynamoDB does not answer.
             request.headers_mut().remove(http::header::HOST);
             let answer = self.client.request(request).await.map_err(|_| Closed)?;
             let (mut parts, body) = answer.into_parts();

@@ -1,7 +1,8 @@
-//! The Runtime API: where a function asks Lambda for invocations and says what became of them.
+//! The Runtime API, where a function asks Lambda for invocations and reports their results.
 //!
-//! As on Lambda, each request of the function for the next invocation gets one, and waits until there is one. A function
-//! that asks once at a time serves one invocation at a time; one that asks several times at once serves several.
+//! As on Lambda, each request of the function for the next invocation gets one, and waits until there is one. A
+//! function that makes one such request at a time serves one invocation at a time; a function that makes several serves
+//! several.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -22,13 +23,13 @@ use tokio::task::JoinHandle;
 
 use crate::http1;
 
-/// What a function is given for an invocation unless told otherwise: the template's timeout.
+/// The time that a function has for an invocation, unless it is set: the template's timeout.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The header of an invocation that X-Ray does not see.
+/// The header of an invocation that X-Ray does not sample.
 const UNTRACED: &str = "Root=1-68f0a1b2-0123456789abcdef01234567;Sampled=0";
 
-/// A running Runtime API. It ends with the value.
+/// A running Runtime API. It stops when the value is dropped.
 pub struct RuntimeApi {
     address: SocketAddr,
     invocations: mpsc::UnboundedSender<Invocation>,
@@ -36,7 +37,7 @@ pub struct RuntimeApi {
     server: JoinHandle<()>,
 }
 
-/// What the function answered, or the error it reported.
+/// The function's answer, or the error that it reported.
 pub type Outcome = Result<Value, Value>;
 
 impl RuntimeApi {
@@ -75,17 +76,17 @@ impl RuntimeApi {
         })
     }
 
-    /// What `AWS_LAMBDA_RUNTIME_API` names.
+    /// Returns the address that `AWS_LAMBDA_RUNTIME_API` names.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How often the function asked for an invocation.
+    /// Returns how often the function has asked for an invocation.
     pub fn polls(&self) -> usize {
         self.shared.state.borrow().polls
     }
 
-    /// Waits until the function has asked for an invocation so often.
+    /// Waits until the function has asked for an invocation this many times.
     pub async fn polled(&self, times: usize) {
         // The sender lives as long as `self`.
         let _ = self
@@ -96,32 +97,33 @@ impl RuntimeApi {
             .await;
     }
 
-    /// How many connections the function has made.
+    /// Returns how many connections the function has made.
     pub fn connections(&self) -> usize {
         self.shared.state.borrow().connections
     }
 
-    /// What the function said of a start that failed.
+    /// Returns what the function has reported about a start that failed.
     pub fn init_error(&self) -> Option<Value> {
         self.shared.state.borrow().init_error.clone()
     }
 
-    /// Sets how long the function is given for each invocation from now on. It only learns the deadline: nothing stops it.
+    /// Sets the time that the function has for each invocation from now on. The function learns the deadline, but
+    /// nothing stops it.
     pub fn set_timeout(&self, timeout: Duration) {
         self.shared.state.send_modify(|state| state.timeout = timeout);
     }
 
-    /// Sets X-Ray's header of each invocation from now on. Without, X-Ray sees none.
+    /// Sets X-Ray's header of each invocation from now on. Without it, X-Ray samples none.
     pub fn set_trace(&self, header: &str) {
         self.shared
             .state
             .send_modify(|state| header.clone_into(&mut state.trace));
     }
 
-    /// Queues an event. The outcome arrives in the channel, which closes without one if the function cannot answer.
+    /// Queues an event. The channel delivers the outcome, or closes without one if the function cannot answer.
     pub fn invoke(&self, event: Vec<u8>) -> oneshot::Receiver<Outcome> {
         let (reply, outcome) = oneshot::channel();
-        // Without anybody to take it the reply is dropped, and the receiver learns that.
+        // If nobody takes the event, the reply is dropped, and the receiver learns that.
         let _ = self.invocations.send(Invocation { event, reply });
         outcome
     }
@@ -192,7 +194,7 @@ impl Shared {
             number = state.polls;
             state.polls += 1;
         });
-        // Whoever waits holds the lock; the next in line gets it with the next invocation but one.
+        // A request that waits holds the lock. The requests behind it get the later invocations.
         let Some(invocation) = self.waiting.lock().await.recv().await else {
             return status(StatusCode::GONE);
         };
@@ -219,7 +221,7 @@ impl Shared {
     fn finish(&self, id: &str, outcome: Outcome) -> Response<Pieces> {
         let reply = self.running().remove(id);
         status(reply.map_or(StatusCode::NOT_FOUND, |reply| {
-            // Nobody may be waiting for it any more, which is no concern of the function's.
+            // If nobody waits for the outcome any more, the function is not affected.
             let _ = reply.send(outcome);
             StatusCode::ACCEPTED
         }))
@@ -230,9 +232,9 @@ impl Shared {
     }
 }
 
-/// An answer has to be JSON, or else the invocation has failed.
+/// Reads an answer. If it is not JSON, the invocation has failed.
 fn json(body: &[u8]) -> Outcome {
-    serde_json::from_slice(body).map_err(|error| Value::String(format!("the answer is no JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| Value::String(format!("the answer is not JSON: {error}")))
 }
 
 fn text_or_json(body: &[u8]) -> Value {

@@ -1,4 +1,4 @@
-//! TLS in front of the embedded DynamoDB, or of any server, with a certificate of its own.
+//! TLS in front of the embedded DynamoDB, or of any server, with its own certificate.
 
 use std::error::Error;
 use std::fmt;
@@ -13,10 +13,10 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::dynamodb::Embedded;
 
-/// A server named `localhost`, which nobody trusts yet.
+/// A server named `localhost`, whose certificate nobody trusts yet.
 pub struct Terminator {
     acceptor: TlsAcceptor,
-    /// Its certificate, which is its own authority, in PEM.
+    /// The certificate in PEM, which is its own authority.
     pub authority: String,
 }
 
@@ -39,7 +39,7 @@ impl Terminator {
         })
     }
 
-    /// Passes everything on to this DynamoDB, from a port of its own, and returns the endpoint.
+    /// Forwards everything to this DynamoDB, from a port of its own, and returns the endpoint.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Terminator {
         Ok(format!("https://{host}"))
     }
 
-    /// Passes everything on to the server at this address, from a port of its own, and returns the port.
+    /// Forwards everything to the server at this address, from a port of its own, and returns the port.
     ///
     /// # Errors
     ///

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use crate::lambda::Answer;
 use crate::program::{Asked, Program};
 
-/// A visitor with a browser, who keeps cookies. A clone is another tab that has the cookies of now.
+/// A visitor with a browser, who keeps cookies. A clone is another tab with the present cookies.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     program: Arc<Program>,
     /// The cookies, by name.
     pub jar: BTreeMap<String, String>,
-    /// Where the visitor is.
+    /// The visitor's address.
     pub address: String,
-    /// What else the visitor sends with every request.
+    /// More headers that the visitor sends with every request.
     pub headers: Vec<(&'static str, String)>,
 }
 
 impl Visitor {
-    /// One who has never been at this program.
+    /// Creates a visitor who has never been at this program.
     pub fn of(program: &Arc<Program>) -> Self {
         Self {
             program: Arc::clone(program),
@@ -29,7 +29,7 @@ impl Visitor {
         }
     }
 
-    /// The same visitor somewhere else.
+    /// Returns the same visitor at another address.
     #[must_use]
     pub fn at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);
@@ -40,7 +40,7 @@ impl Visitor {
     ///
     /// # Panics
     ///
-    /// There is no answer, or it sets what is no cookie.
+    /// There is no answer, or it sets something that is not a cookie.
     pub async fn get(&mut self, path: &str) -> Answer {
         self.ask(path, None).await
     }
@@ -76,12 +76,12 @@ impl Visitor {
         answer
     }
 
-    /// What the session's cookie is.
+    /// Returns the session's cookie.
     pub fn session(&self) -> Option<&String> {
         self.jar.get("__Host-session").or_else(|| self.jar.get("session"))
     }
 
-    /// Tries a password.
+    /// Tries to log in with a password.
     ///
     /// # Panics
     ///
@@ -90,11 +90,11 @@ impl Visitor {
         self.post("/login", &[("username", name), ("password", password)]).await
     }
 
-    /// Whose pages the visitor sees.
+    /// Returns the name of the person who is logged in.
     ///
     /// # Panics
     ///
-    /// As [`Visitor::get`], and if the start page is not there or sets a cookie.
+    /// As [`Visitor::get`], and if the start page is not found or sets a cookie.
     pub async fn who(&mut self) -> Option<String> {
         let page = self.get("/").await;
         assert_eq!((page.status, page.cookies.len()), (200, 0), "{page:?}");
@@ -103,22 +103,22 @@ impl Visitor {
     }
 }
 
-/// The answer leads there, as after a form.
+/// Checks that the answer redirects to this path, as after a form.
 ///
 /// # Panics
 ///
-/// It does not.
+/// The answer does not.
 #[track_caller]
 pub fn assert_redirect(answer: &Answer, to: &str) {
     let location = answer.headers.get("location").map(String::as_str);
     assert_eq!((answer.status, location), (303, Some(to)), "{answer:?}");
 }
 
-/// The answer is a page that says what is wrong, and sets no cookie.
+/// Checks that the answer is a page that says what is wrong, and sets no cookie.
 ///
 /// # Panics
 ///
-/// It is not.
+/// The answer is not such a page.
 #[track_caller]
 pub fn assert_refused(answer: &Answer, status: u16, text: &str) {
     assert_eq!((answer.status, answer.cookies.len()), (status, 0), "{answer:?}");

@@ -17,11 +17,11 @@ pub(crate) struct Artifacts {
     pub(crate) hello: PathBuf,
     /// One bare call of `DynamoDB`.
     pub(crate) getitem: PathBuf,
-    /// The same without SDK and runtime.
+    /// The same call, without the SDK and the runtime.
     pub(crate) limit: PathBuf,
-    /// The parts that the product stands on, without it.
+    /// The same call, with the client, the runtime and the allocator that the product uses.
     pub(crate) parts: PathBuf,
-    /// The library's counter, whose every request is an update.
+    /// The library's counter example, in which every request is an update.
     pub(crate) counter: PathBuf,
     /// The library's example with owners, which also runs without a table.
     pub(crate) account: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Artifacts {
 }
 
 impl Artifacts {
-    /// Builds what is not built yet. All get the product's lock file and release profile.
+    /// Builds the programs that are not built yet. All have the product's lock file and release profile.
     pub(crate) fn build() -> Result<Self, Failure> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.parent().ok_or("no workspace around this package")?;
@@ -92,7 +92,7 @@ pub(crate) fn target() -> PathBuf {
     here.ancestors().nth(3).map(Path::to_owned).unwrap_or_default()
 }
 
-/// The size of what SAM uploads: the program, stripped and zipped.
+/// Returns the size of what SAM uploads: the program, stripped and zipped.
 pub(crate) fn zipped(program: &Path) -> Result<u64, Failure> {
     struct Count(u64);
     impl io::Write for Count {
@@ -104,7 +104,7 @@ pub(crate) fn zipped(program: &Path) -> Result<u64, Failure> {
             Ok(())
         }
     }
-    /// Local header, central directory and its end, with the name `bootstrap`.
+    /// The local header, the central directory and its end, with the name `bootstrap`.
     const AROUND: u64 = 30 + 9 + 46 + 9 + 22;
     let mut encoder = DeflateEncoder::new(Count(AROUND), Compression::default());
     io::copy(&mut File::open(program)?, &mut encoder)?;
@@ -130,7 +130,7 @@ fn cargo(package: &Path, lambda: bool, arguments: &[&str]) -> Result<(), Failure
     Err(format!("cargo build in {}: {status}", package.display()).into())
 }
 
-/// The `[profile.release…]` tables of a manifest.
+/// Returns the `[profile.release…]` tables of a manifest.
 fn release_profile(manifest: &str) -> String {
     let mut inside = false;
     let lines = manifest.lines().filter(|line| {

@@ -1,4 +1,4 @@
-//! What a session costs as it grows, and what goes over the wire.
+//! What a session costs as it grows, and how many bytes are sent to the store.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::sandbox::Sandbox;
 use crate::world::{Traffic, World};
 use crate::{Failure, say};
 
-/// Variables, and how many bytes they have together.
+/// The numbers of variables, and their total bytes.
 const SIZES: [(usize, usize); 5] = [
     (1, 1_000),
     (100, 10_000),
@@ -29,7 +29,7 @@ const SIZES: [(usize, usize); 5] = [
 ];
 const REQUESTS: usize = 40;
 
-/// Store calls and bytes of one request of each kind.
+/// Counts the store calls and bytes of one request of each kind.
 pub(crate) async fn traffic(artifacts: &Artifacts, world: &World) -> Result<Vec<(Route, Traffic)>, Failure> {
     let environment = world.environment(&world.counter.endpoint);
     let sandbox = Sandbox::start(&artifacts.product, &environment).await?;
@@ -47,7 +47,7 @@ async fn counted(sandbox: &Sandbox, world: &World, route: Route, cookie: &str) -
     Ok(world.counter.traffic() - before)
 }
 
-/// One line a size: what a view of the session takes, and a login over it, which writes all of it.
+/// Measures each size: a view of the session, and a login over it, which writes the whole session.
 pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
     let client = client(&world.plain);
     let start = async |endpoint| Sandbox::start(&artifacts.product, &world.environment(endpoint)).await;
@@ -74,12 +74,12 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Valu
     Ok(lines)
 }
 
-/// How many variables a session has, sealed and not.
+/// The numbers of variables of a session that is measured sealed and unsealed.
 const SEALED: [usize; 3] = [1, 10, 100];
 const SEALED_BYTES: usize = 20;
 const BLOCKS: usize = 20;
 
-/// One line a number of variables and kind of request: what sealing takes, in turns with the same unsealed.
+/// Measures what sealing costs, for each number of variables and kind of request, in turns with the same unsealed.
 pub(crate) async fn sealed(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
     let client = client(&world.plain);
     let view: fn(&str) -> Vec<u8> = |cookie| Route::View.event(cookie);
@@ -103,7 +103,7 @@ pub(crate) async fn sealed(artifacts: &Artifacts, world: &World) -> Result<Vec<V
             let mut cookies = Vec::new();
             for _ in 0..2 {
                 let cookie = cookie_of(&plain.invoke(&first).await?.0)?;
-                // Beside `username`, which `fill` adds.
+                // `fill` also adds `username`.
                 fill(
                     &client,
                     &world.table,
@@ -114,7 +114,7 @@ pub(crate) async fn sealed(artifacts: &Artifacts, world: &World) -> Result<Vec<V
                 .await?;
                 cookies.push(cookie);
             }
-            // Its next write seals the whole record: a login, or an update.
+            // The next write seals the whole record: a login, or an update.
             let write = if kind == "view" {
                 Route::LoginAgain.event(&cookies[1])
             } else {
@@ -129,7 +129,7 @@ pub(crate) async fn sealed(artifacts: &Artifacts, world: &World) -> Result<Vec<V
             for block in 0..=BLOCKS {
                 for (n, sandbox) in [&plain, &sealed].into_iter().enumerate() {
                     let (_, took) = measure(sandbox, &events[n], REQUESTS).await?;
-                    // The first lets the programs settle.
+                    // The first block lets the programs settle.
                     if block > 0 {
                         cpu[n] += took.as_secs_f64() * 1e6 / (BLOCKS * REQUESTS) as f64;
                     }
@@ -156,7 +156,7 @@ pub(crate) async fn sealed(artifacts: &Artifacts, world: &World) -> Result<Vec<V
     Ok(lines)
 }
 
-/// Gives a session so many variables beside its own.
+/// Gives a session this many variables beside its own.
 async fn fill(client: &Client, table: &str, cookie: &str, variables: usize, size: usize) -> Result<(), Failure> {
     let (_, signed) = cookie.split_once('=').ok_or("a cookie without a value")?;
     let id = BASE64.decode(signed.split('.').next().unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! Many requests at once in one process: what a request costs beside axum and tower-sessions.
+//! Many requests at once in one process: what a request costs, compared with axum and tower-sessions.
 
 use std::iter::repeat_n;
 use std::path::Path;
@@ -15,21 +15,21 @@ use crate::world::World;
 use crate::{Failure, say};
 
 const IN_FLIGHT: usize = 16;
-/// Requests of each in a turn.
+/// The requests of each program in a turn.
 const REQUESTS: usize = 40;
 const ROUNDS: usize = 9;
 
-/// One that takes part: its name, a running function and a view in each of its sessions.
+/// A program that takes part: its name, a running function, and a view in each of its sessions.
 struct Contestant {
     name: &'static str,
     sandbox: Sandbox,
     views: Vec<Vec<u8>>,
-    /// CPU microseconds a request, one value a round.
+    /// The CPU microseconds of a request, one value for each round.
     costs: Vec<f64>,
 }
 
-/// One line a contestant: those whose sessions are in the table, and those who keep them in the process. All but the app are one site:
-/// a view of five letters, and no log.
+/// Measures each program: those whose sessions are in the table, and those that keep them in the process. All but the
+/// app serve the same site: a view of five letters, and no log.
 pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
     say("sixteen requests in flight");
     let mut contestants = Vec::new();
@@ -57,7 +57,7 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Valu
     for round in 0..=ROUNDS {
         for contestant in &mut contestants {
             let cost = contestant.turn().await?;
-            // The first lets the programs settle.
+            // The first round lets the programs settle.
             if round > 0 {
                 contestant.costs.push(cost);
             }
@@ -89,7 +89,7 @@ async fn start(program: &Path, store: &str, world: &World) -> Result<Sandbox, Fa
 }
 
 impl Contestant {
-    /// CPU microseconds a view, with so many under way all the time.
+    /// Returns the CPU microseconds of a view, while this many are under way all the time.
     async fn turn(&self) -> Result<f64, Failure> {
         let before = self.sandbox.cpu()?;
         let mut visitors = JoinSet::new();

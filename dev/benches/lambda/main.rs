@@ -1,10 +1,12 @@
-//! `cargo bench -p dev`: the release binary behind a Lambda Runtime API, beside the least that could do the same.
+//! `cargo bench -p dev`: the release binary behind a Lambda Runtime API, compared with the least that could do the
+//! same.
 //!
-//! The floors (`dev/benches/floor`) are *hello*, a static page; *getitem*, one bare `GetItem` or `PutItem` with the SDK;
-//! and *limit*, one signed `GetItem` over a blocking socket and nothing else. What the product takes is a ratio to them,
-//! measured in turns, with warm caches and with cold ones. `dev/benches/rival` is one site on axum with tower-sessions, and on axum with
-//! this library, and *parts*: what *getitem* does on what the product stands on. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another
-//! `DynamoDB` than the embedded one. The figures go to `target/bench.json`, the chart to `dev/benches/ratios.svg`.
+//! The floors (`dev/benches/floor`) are *hello*, a static page; *getitem*, one bare `GetItem` or `PutItem` with the
+//! SDK; and *limit*, one signed `GetItem` over a blocking socket and nothing else. The product's figures are ratios to
+//! them, measured in turns, with warm caches and with cold ones. `dev/benches/rival` is one site on axum, with
+//! tower-sessions and with this library. It also contains *parts*, which does what *getitem* does, with the client, the
+//! runtime and the allocator of the product. `DYNAMODB_ENDPOINT` and `TABLE_NAME` name another `DynamoDB` than the
+//! embedded one. The figures are written to `target/bench.json`, and the chart to `dev/benches/ratios.svg`.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -36,11 +38,11 @@ async fn main() -> Result<(), Failure> {
         return world::serve(table, host).await;
     }
     if !arguments.iter().any(|argument| argument == "--bench") {
-        // `cargo test --benches`: it compiles, which is all there is to test.
+        // `cargo test --benches` tests only that the bench compiles.
         return Ok(());
     }
     if !cfg!(target_os = "linux") {
-        return Err("CPU times come from /proc: the bench needs Linux, as Lambda is".into());
+        return Err("the bench needs Linux, because it reads CPU times from /proc".into());
     }
     let artifacts = artifact::Artifacts::build()?;
     let world = world::World::start()?;
@@ -70,7 +72,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line of progress.
+/// Prints a line of progress.
 fn say(text: &str) {
     eprintln!("bench: {text}");
 }

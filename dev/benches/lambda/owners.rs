@@ -1,4 +1,4 @@
-//! What a login and a list cost as one person has more and more sessions.
+//! What a login and a list cost as an owner has more sessions.
 
 use dev::event::Event;
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use crate::{Failure, say};
 const SESSIONS: [usize; 3] = [1, 100, 1_000];
 const REQUESTS: usize = 20;
 
-/// One line a number of sessions, by the account example. Its login hashes a password, so only what goes over the wire is shown
-/// of it.
+/// Measures the account example for each number of sessions. Its login hashes a password, so only the bytes that are
+/// sent are shown of it.
 pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
     let start = async |endpoint| Sandbox::start(&artifacts.account, &world.environment(endpoint)).await;
     let direct = start(&world.plain).await?;

@@ -1,4 +1,4 @@
-//! Figures into rows, rows into a table and into JSON.
+//! Turns figures into rows, and rows into a table and into JSON.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::rounds::Figures;
 use crate::routes::{Caches, Route};
 use crate::world::Traffic;
 
-/// One figure of the product, and what it is held against.
+/// One figure of the product, and the figure that it is compared with.
 pub(crate) struct Row {
     group: &'static str,
     measure: String,
@@ -23,7 +23,7 @@ pub(crate) struct Row {
 struct Group<'a>(&'static str, &'static str, &'a Figures);
 
 impl Group<'_> {
-    /// The median of a figure, beside another's, with the median of the rounds' ratios.
+    /// Returns the median of a figure, the median of its floor, and the median of the rounds' ratios.
     fn row(&self, measure: &str, name: &str, floor: &str, target: Option<f64>) -> Option<Row> {
         let Self(group, unit, figures) = self;
         Some(Row {
@@ -38,7 +38,7 @@ impl Group<'_> {
     }
 }
 
-/// Start-up, warm and cold requests, memory.
+/// Returns the rows of start-up, warm and cold requests, and memory.
 pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
     let start = Group("start", "ms", figures);
     let mut rows = vec![
@@ -108,7 +108,7 @@ pub(crate) fn rows(figures: &Figures) -> Vec<Row> {
 
 const FIRST_VIEW: &str = "first view, against a warm one";
 
-/// Starts and views over TLS.
+/// Returns the rows of starts and views over TLS.
 pub(crate) fn tls_rows(figures: &Figures) -> Vec<Row> {
     let tls = Group("tls", "ms", figures);
     let rows = [
@@ -120,7 +120,7 @@ pub(crate) fn tls_rows(figures: &Figures) -> Vec<Row> {
     rows.into_iter().flatten().collect()
 }
 
-/// What is uploaded.
+/// Returns the row of what is uploaded.
 pub(crate) fn artifact_row(artifacts: &Artifacts) -> Result<Row, Failure> {
     let megabytes = |program| zipped(program).map(|bytes| bytes as f64 / 1e6);
     let (product, floor) = (megabytes(&artifacts.product)?, megabytes(&artifacts.getitem)?);
@@ -135,7 +135,7 @@ pub(crate) fn artifact_row(artifacts: &Artifacts) -> Result<Row, Failure> {
     })
 }
 
-/// Store calls against the budget.
+/// Returns the rows of store calls, compared with the budget.
 pub(crate) fn traffic_rows(traffic: &[(Route, Traffic)]) -> Vec<Row> {
     let rows = traffic.iter().map(|(route, traffic)| Row {
         group: "calls",
@@ -149,7 +149,7 @@ pub(crate) fn traffic_rows(traffic: &[(Route, Traffic)]) -> Vec<Row> {
     rows.collect()
 }
 
-/// All of it, for machines.
+/// Returns everything as JSON.
 pub(crate) fn to_json(rows: &[Row], traffic: &[(Route, Traffic)], sections: &[(&str, Vec<Value>)]) -> Value {
     let figures = rows.iter().map(|row| {
         json!({
@@ -181,7 +181,7 @@ pub(crate) fn to_json(rows: &[Row], traffic: &[(Route, Traffic)], sections: &[(&
     all
 }
 
-/// All of it, for people.
+/// Prints everything.
 pub(crate) fn print(rows: &[Row], traffic: &[(Route, Traffic)], sections: &[(&str, Vec<Value>)]) {
     let (product, floor, ratio, target) = ("product", "floor", "ratio", "target");
     println!("{:<39} {product:>9} {floor:>9} {:<4} {ratio:>6} {target:>7}", "", "");

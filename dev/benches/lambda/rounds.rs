@@ -1,4 +1,5 @@
-//! The interleaved rounds: in each, product and floors take turns, so that what else the machine does hits them alike.
+//! The interleaved rounds. In each, product and floors take turns, so that other work on the machine affects them
+//! alike.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,20 +11,21 @@ use crate::sandbox::Sandbox;
 use crate::world::World;
 use crate::{Failure, say};
 
-/// At least seven, for medians that hold.
+/// At least seven rounds are needed for stable medians.
 pub(crate) const ROUNDS: usize = 15;
-/// Starts of each program a round, for each kind of first request.
+/// The starts of each program in a round, for each kind of first request.
 const STARTS: usize = 5;
-/// An endpoint at which nobody listens.
+/// An endpoint on which nothing listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 const BLOCKS: usize = 10;
 const REQUESTS: usize = 40;
-/// Requests with cold caches of each in a round.
+/// The requests of each program with cold caches in a round.
 const COLD: usize = 20;
-/// Requests at the beginning of a turn that are not counted: the processor has to get used to this program again.
+/// The requests at the beginning of a turn that are not counted, because the processor has to get used to this program
+/// again.
 const LEAD: usize = 10;
 
-/// What is measured, by name: one value a round.
+/// The values that are measured, by name: one for each round.
 #[derive(Default)]
 pub(crate) struct Figures(BTreeMap<String, Vec<f64>>);
 
@@ -32,32 +34,32 @@ impl Figures {
         self.0.entry(name).or_default().push(value);
     }
 
-    /// The median over the rounds.
+    /// Returns the median over the rounds.
     pub(crate) fn median(&self, name: &str) -> Option<f64> {
         median(self.0.get(name)?.clone())
     }
 
-    /// The median over the rounds of one in relation to another.
+    /// Returns the median over the rounds of one figure's ratio to another.
     pub(crate) fn ratio(&self, name: &str, floor: &str) -> Option<f64> {
         let pairs = self.0.get(name)?.iter().zip(self.0.get(floor)?);
         median(pairs.map(|(value, floor)| value / floor).collect())
     }
 }
 
-/// The middle value, or the upper of two.
+/// Returns the middle value, or the upper one of two.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
 
-/// One that takes part in the rounds.
+/// A program that takes part in the rounds.
 struct Contestant {
     name: &'static str,
     program: PathBuf,
     environment: Vec<(String, String)>,
-    /// The cookie of a session it finds alive; none where there are no sessions.
+    /// The cookie of a live session; empty if the program has no sessions.
     cookie: String,
-    /// What it is asked.
+    /// The requests that are measured.
     routes: &'static [Route],
 }
 
@@ -67,7 +69,7 @@ impl Contestant {
     }
 }
 
-/// Start-up, warm requests and such with cold caches, with the store at `endpoint`.
+/// Measures start-up, warm requests, and requests with cold caches, with the store at `endpoint`.
 pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) -> Result<Figures, Failure> {
     const STORE: &[Route] = &[Route::View, Route::Login];
     let mut contestants = Vec::new();
@@ -76,14 +78,14 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) ->
         ("getitem", &artifacts.getitem, STORE),
         ("limit", &artifacts.limit, STORE),
         ("parts", &artifacts.parts, STORE),
-        // Like *hello*: what the store's code leaves of the processor's caches is measured with the store's requests.
+        // Like *hello*. What the store's code leaves in the processor's caches is measured with the store's requests.
         ("product page", &artifacts.product, &[Route::Anonymous]),
         ("parts page", &artifacts.parts, &[Route::Anonymous]),
         ("product", &artifacts.product, STORE),
         // Its warm-up finds no store.
         ("product alone", &artifacts.product, &[Route::Anonymous]),
     ] {
-        // One speaks no TLS, the other's rows have none.
+        // *limit* speaks no TLS, and no row shows *parts* over TLS.
         if ["limit", "parts", "parts page"].contains(&name) && endpoint.starts_with("https:") {
             continue;
         }
@@ -110,7 +112,7 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) ->
     Ok(figures)
 }
 
-/// Several starts of each in turn for each kind of first request; the medians are the round's values.
+/// Starts each program several times, in turns, for each kind of first request. The medians are the round's values.
 async fn first_requests(contestants: &[Contestant], figures: &mut Figures) -> Result<(), Failure> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for _ in 0..STARTS {
@@ -157,12 +159,12 @@ async fn warm_requests(contestants: &[Contestant], figures: &mut Figures, others
             // The programs have settled now.
             samples.clear();
         }
-        // Who follows whom matters a little.
+        // The order of the programs matters a little.
         turns.rotate_left(1);
         turns.reverse();
     }
     add(figures, samples);
-    // The same programs, so that both differ in nothing but the caches.
+    // The same processes, so that only the caches differ.
     let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
     for _ in 0..COLD {
         for &(number, route) in &turns {
@@ -192,13 +194,13 @@ fn add(figures: &mut Figures, samples: BTreeMap<String, (Vec<f64>, Duration)>) {
     }
 }
 
-/// Lambda's other guests: between two requests of a function they have the processor, and its caches.
+/// Lambda's other guests. Between two requests of a function they use the processor and its caches.
 pub(crate) struct Others(Vec<u8>);
 
 impl Others {
     /// More than a processor's caches hold.
     const MEMORY: usize = 48 * 1024 * 1024;
-    /// Bytes that a cache keeps together.
+    /// The bytes of a cache line.
     const LINE: usize = 64;
 
     pub(crate) fn new() -> Self {
@@ -213,7 +215,7 @@ impl Others {
     }
 }
 
-/// What the same event takes so many times: milliseconds each, and CPU time together.
+/// Measures the same event this many times. Returns the milliseconds of each, and the CPU time of all.
 pub(crate) async fn measure(sandbox: &Sandbox, event: &[u8], times: usize) -> Result<(Vec<f64>, Duration), Failure> {
     let before = sandbox.cpu()?;
     let mut durations = Vec::with_capacity(times);

@@ -1,4 +1,4 @@
-//! The requests that are measured, and what each is measured against.
+//! The requests that are measured, and the floor of each.
 
 use dev::event::Event;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::Failure;
 use crate::sandbox::{Sandbox, bytes};
 
-/// One kind of request, in the state of the session it finds.
+/// One kind of request, and the state of its session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Anonymous,
@@ -29,7 +29,7 @@ impl Route {
         Self::Logout,
     ];
 
-    /// Those that have a floor, and whose time is taken.
+    /// The requests that have a floor and are timed.
     pub(crate) const TIMED: [Self; 3] = [Self::Anonymous, Self::View, Self::Login];
 
     pub(crate) fn name(self) -> &'static str {
@@ -44,12 +44,12 @@ impl Route {
         }
     }
 
-    /// The floor with as many store calls.
+    /// Returns the floor with the same number of store calls.
     pub(crate) fn floor(self) -> &'static str {
         if self.calls() == 0 { "hello" } else { "getitem" }
     }
 
-    /// How much of its floor's CPU time it may take.
+    /// Returns the share of its floor's CPU time that the request may take.
     pub(crate) fn target(self, caches: Caches) -> Option<f64> {
         match (self, caches) {
             (Self::Anonymous, Caches::Warm) => Some(1.15),
@@ -60,7 +60,7 @@ impl Route {
         }
     }
 
-    /// The store calls it may make.
+    /// Returns the number of store calls that the request may make.
     pub(crate) fn calls(self) -> u64 {
         match self {
             Self::Anonymous | Self::Form | Self::Forged => 0,
@@ -69,7 +69,7 @@ impl Route {
         }
     }
 
-    /// The event, in a session with this cookie.
+    /// Returns the event of the request, in a session with this cookie.
     pub(crate) fn event(self, cookie: &str) -> Vec<u8> {
         bytes(match self {
             Self::Anonymous => Event::get("/"),
@@ -83,8 +83,8 @@ impl Route {
     }
 }
 
-/// What a request finds of the program in the processor's caches: all of it, as in a loop, or nothing, as a function's sparse
-/// requests do.
+/// What a request finds of the program in the processor's caches: all of it, as in a loop, or nothing, as the sparse
+/// requests of a function do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caches {
     Warm,
@@ -92,7 +92,7 @@ pub(crate) enum Caches {
 }
 
 impl Caches {
-    /// What its figures' names begin with.
+    /// Returns the beginning of the figures' names.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Warm => "",
@@ -101,22 +101,22 @@ impl Caches {
     }
 }
 
-/// Well-formed, and signed by nobody.
+/// A well-formed cookie that is not signed with the function's key.
 const FORGED: &str = "__Host-session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.\
                       AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// A browser's login.
+/// Returns a browser's login.
 fn login() -> Event {
     Event::post_form("/login", &[("username", "admin")])
 }
 
-/// Logs in, and gives the cookie.
+/// Logs in, and returns the cookie.
 pub(crate) async fn log_in(sandbox: &Sandbox) -> Result<String, Failure> {
     let (answer, _) = sandbox.invoke(&bytes(login())).await?;
     cookie_of(&answer)
 }
 
-/// The cookie that an answer sets.
+/// Returns the cookie that an answer sets.
 pub(crate) fn cookie_of(answer: &Value) -> Result<String, Failure> {
     let cookie = answer["cookies"][0].as_str();
     let pair = cookie.and_then(|cookie| cookie.split(';').next());

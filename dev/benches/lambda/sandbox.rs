@@ -1,4 +1,4 @@
-//! A running function, and what it takes of the machine.
+//! A running function, and the resources that it uses.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use crate::{Failure, artifact};
 pub(crate) struct Sandbox {
     lambda: Lambda,
     process: u32,
-    /// From the start of the process until it asked for its first event.
+    /// The time from the start of the process until it asked for its first event.
     pub(crate) first_poll: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Sandbox {
         program: &Path,
         environment: &[(S, S)],
     ) -> Result<Self, Failure> {
-        // A file: whoever reads a pipe wakes with each line, which would cost the function more than the line.
+        // A file, because the reader of a pipe wakes with each line, which would cost the function more than the line.
         let log = File::create(artifact::target().join("bench").join("log"))?;
         let started = Instant::now();
         let environment = environment.iter().cloned();
@@ -45,8 +45,8 @@ impl Sandbox {
         })
     }
 
-    /// Hands the function an event, and returns when it has answered and asks for the next: the answer, and how long it
-    /// took.
+    /// Hands the function an event. Returns when it has answered and asks for the next, with the answer and the
+    /// duration.
     pub(crate) async fn invoke(&self, event: &[u8]) -> Result<(Value, Duration), Failure> {
         let api = self.lambda.api();
         let polls = api.polls();
@@ -57,17 +57,17 @@ impl Sandbox {
         Ok((answer, duration))
     }
 
-    /// For one of several who invoke the function at once.
+    /// Returns a handle for one of several callers that invoke the function at once.
     pub(crate) fn caller(&self) -> Caller {
         Caller(Arc::clone(self.lambda.api()))
     }
 
-    /// The function's process.
+    /// Returns the process ID of the function.
     pub(crate) fn process(&self) -> u32 {
         self.process
     }
 
-    /// CPU time the process has used, to the nanosecond.
+    /// Returns the CPU time that the process has used, to the nanosecond.
     pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.process))? {
@@ -77,7 +77,7 @@ impl Sandbox {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    /// The most memory the process has had at once, in MiB.
+    /// Returns the most memory that the process has used at once, in MiB.
     pub(crate) fn peak_memory(&self) -> f64 {
         self.lambda.peak_memory_kib().unwrap_or_default() as f64 / 1024.0
     }
@@ -87,7 +87,7 @@ impl Sandbox {
 pub(crate) struct Caller(Arc<RuntimeApi>);
 
 impl Caller {
-    /// What the function answers to an event.
+    /// Returns the function's answer to an event.
     pub(crate) async fn answer(&self, event: Vec<u8>) -> Result<Value, Failure> {
         match timeout(PATIENCE, self.0.invoke(event)).await?? {
             Ok(answer) if matches!(answer["statusCode"].as_u64(), Some(200 | 303)) => Ok(answer),
@@ -96,7 +96,7 @@ impl Caller {
     }
 }
 
-/// An event as the Runtime API sends it.
+/// Returns an event as the Runtime API sends it.
 pub(crate) fn bytes(event: Event) -> Vec<u8> {
     event.into_value().to_string().into_bytes()
 }

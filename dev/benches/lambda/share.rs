@@ -1,5 +1,5 @@
-//! What a visitor waits where the function has no more of a processor than 128 MB of memory buy: at 1,769 MB it has one
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
+//! How long a visitor waits if the function has only the share of a processor that 128 MB of memory buy. With 1,769 MB
+//! it has one processor (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
 
 use std::fs;
 use std::io;
@@ -15,14 +15,15 @@ use crate::sandbox::Sandbox;
 use crate::world::World;
 use crate::{Failure, say};
 
-/// Microseconds after which a function gets its share anew. AWS does not say how long that is.
+/// The microseconds after which a function gets its share again. AWS does not say how long that is.
 const PERIOD: u64 = 20_000;
 const SHARE: u64 = PERIOD * 128 / 1_769;
 const STARTS: usize = 9;
 const VIEWS: usize = 40;
 const IN_A_ROW: usize = 10;
 
-/// One line a program. None where the system lets nobody limit a process, which takes control groups and root.
+/// Measures each program. Returns no rows if the system does not let a process be limited, which takes control groups
+/// and root.
 pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Value>, Failure> {
     let group = match Group::new() {
         Ok(group) => group,
@@ -44,7 +45,7 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Valu
         let view = Route::View.event(&cookie);
         let (mut first, mut sparse, mut row) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..STARTS {
-            // Init has a whole processor.
+            // During its start a function has a whole processor.
             let sandbox = Sandbox::start(program, &environment).await?;
             group.take(sandbox.process())?;
             first.extend(measure(&sandbox, &view, 1).await?.0);
@@ -67,12 +68,12 @@ pub(crate) async fn run(artifacts: &Artifacts, world: &World) -> Result<Vec<Valu
     Ok(lines)
 }
 
-/// Until the function has its share again.
+/// Waits until the function has its share again.
 async fn rest() {
     tokio::time::sleep(2 * Duration::from_micros(PERIOD)).await;
 }
 
-/// A control group of this process's own, which ends with the value.
+/// A control group of this process, which ends when the value is dropped.
 struct Group(PathBuf);
 
 impl Group {

@@ -1,4 +1,5 @@
-//! What the function talks to: the embedded `DynamoDB` in a process of its own, plain and behind TLS, and a counter.
+//! The servers that the function connects to: the embedded `DynamoDB` in its own process, plain and over TLS, and a
+//! counter.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
@@ -18,14 +19,14 @@ use crate::{Failure, artifact, processor};
 /// The argument that makes this program the embedded `DynamoDB`.
 pub(crate) const SERVE: &str = "--serve-dynamodb";
 
-/// A `DynamoDB` to measure against. It ends with the value.
+/// A `DynamoDB` to measure against. It stops when the value is dropped.
 pub(crate) struct World {
     process: Option<Child>,
     /// Its endpoint.
     pub(crate) plain: String,
-    /// Its endpoint behind TLS, unless it is not ours.
+    /// Its endpoint over TLS, if it is the embedded one.
     pub(crate) tls: Option<String>,
-    /// Counts what goes to its endpoint.
+    /// A proxy that counts what is sent to its endpoint.
     pub(crate) counter: Counter,
     /// The table.
     pub(crate) table: String,
@@ -64,7 +65,7 @@ impl World {
         })
     }
 
-    /// The variables a function needs to talk to it at `endpoint`, the floor's among them.
+    /// Returns the variables with which a function connects to it at `endpoint`, including those of the floors.
     pub(crate) fn environment(&self, endpoint: &str) -> Vec<(String, String)> {
         let authority = authority().display().to_string();
         [
@@ -86,14 +87,14 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            // The end of its standard input ends it.
+            // The process ends when its standard input ends.
             drop(process.stdin.take());
             let _ = process.wait();
         }
     }
 }
 
-/// The certificates the function trusts: all that this machine trusts, as many as on Lambda, and ours.
+/// Returns the file of the certificates that the function trusts: all that this machine trusts, as on Lambda, and ours.
 fn authority() -> PathBuf {
     artifact::target().join("bench").join("authorities.pem")
 }
@@ -114,14 +115,14 @@ pub(crate) async fn serve(table: &str, host: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stands between the function and `DynamoDB`, and counts.
+/// A proxy between the function and `DynamoDB` that counts.
 pub(crate) struct Counter {
-    /// Where the function connects to.
+    /// The endpoint for the function.
     pub(crate) endpoint: String,
     counts: Arc<[AtomicU64; 3]>,
 }
 
-/// What went over the wire.
+/// What was sent and received.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Traffic {
     pub(crate) calls: u64,
@@ -150,7 +151,7 @@ impl Counter {
         Ok(Self { endpoint, counts })
     }
 
-    /// What has gone over the wire so far.
+    /// Returns what was sent and received so far.
     pub(crate) fn traffic(&self) -> Traffic {
         let [calls, sent, received] = &*self.counts;
         Traffic {
@@ -173,7 +174,7 @@ impl std::ops::Sub for Traffic {
     }
 }
 
-/// Every call of `DynamoDB` carries this header once.
+/// Every call of `DynamoDB` has this header once.
 const TARGET: &[u8] = b"x-amz-target:";
 
 fn copy(mut from: StdStream, mut to: StdStream, bytes: &AtomicU64, calls: &AtomicU64) {

@@ -15,14 +15,14 @@ use serde_json::json;
 
 use super::hosts::Hosts;
 
-/// What DynamoDB takes as a request.
+/// The largest request that DynamoDB accepts, in bytes.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// Answers one request.
 pub(super) async fn answer(database: Database, hosts: Hosts, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     if !hosts.allow(&parts) {
-        let reason = "The embedded DynamoDB answers programs on this machine only, and no web page.\n";
+        let reason = "The embedded DynamoDB answers programs on this machine, not web pages.\n";
         return response(StatusCode::FORBIDDEN, "text/plain", reason.to_owned());
     }
     if parts.method != Method::POST {
@@ -83,7 +83,7 @@ fn run<P: DeserializeOwned, A: Serialize>(
     serde_json::to_string(&answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// Parameters that cannot be read. The types of `dynoxide` mark what DynamoDB calls a validation error.
+/// Converts an error of parameters that cannot be read. `dynoxide`'s types mark what DynamoDB calls a validation error.
 fn refusal(error: serde_json::Error) -> DynoxideError {
     let message = error.to_string();
     let message = message

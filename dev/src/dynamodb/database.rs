@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{StartError, table};
 
-/// Opens it and makes the table unless it exists.
+/// Opens the database, and makes the table if it does not exist.
 pub(super) fn open(table: &str, data_dir: Option<&Path>) -> Result<Database, StartError> {
     let Some(directory) = data_dir else {
         let database = Database::memory().map_err(StartError::new("a database in memory"))?;
@@ -30,8 +30,8 @@ pub(super) fn open(table: &str, data_dir: Option<&Path>) -> Result<Database, Sta
     Ok(database)
 }
 
-/// Makes the file, or closes the one that is there. `SQLite` gives the files it makes beside it the same mode; those that
-/// an earlier run left may have another.
+/// Makes the file, or closes an existing one to other users. `SQLite` gives the files that it makes beside it the same
+/// mode; files of an earlier run may have another.
 fn close_to_others(file: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);

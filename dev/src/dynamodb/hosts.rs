@@ -1,7 +1,7 @@
-//! Who may ask: programs on this machine and in its containers, and no web page.
+//! Accepts requests of programs on this machine and in its containers, and refuses those of web pages.
 //!
-//! A page in a browser can send requests to 127.0.0.1, directly (then they carry an `Origin`) or under a name of its own
-//! that it has pointed there (then they carry that name as their `Host`).
+//! A page in a browser can send requests to 127.0.0.1, either directly, and then they carry an `Origin`, or under a
+//! name of its own that it has pointed there, and then they carry that name as their `Host`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,7 +13,7 @@ use http::uri::Authority;
 /// The name under which a container reaches this machine.
 const FROM_A_CONTAINER: &str = "host.docker.internal";
 
-/// The authorities, as in `127.0.0.1:8000`, under which this server is reached. Clones are the same list.
+/// The authorities, such as `127.0.0.1:8000`, under which this server is reached. Clones are the same list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts(Arc<RwLock<Vec<Authority>>>);
 
@@ -30,14 +30,14 @@ impl Hosts {
         } else {
             vec![address.to_string().trim_end_matches(&format!(":{port}")).to_owned()]
         };
-        // What an address is printed as is an authority.
+        // The printed form of an address is an authority.
         names
             .iter()
             .filter_map(|name| format!("{name}:{port}").parse().ok())
             .for_each(|host| self.add(host));
     }
 
-    /// Whether a request comes from a program, under a name of ours.
+    /// Whether a request comes from a program, under a name of this server.
     pub(super) fn allow(&self, request: &Parts) -> bool {
         let mut named = request.headers.get_all(HOST).iter();
         let (Some(host), None) = (named.next(), named.next()) else {
@@ -54,7 +54,7 @@ impl Hosts {
         if host.as_str().contains('@') {
             return false;
         }
-        // An authority compares without regard to case.
+        // Authorities are compared without regard to case.
         host.host().eq_ignore_ascii_case(FROM_A_CONTAINER)
             || self.0.read().unwrap_or_else(PoisonError::into_inner).contains(host)
     }

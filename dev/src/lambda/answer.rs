@@ -1,4 +1,4 @@
-//! What becomes of an invocation, as tests look at it.
+//! The result of an invocation, as tests see it.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::event;
 
-/// What the function answered.
+/// The function's answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Names in lower case. Of a repeated name the last value counts.
+    /// The headers, by names in lower case. The last value of a repeated name counts.
     pub headers: HashMap<String, String>,
     /// The values of `Set-Cookie`.
     pub cookies: Vec<String>,
-    /// The page.
+    /// The body.
     pub body: String,
 }
 
@@ -34,7 +34,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// Lambda could not read it, or the page is not text.
+    /// Lambda could not read the answer, or the body is not text.
     #[track_caller]
     pub fn new(value: &Value) -> Self {
         let Some(response) = event::response(value) else {
@@ -51,11 +51,11 @@ impl Answer {
         }
     }
 
-    /// The cookie a browser would send back, as `name=value`.
+    /// Returns the cookie that a browser would send back, as `name=value`.
     ///
     /// # Panics
     ///
-    /// The answer does not set exactly one.
+    /// The answer does not set exactly one cookie.
     #[track_caller]
     pub fn cookie(&self) -> String {
         let [cookie] = self.cookies.as_slice() else {

@@ -8,34 +8,34 @@ use serde_json::Value;
 /// A call as it arrived.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// As in `GetItem`.
+    /// The name of the operation, such as `GetItem`.
     pub operation: String,
-    /// Its parameters.
+    /// The parameters.
     pub request: Value,
     /// The SDK's name for the operation, the same for all its attempts.
     pub invocation: String,
     /// The SDK's number of the attempt, from 1.
     pub attempt: u32,
-    /// The headers that say whose call it is.
+    /// The headers that identify the client.
     pub user_agents: Vec<String>,
     /// How many calls of this operation have arrived, this one included.
     pub nth: usize,
-    /// The connection it came on, numbered from 0.
+    /// The connection of the call, numbered from 0.
     pub connection: usize,
-    /// When it arrived.
+    /// When the call arrived.
     pub arrived: Instant,
-    /// The HTTP status that DynamoDB answered, once it has.
+    /// The HTTP status with which DynamoDB answered, if it has.
     pub status: Option<u16>,
 }
 
 impl Call {
-    /// Everything but `nth`, which depends on the calls before.
+    /// Reads everything but `nth`, which depends on the calls before.
     pub(super) fn read(connection: usize, headers: &HeaderMap, body: &[u8]) -> Self {
         let header = |name: &str| {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default()
         };
-        // As in `attempt=1; max=3`.
+        // The header looks like `attempt=1; max=3`.
         let attempt = header("amz-sdk-request")
             .split("; ")
             .find_map(|part| part.strip_prefix("attempt="));

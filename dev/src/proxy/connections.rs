@@ -1,4 +1,4 @@
-//! The proxy's side towards the client: accepting connections, refusing them, and breaking idle ones.
+//! The proxy's side towards the client: it accepts connections, refuses them, and breaks idle ones.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,20 +16,21 @@ use super::Shared;
 /// How an idle connection ends.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {
-    /// Orderly, with a FIN.
+    /// In order, with a FIN.
     Close,
     /// With an RST.
     Reset,
 }
 
-/// To end if idle. The second part is dropped when that is done, or when there is nothing to do.
+/// The order to end a connection if it is idle. The sender is dropped when that is done, or when there is nothing to
+/// do.
 type Order = (Ending, oneshot::Sender<()>);
 
-/// The connections made so far, each by the channel that takes orders for it.
+/// The connections made so far, each as the channel that takes orders for it.
 type Open = Arc<Mutex<Vec<mpsc::UnboundedSender<Order>>>>;
 
 pub(super) struct Connections {
-    /// Bound, but not listening: it keeps the port ours while connections are refused.
+    /// A bound socket that does not listen. It reserves the port while connections are refused.
     place: TcpSocket,
     accepting: Option<JoinHandle<()>>,
     open: Open,
@@ -60,7 +61,7 @@ impl Connections {
     pub(super) async fn refuse(&mut self) {
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
-            // An error says that it was aborted: the listener is gone.
+            // An error means that the task was aborted, and the listener is gone.
             let _ = accepting.await;
         }
         self.close_idle(Ending::Close).await;
@@ -70,7 +71,7 @@ impl Connections {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for connection in open {
             let (done, followed) = oneshot::channel();
-            // One that has ended before takes no order, and drops it all the same.
+            // A connection that has ended takes no order, and drops the sender as well.
             let _ = connection.send((ending, done));
             let _ = followed.await;
         }
@@ -85,7 +86,7 @@ impl Drop for Connections {
     }
 }
 
-/// Other sockets of this process may be bound to the same address; only the one that listens gets connections.
+/// Other sockets of this process may be bound to the same address; only the listening one gets connections.
 fn socket(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseport(true).expect("a system that shares ports");
@@ -106,7 +107,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, open: Open) {
     }
 }
 
-/// Serves one connection until the client closes it, a fault does, or an order.
+/// Serves one connection until the client, a fault or an order closes it.
 async fn serve(stream: TcpStream, number: usize, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let running = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&running);
@@ -123,7 +124,7 @@ async fn serve(stream: TcpStream, number: usize, shared: Arc<Shared>, mut orders
     loop {
         tokio::select! {
             biased;
-            // An error is a client that went away, or a fault that closes the connection.
+            // An error means that the client went away, or that a fault closes the connection.
             _ = &mut connection => return,
             order = orders.recv() => {
                 let idle = running.load(Ordering::SeqCst) == 0;

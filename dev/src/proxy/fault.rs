@@ -1,4 +1,4 @@
-//! What can go wrong between the function and DynamoDB, and the handle of a call that is held.
+//! The faults between the function and DynamoDB, and the handle of a call that is held.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use tokio::time::timeout;
 
 use crate::PATIENCE;
 
-/// What becomes of one call.
+/// What happens to a call.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Nothing: it is forwarded and answered.
+    /// The call is forwarded and answered.
     Pass,
-    /// It is forwarded when the gate is released, and answered if the client still waits.
+    /// The call is forwarded when the gate is released, and answered if the client still waits.
     Hold(Gate),
-    /// The connection closes at once; the call still reaches DynamoDB, when the gate is released.
+    /// The connection closes immediately. The call reaches DynamoDB when the gate is released.
     DeliverLate(Gate),
-    /// The connection closes and the call never reaches DynamoDB.
+    /// The connection closes, and the call never reaches DynamoDB.
     DropCall,
-    /// DynamoDB does it, then the connection closes without an answer.
+    /// DynamoDB makes the call, and the connection closes without an answer.
     DropReply,
-    /// It is forwarded after this long.
+    /// The call is forwarded after this time.
     Delay(Duration),
-    /// It is not forwarded: the answer is this HTTP status with this DynamoDB error type.
+    /// The call is not forwarded. The answer is this HTTP status with this DynamoDB error type.
     Error(u16, &'static str),
-    /// It is not forwarded: the answer has status 200 and is no JSON.
+    /// The call is not forwarded. The answer has status 200, and is not JSON.
     Garbage,
-    /// It is not forwarded: the answer has status 200 and nothing else.
+    /// The call is not forwarded. The answer has status 200, and is empty.
     Empty,
-    /// It is neither forwarded nor answered. The connection stays open until the client gives up.
+    /// The call is neither forwarded nor answered. The connection stays open until the client gives up.
     Hang,
 }
 
-/// Stands between a held call and DynamoDB. Clones are the same gate.
+/// A gate between a held call and DynamoDB. Clones are the same gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<watch::Sender<Progress>>);
 
@@ -51,17 +51,17 @@ struct Progress {
 }
 
 impl Gate {
-    /// A gate at which no call stands yet, for a rule's [`Fault`].
+    /// Creates a gate that no call has reached, for a rule's [`Fault`].
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(watch::Sender::default()))
     }
 
-    /// Waits until a call stands at the gate.
+    /// Waits until a call has reached the gate.
     ///
     /// # Panics
     ///
-    /// None does within a test's patience.
+    /// No call reaches it in time.
     pub async fn arrived(&self) {
         self.wait("arrive at", |progress| progress.arrived).await;
     }
@@ -75,12 +75,12 @@ impl Gate {
     ///
     /// # Panics
     ///
-    /// It has not within a test's patience.
+    /// DynamoDB does not answer in time.
     pub async fn delivered(&self) {
         self.wait("be delivered through", |progress| progress.delivered).await;
     }
 
-    /// The call's side: shows up and waits for the release.
+    /// Announces the call, and waits for the release.
     pub(super) async fn pass(&self) {
         self.0.send_modify(|progress| progress.arrived = true);
         let released = self.0.subscribe().wait_for(|progress| progress.released).await.is_ok();
@@ -94,6 +94,6 @@ impl Gate {
     async fn wait(&self, what: &str, reached: impl Fn(&Progress) -> bool) {
         let mut progress = self.0.subscribe();
         let waited = timeout(PATIENCE, progress.wait_for(reached)).await;
-        assert!(waited.is_ok(), "waited in vain for a call to {what} the gate");
+        assert!(waited.is_ok(), "timed out waiting for a call to {what} the gate");
     }
 }

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB keeps what it is told to keep, in the table it is told to make, and answers no web page.
+//! The embedded DynamoDB keeps the items in the table that it was told to make, and refuses web pages.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,7 +88,7 @@ async fn its_files_are_closed_to_other_users_whatever_they_were_before() {
     }
 }
 
-/// What a client without the SDK sends, and the answer's status and headers.
+/// Sends what a client without the SDK sends, and returns the answer's status and headers.
 async fn send(embedded: &Embedded, method: &str, headers: &str) -> String {
     let address = embedded.endpoint().replace("http://", "");
     let mut stream = TcpStream::connect(address).await.expect("a connection");

@@ -1,4 +1,4 @@
-//! Requests become events and answers become responses, as Lambda does both.
+//! Requests become events, and answers become responses, as on Lambda.
 
 use dev::event::{self, Event};
 use http::header::SET_COOKIE;

@@ -21,14 +21,14 @@ use tokio::time::timeout;
 
 use crate::support::{self, mode};
 
-/// The app's program, built by the first who asks.
+/// Returns the app's program, which the first caller builds.
 pub(crate) async fn program() -> &'static Path {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
     let build = async || app::program(false).await.expect("the app's program");
     PROGRAM.get_or_init(build).await
 }
 
-/// The command, without what the tester's own environment would tell it.
+/// Returns the command, without variables of the tester's environment that would change it.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = support::command(env!("CARGO_BIN_EXE_local"), arguments);
     for name in [
@@ -43,7 +43,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// The command while it runs.
+/// The running command.
 struct Local {
     process: Child,
     printed: Lines<BufReader<ChildStdout>>,
@@ -108,7 +108,7 @@ impl Local {
     }
 }
 
-/// The command ends the function when it is asked to stop, and cannot when it is killed.
+/// The command ends the function when it is asked to stop, but cannot when it is killed.
 impl Drop for Local {
     fn drop(&mut self) {
         let Some(process) = self.process.id() else { return };
@@ -177,7 +177,7 @@ async fn a_login_survives_a_restart_with_a_data_directory() {
     assert!(local.get("/", &cookie).await.body().contains("Logged in as admin"));
 }
 
-/// The first run may find files that were open to others.
+/// The first run may find files that are open to others.
 #[tokio::test]
 async fn what_it_keeps_is_closed_to_other_users() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -218,7 +218,7 @@ async fn the_callers_settings_reach_the_app_and_its_aws_settings_do_not() {
     let local = Local::start_with(command).await;
     let cookie = local.login().await;
     let ended = async {
-        // The idle timeout is the caller's: waiting for it is what is tested.
+        // The idle timeout is the caller's, so the test has to wait for it.
         while local.get("/", &cookie).await.body().contains("Logged in") {
             tokio::time::sleep(Duration::from_millis(1100)).await;
         }
@@ -245,7 +245,7 @@ async fn when_the_app_dies_the_command_ends() {
     let mut local = Local::start(&[]).await;
     let command = local.process.id().expect("a running command");
     let children = fs::read_to_string(format!("/proc/{command}/task/{command}/children"));
-    // Not every kernel tells.
+    // Not every kernel lists the children of a process.
     let Ok(children) = children else { return };
     let app = children.split_whitespace().next().and_then(|id| id.parse().ok());
     signal(app.expect("the app's process"), "KILL");

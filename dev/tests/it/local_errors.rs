@@ -1,4 +1,4 @@
-//! What `cargo local` says when it cannot start, and its exit status.
+//! What `cargo local` prints when it cannot start, and its exit status.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::local::{command, program};
 
-/// Runs the command to its end and returns its status and what it printed as an error.
+/// Runs the command to its end, and returns its status and what it printed to standard error.
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let ended = timeout(PATIENCE, command(arguments).output())
         .await

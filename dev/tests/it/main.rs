@@ -1,4 +1,4 @@
-//! What stands in for AWS, from outside: one crate, so that what the tests share is built once.
+//! The stand-ins for AWS from outside. The tests are one crate, so that what they share is built once.
 
 mod dynamodb_command;
 mod embedded_dynamodb;

@@ -1,4 +1,4 @@
-//! The fault proxy does to a call what it says, seen from the real SDK and from DynamoDB behind it.
+//! The proxy does to a call what the fault says, as the real SDK and the DynamoDB behind it see it.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use crate::support::sdk_at;
 
 struct Setup {
     proxy: Proxy,
-    /// Through the proxy, one attempt per call.
+    /// A client of the proxy, with one attempt for each call.
     client: Client,
-    /// Past the proxy.
+    /// A client that bypasses the proxy.
     direct: Client,
     _dynamodb: Embedded,
 }
@@ -49,7 +49,7 @@ fn client(endpoint: &str, attempts: u32) -> Client {
     Client::from_conf(sdk_at(endpoint).retry_config(retries).build())
 }
 
-/// The error's code, or `None` for a call that got no answer from DynamoDB.
+/// The error's code, or `None` for a call that DynamoDB did not answer.
 type Code = Option<String>;
 
 async fn put(client: &Client, id: &str) -> Result<(), Code> {
@@ -232,7 +232,7 @@ async fn a_rule_sees_every_call_that_nothing_was_planned_for() {
 async fn idle_connections_close_and_the_next_call_takes_a_new_one() {
     for ending in [Ending::Close, Ending::Reset] {
         let setup = Setup::new().await;
-        // The SDK may find out only while it sends, hence a second attempt.
+        // The SDK may notice only while it sends, so it has a second attempt.
         let client = client(&setup.proxy.endpoint(), 2);
         assert_eq!(get(&client, "a").await, Ok(false));
         setup.proxy.close_idle(ending).await;

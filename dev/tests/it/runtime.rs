@@ -8,7 +8,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
-/// A function that speaks the protocol by hand. Clones share their connections.
+/// A function that speaks the protocol itself. Clones share their connections.
 #[derive(Clone)]
 struct Function {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -23,7 +23,7 @@ impl Function {
         }
     }
 
-    /// An invocation's ID, and the event.
+    /// Returns an invocation's ID and the event.
     async fn next(&self) -> (String, Bytes) {
         let request = Request::get(format!("{}/invocation/next", self.api)).body(Full::default());
         let response = self
@@ -63,7 +63,7 @@ async fn several_invocations_are_in_flight_when_the_function_asks_for_several() 
     for poll in polls {
         taken.push(poll.await.expect("an invocation"));
     }
-    // Answered in the opposite order, each with its own event.
+    // The invocations are answered in the opposite order, each with its own event.
     taken.sort_by(|one, other| other.1.cmp(&one.1));
     for (id, event) in &taken {
         let answer = match &event[..] {

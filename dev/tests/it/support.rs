@@ -7,7 +7,7 @@ use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::process::Command;
 
-/// The configuration of a client with the SDK's defaults.
+/// Returns the configuration of a client with the SDK's defaults.
 pub(crate) fn sdk_at(endpoint: impl Into<String>) -> Builder {
     let tls = Provider::Rustls(CryptoMode::Ring);
     Builder::new()
@@ -18,7 +18,7 @@ pub(crate) fn sdk_at(endpoint: impl Into<String>) -> Builder {
         .endpoint_url(endpoint)
 }
 
-/// One of the commands.
+/// Returns one of the commands.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
@@ -29,7 +29,7 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A file's permissions.
+/// Returns a file's permissions.
 #[track_caller]
 pub(crate) fn mode(file: &std::path::Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;

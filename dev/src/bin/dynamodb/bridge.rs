@@ -1,21 +1,22 @@
-//! Where a container reaches this machine.
+//! The address at which a container reaches this machine.
 //!
-//! On Linux `sam local` maps `host.docker.internal` to the address of Docker's bridge, so a listener on 127.0.0.1 alone is
-//! out of a container's reach, and one on 0.0.0.0 would be in everyone's. Elsewhere Docker Desktop forwards the name to
+//! On Linux `sam local` maps `host.docker.internal` to the address of Docker's bridge, so a container cannot reach a
+//! listener on 127.0.0.1 alone, and everyone can reach one on 0.0.0.0. Elsewhere Docker Desktop forwards the name to
 //! 127.0.0.1 itself.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-/// This machine's address on Docker's default bridge, or `None` without one.
+/// Returns this machine's address on Docker's default bridge, or `None` without one.
 pub(crate) fn address() -> Option<IpAddr> {
     let network = docker_network(&std::fs::read_to_string("/proc/net/route").ok()?)?;
-    // Connecting a UDP socket sends nothing. It makes the kernel choose the address it would send from.
+    // Connecting a UDP socket sends nothing. It makes the kernel choose the address that it would send from.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::from(u32::from(network) | 2), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// The network behind `docker0` in the kernel's routing table, whose numbers are in hexadecimal and in memory order.
+/// Returns the network of `docker0` in the kernel's routing table, whose numbers are in hexadecimal and in memory
+/// order.
 fn docker_network(routes: &str) -> Option<Ipv4Addr> {
     routes.lines().find_map(|line| {
         let mut columns = line.split_whitespace();

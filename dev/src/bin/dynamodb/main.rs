@@ -1,4 +1,4 @@
-//! `cargo dynamodb`: the embedded DynamoDB alone, with the sessions table made, for `sam local` to talk to.
+//! `cargo dynamodb`: the embedded DynamoDB alone, with the sessions table, for `sam local`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
-//! `cargo local`: the whole app on this machine, with nothing but Rust.
+//! `cargo local`: the whole app on this machine, which needs nothing but Rust.
 //!
-//! The app is its own program, the one that is deployed, behind a Runtime API. What surrounds it on AWS is made here:
-//! DynamoDB (embedded, on a port of its own), the secret key, and the events that Lambda makes of HTTP requests.
+//! The app runs as its own program, the one that is deployed, behind a Runtime API. This command provides what
+//! surrounds it on AWS: DynamoDB (embedded, on a port of its own), the secret key, and the events that Lambda makes of
+//! HTTP requests.
 
 use std::ffi::OsString;
 use std::io;
@@ -30,7 +31,7 @@ Usage: cargo local [--port N] [--data-dir DIR]
 
 The app's environment variables (SECRET_KEY, SESSION_IDLE_TIMEOUT, ...) work as on Lambda.";
 
-/// How many requests the app serves at once.
+/// The number of requests that the app serves at once.
 const CONCURRENCY: &str = "16";
 
 #[tokio::main]
@@ -46,7 +47,7 @@ async fn run() -> Result<(), Failure> {
     let mut stop = Stop::new()?;
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let listener = command::listen(localhost, arguments.port).await?;
-    // Its end removes the directory, so it lives as long as what is in there.
+    // The directory is removed when this value is dropped, so the value lives as long as the files are needed.
     let temporary = match &arguments.data_dir {
         Some(directory) => command::make_directory(directory).map(|()| None)?,
         None => Some(tempfile::tempdir().map_err(Failure::run)?),
@@ -75,7 +76,7 @@ async fn run() -> Result<(), Failure> {
     outcome
 }
 
-/// From the start of the app until it ends, or is to end.
+/// Serves from the start of the app until it ends, or the command is asked to stop.
 async fn serve(
     function: &mut Lambda,
     listener: TcpListener,
@@ -86,7 +87,7 @@ async fn serve(
     let address = listener.local_addr().map_err(Failure::run)?.to_string();
     let api = function.api().clone();
     tokio::select! {
-        // The app asks for events as soon as it has found its configuration in order.
+        // The app asks for events as soon as it has checked its configuration.
         () = api.polled(1) => {}
         ended = function.ended() => {
             copy(lines).await;
@@ -122,7 +123,7 @@ fn has_ended(how: &str, status: io::Result<ExitStatus>) -> Failure {
 /// Passes the app's log on, after the lines of this command, until the app ends.
 async fn copy(mut lines: io::PipeReader) {
     let (done, copied) = tokio::sync::oneshot::channel();
-    // A thread of its own, not one of the runtime's, which would wait for it.
+    // A thread of its own, because the runtime waits for its own threads to end.
     thread::spawn(move || {
         let _ = io::copy(&mut lines, &mut io::stdout());
         let _ = done.send(());
@@ -130,7 +131,8 @@ async fn copy(mut lines: io::PipeReader) {
     let _ = copied.await;
 }
 
-/// The caller's environment without what could lead the app to AWS, and with what leads it here.
+/// Returns the caller's environment, without variables that could lead the app to AWS, and with those that lead it
+/// here.
 fn environment(key: OsString, endpoint: &str) -> Vec<(OsString, OsString)> {
     let kept = ["AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_FORMAT"];
     let ours = [

@@ -1,4 +1,4 @@
-//! The secret key of a local run: made here, because nobody should have to invent one to try the app.
+//! The secret key of a local run, which the command generates so that nobody has to invent one to try the app.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dev::command::Failure;
 use tempfile::NamedTempFile;
 
-/// What the app asks of a key.
+/// The shortest key that the app accepts, in bytes.
 const SHORTEST: usize = 32;
 
-/// A new key from the operating system's generator.
+/// Generates a new key with the operating system's random numbers.
 fn generate() -> Result<String, Failure> {
     let mut bytes = [0; 48];
     getrandom::fill(&mut bytes)
@@ -19,7 +19,7 @@ fn generate() -> Result<String, Failure> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The key kept in this directory. The first run makes it, in a file that only its owner can read.
+/// Returns the key kept in this directory. The first run makes it, in a file that only its owner can read.
 pub(crate) fn keep(directory: &Path) -> Result<String, Failure> {
     let path = directory.join("secret-key");
     let fail = |error: io::Error| Failure::Run(format!("cannot use the secret key in {}: {error}", path.display()));
@@ -54,9 +54,9 @@ fn close(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the whole file or nothing, and leaves the key of a command that was quicker.
+/// Writes the whole file or nothing. If another command was faster, its key stays.
 fn make(directory: &Path, path: &Path, key: &str) -> io::Result<()> {
-    // Mode 0600 from its first byte: that is how `tempfile` opens it.
+    // `tempfile` opens the file with mode 0600, so it never has another.
     let mut file = NamedTempFile::new_in(directory)?;
     writeln!(file, "{key}")?;
     file.as_file().sync_all()?;

@@ -1,4 +1,5 @@
-//! What Lambda's front does: makes an event of each request, hands it to the function and answers what that answers.
+//! Does what Lambda's front end does: makes an event of each request, hands it to the function, and answers what the
+//! function answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-/// What Lambda takes as a request.
+/// The largest request that Lambda accepts, in bytes.
 const LARGEST_BODY: usize = 6 * 1024 * 1024;
 
-/// How long running requests may take once the command was asked to stop. A client that never finishes its request must
-/// not keep the command from ending.
+/// How long running requests may take after the command was asked to stop. A client that never finishes its request
+/// must not keep the command from ending.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until `stop` resolves, then finishes the requests that are running.
@@ -49,7 +50,7 @@ async fn answer(api: Arc<RuntimeApi>, host: Arc<str>, request: Request<Incoming>
         return refuse(StatusCode::BAD_REQUEST);
     };
     let event = event.into_value().to_string().into_bytes();
-    // As on Lambda, whatever goes wrong in the function is a 502 to the client.
+    // As on Lambda, every failure of the function is a 502 to the client.
     match timeout(TIMEOUT, api.invoke(event)).await {
         Ok(Ok(Ok(answer))) => {
             event::response(&answer).map_or_else(|| refuse(StatusCode::BAD_GATEWAY), |response| response.map(Full::new))

@@ -1,4 +1,5 @@
-//! A visitor of the account example: counts, sets, is told messages once, logs in and out, also on all devices at once.
+//! A visitor of the account example, who counts, sets a variable, is shown messages once, and logs in and out,
+//! sometimes on all devices at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,20 +17,20 @@ use crate::ledger::Ledger;
 use crate::site::{Site, Violation, issued};
 use crate::visitor::bury;
 
-/// Those who have accounts.
+/// The names of those who have accounts.
 const NAMES: [&str; 2] = ["admin", "alice"];
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Shared by the visitors who are the same person.
+/// The owners, each of whom is shared by the visitors who are the same person.
 #[derive(Clone, Default)]
 pub(crate) struct Owners([Arc<Owner>; 2]);
 
 #[derive(Default)]
 struct Owner {
-    /// Whoever ends all sessions has it alone.
+    /// Held alone by a visitor who ends all sessions of the owner.
     turn: RwLock<()>,
-    /// How often all were ended, and how often that is not known.
+    /// How often all sessions were ended, and how often that is in doubt.
     ended: AtomicU64,
     doubtful: AtomicU64,
 }
@@ -39,7 +40,7 @@ pub(crate) struct Visitor {
     number: u32,
     owner: Arc<Owner>,
     name: &'static str,
-    /// How often the owner had ended all sessions when this one was last looked at.
+    /// The values of `ended` and `doubtful` when this visitor last looked at them.
     known: (u64, u64),
     current: Option<Current>,
     ended: Vec<String>,
@@ -51,7 +52,7 @@ pub(crate) struct Visitor {
 
 struct Current {
     cookie: String,
-    /// Something that ends it may have been done, or may yet be done.
+    /// Whether something that ends the session may have been done, or may still be done.
     doubtful: bool,
     ledger: Ledger,
 }
@@ -86,7 +87,7 @@ impl Visitor {
         }
     }
 
-    /// Returns what must not be.
+    /// Visits until a check fails, and returns the violation.
     pub(crate) async fn visit_for_ever(mut self, pause: Duration) -> Violation {
         loop {
             let pause = self.chance.about(pause);
@@ -107,7 +108,7 @@ impl Visitor {
         }
     }
 
-    /// Takes in what happened meanwhile.
+    /// Takes into account what happened meanwhile.
     fn catch_up(&mut self) {
         let known = [&self.owner.ended, &self.owner.doubtful].map(|times| times.load(Ordering::SeqCst));
         let [ended, doubtful] = [known[0] > self.known.0, known[1] > self.known.1];
@@ -153,7 +154,7 @@ impl Visitor {
         Ok(answer)
     }
 
-    /// Does something with a session that is alive, and compares.
+    /// Does something with a live session, and compares the answer with the ledger.
     async fn act(&mut self, current: &mut Current) -> Result<(), Violation> {
         let Current { cookie, ledger, .. } = current;
         self.told += 1;
@@ -217,7 +218,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// Logs in, perhaps over a session, and perhaps while that counts a visit.
+    /// Logs in, perhaps over a session, and perhaps while another request counts a visit.
     async fn log_in(&mut self, before: Option<Current>, counts: bool) -> Result<(), Violation> {
         let login = post("/login", &[("username", self.name), ("password", PASSWORD)]);
         let cookie = before.as_ref().map(|before| before.cookie.clone());
@@ -232,7 +233,7 @@ impl Visitor {
         let (answer, counted) = (answer?, counted?);
         let mut ledger = before.as_ref().map(|before| before.ledger.clone()).unwrap_or_default();
         if let Some(counted) = counted {
-            // What ended before is not counted.
+            // A visit that found its session ended is not counted.
             let refused = counted.as_ref().is_some_and(|answer| answer.status == 409);
             if !refused {
                 ledger.count(&[counted.is_some()]);
@@ -281,7 +282,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// Logs out on all devices. Nobody else of this owner is under way.
+    /// Logs out on all devices. No other visitor of this owner is under way.
     async fn end_all(&mut self) -> Result<(), Violation> {
         let Some(current) = self.current.take().filter(|current| !current.doubtful) else {
             return Ok(());
@@ -300,7 +301,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// A session that has ended stays ended.
+    /// Checks that a session that has ended stays ended.
     async fn try_an_ended_one(&mut self) -> Result<(), Violation> {
         let Ok(count @ 1..) = u64::try_from(self.ended.len()) else {
             return Ok(());

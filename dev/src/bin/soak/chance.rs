@@ -1,8 +1,8 @@
-//! What happens next, by chance.
+//! Random decisions.
 
 use std::time::Duration;
 
-/// A source of numbers that differ. Xorshift: nobody has to be surprised by them.
+/// A source of numbers that differ. It uses xorshift, because nobody has to be unable to guess them.
 pub(crate) struct Chance(u64);
 
 impl Chance {
@@ -20,12 +20,12 @@ impl Chance {
         self.0 % most
     }
 
-    /// Once in so many times.
+    /// Returns true once in this many times.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// So long on average.
+    /// Returns this time on average.
     pub(crate) fn about(&mut self, time: Duration) -> Duration {
         time.mul_f64(f64::from(u32::try_from(self.below(2_000)).unwrap_or(1_000)) / 1_000.0)
     }

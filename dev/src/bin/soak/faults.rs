@@ -1,5 +1,5 @@
-//! What goes wrong between the programs and `DynamoDB`: about one call in thirty, connections now and then, and an outage of three
-//! seconds every few minutes.
+//! The faults between the programs and `DynamoDB`: about one call in thirty is spoiled, idle connections break now and
+//! then, and every few minutes there is an outage of three seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,7 @@ pub(crate) fn begin(proxy: &Proxy, tally: &Arc<Tally>) {
     });
 }
 
-/// Opens within twenty seconds.
+/// Returns a gate that opens within twenty seconds.
 fn late(chance: &mut Chance) -> Gate {
     let gate = Gate::new();
     let (opens, after) = (gate.clone(), chance.about(Duration::from_secs(10)));
@@ -50,7 +50,7 @@ fn late(chance: &mut Chance) -> Gate {
     gate
 }
 
-/// Breaks idle connections, and has an outage now and then, for ever.
+/// Breaks idle connections, and makes an outage now and then, for ever.
 pub(crate) async fn connections(proxy: Arc<Proxy>, tally: Arc<Tally>) {
     let mut chance = Chance::new();
     loop {

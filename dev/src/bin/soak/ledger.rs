@@ -1,26 +1,26 @@
-//! What a visitor knows of the variables of its session: what it was told is done, and what may have been done.
+//! What a visitor knows about the variables of its session: what was done, and what may have been done.
 //!
-//! A write that failed may still arrive, until another one is acknowledged: that has moved the revision. What is found from then
-//! on is certain.
+//! A write that failed may still arrive, until another one is acknowledged, because that one has moved the revision.
+//! What is found from then on is certain.
 
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    /// The visits that are counted, and how many more may be. `None` if nothing is known.
+    /// The number of visits that are counted, and of those that may be. `None` if nothing is known.
     visits: Option<(u64, u64)>,
-    /// What `v` may be. `None` if nothing is known.
+    /// The values that `v` may have. `None` if nothing is known.
     values: Option<BTreeSet<Option<String>>>,
-    /// Messages that are there, that may be, and that were shown.
+    /// The messages that are stored, those that may be stored, and those that were shown.
     flashes: BTreeSet<String>,
     perhaps: BTreeSet<String>,
     shown: BTreeSet<String>,
-    /// Whether nothing that failed can arrive any more.
+    /// Whether no failed write can arrive any more.
     settled: bool,
 }
 
 impl Default for Ledger {
-    /// Of a new session.
+    /// The ledger of a new session.
     fn default() -> Self {
         Self {
             visits: Some((0, 0)),
@@ -34,7 +34,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Visits were counted at once, each for certain or perhaps.
+    /// Records visits that were counted at once, each for certain or perhaps.
     pub(crate) fn count(&mut self, done: &[bool]) {
         if let Some((certain, perhaps)) = &mut self.visits {
             for done in done {
@@ -44,7 +44,7 @@ impl Ledger {
         self.settled = done.iter().all(|done| *done);
     }
 
-    /// Whether so many visits may be found.
+    /// Whether this number of visits may be found.
     pub(crate) fn counted(&mut self, found: Option<u64>) -> bool {
         let Some(found) = found else { return false };
         let holds = self
@@ -65,7 +65,7 @@ impl Ledger {
         }
     }
 
-    /// Whether `v` may be this.
+    /// Whether `v` may have this value.
     pub(crate) fn got(&mut self, found: Option<String>) -> bool {
         let holds = self.values.as_ref().is_none_or(|values| values.contains(&found));
         if self.settled {
@@ -79,7 +79,7 @@ impl Ledger {
         if done { &mut self.flashes } else { &mut self.perhaps }.insert(text);
     }
 
-    /// Whether these messages may be shown: all that are there, and none twice.
+    /// Whether these messages may be shown: all that are stored, and none twice.
     pub(crate) fn shown(&mut self, texts: &[String]) -> bool {
         let found: BTreeSet<_> = texts.iter().cloned().collect();
         let once = found.len() == texts.len() && found.is_disjoint(&self.shown);
@@ -96,18 +96,18 @@ impl Ledger {
         holds
     }
 
-    /// The messages were taken, and nobody was told.
+    /// Records that the messages may have been taken without being shown.
     pub(crate) fn taken_perhaps(&mut self) {
         self.perhaps.append(&mut self.flashes);
         self.settled = false;
     }
 
-    /// A login has taken the session over.
+    /// Records that a login has taken the session over.
     pub(crate) fn carried_over(&mut self) {
         self.settled = true;
     }
 
-    /// A login has taken the session over, or found it ended.
+    /// Records that a login has taken the session over, or has found it ended.
     pub(crate) fn carried_over_perhaps(&mut self) {
         self.perhaps.append(&mut self.flashes);
         (self.visits, self.values, self.settled) = (None, None, true);

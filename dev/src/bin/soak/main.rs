@@ -1,9 +1,9 @@
-//! `cargo run -p dev --features proxy --bin soak`: mixed load through the compiled programs, with faults between them and `DynamoDB`,
-//! for as long as it is told.
+//! `cargo run -p dev --features proxy --bin soak`: mixed load on the compiled programs, with faults between them and
+//! `DynamoDB`, for the given time.
 //!
-//! The app and the account example run behind a Runtime API each. Visitors do what they like, keep a ledger of what they were told, and
-//! compare it with what they find. Every minute a line says what happened. The first thing that is wrong ends it; so does, at
-//! the end, memory or descriptors that have grown.
+//! The app and the account example each run behind a Runtime API. Visitors act at random, keep a ledger of what they
+//! were told, and compare it with what they find. Every minute a line says what happened. The first violation ends the
+//! run. The run also fails if memory or descriptors have grown at its end.
 
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -36,7 +36,8 @@ use watch::Watch;
 const HELP: &str = "\
 Mixed load through the compiled programs, with faults
 
-Usage: cargo run -p dev --features proxy --bin soak -- [--minutes N] [--rate N] [--release] [--app PATH] [--account PATH]
+Usage: cargo run -p dev --features proxy --bin soak -- [--minutes N] [--rate N] [--release] [--app PATH]
+       [--account PATH]
 
   --minutes N     how long (60)
   --rate N        requests a second, together (20)
@@ -47,10 +48,10 @@ Usage: cargo run -p dev --features proxy --bin soak -- [--minutes N] [--rate N] 
 
 It ends with status 1 at the first answer that contradicts an earlier one, and if memory or descriptors have grown.";
 
-/// Visitors of each program.
+/// The visitors of each program.
 const VISITORS: u32 = 8;
 
-/// So short that expiries move and sessions end while it runs.
+/// Short enough for expiries to move and sessions to end during the run.
 const IDLE: Duration = Duration::from_mins(1);
 
 const SECRET: &str = "a key for the soak that is longer than thirty-two bytes";
@@ -161,7 +162,7 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A visitor stops only for something that must not be.
+/// Converts the end of a visitor, which stops only at a violation.
 fn violation(ended: Result<String, tokio::task::JoinError>) -> Failure {
     Failure::Run(match ended {
         Ok(violation) => format!("VIOLATION: {violation}"),
@@ -178,8 +179,8 @@ async fn start(program: &std::path::Path, proxy: &Proxy) -> Result<Lambda, Failu
         ("DYNAMODB_ENDPOINT", endpoint.as_str()),
         ("SESSION_IDLE_TIMEOUT", idle.as_str()),
         ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
-        // Each password that the example verifies takes 19 MiB. glibc would keep them for later ones, more and more as it gets to know
-        // them, and a growth would not show beside that; from this size on, a block goes back when it is freed.
+        // Each password that the example verifies takes 19 MiB. glibc would keep these blocks for later ones, and the
+        // growth of other memory would not show beside them. From this size on, a block is returned when it is freed.
         ("MALLOC_MMAP_THRESHOLD_", "1048576"),
     ];
     let started = Lambda::with_output(program, environment, Stdio::null(), Stdio::inherit()).await;

@@ -17,7 +17,7 @@ pub(crate) struct Site {
     tally: Arc<Tally>,
 }
 
-/// What must not be.
+/// The description of something that must not happen.
 pub(crate) type Violation = String;
 
 impl Site {
@@ -25,7 +25,7 @@ impl Site {
         Self { api, tally }
     }
 
-    /// Asks, with a cookie or without. `None` if the site is out of service for now.
+    /// Sends a request, with a cookie or without. Returns `None` if the site is out of service for now.
     pub(crate) async fn ask(&self, event: Event, cookie: Option<&str>) -> Result<Option<Answer>, Violation> {
         let event = cookie.into_iter().fold(event, Event::cookie).into_value();
         let path = event["rawPath"].to_string();
@@ -42,8 +42,8 @@ impl Site {
         }
     }
 
-    /// `None` if there is no answer in time. The time is counted in small pieces, so that a machine that slept is not what is found
-    /// wrong.
+    /// Returns `None` if there is no answer in time. The time is counted in small pieces, so that a machine that slept
+    /// does not count as a violation.
     async fn invoke(&self, event: Vec<u8>) -> Option<Outcome> {
         let mut outcome = self.api.invoke(event);
         for _ in 0..2 * PATIENCE.as_secs() {
@@ -54,7 +54,7 @@ impl Site {
         None
     }
 
-    /// Counts something that was found as it had to be, or says what is wrong.
+    /// Counts a check that held, or returns the violation.
     pub(crate) fn check(&self, holds: bool, what: impl FnOnce() -> String) -> Result<(), Violation> {
         if holds {
             self.tally.checked();
@@ -65,7 +65,7 @@ impl Site {
     }
 }
 
-/// The cookie that an answer sets, if it does.
+/// Returns the cookie that an answer sets, if it sets one.
 pub(crate) fn issued(answer: &Answer) -> Option<String> {
     let [cookie] = answer.cookies.as_slice() else {
         return None;

@@ -1,4 +1,4 @@
-//! What happened, counted.
+//! Counts what happened.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ impl Tally {
         *self.counts().statuses.entry(status).or_default() += 1;
     }
 
-    /// A store call, and what became of it if that was not the usual.
+    /// Counts a store call, and the fault that it met, if any.
     pub(crate) fn called(&self, fault: Option<&'static str>) {
         let mut counts = self.counts();
         counts.calls += 1;
@@ -32,12 +32,12 @@ impl Tally {
         *self.counts().faults.entry(fault).or_default() += 1;
     }
 
-    /// Something that was found was as it had to be.
+    /// Counts a check that held.
     pub(crate) fn checked(&self) {
         self.counts().checks += 1;
     }
 
-    /// All so far.
+    /// Returns all counts so far.
     pub(crate) fn summary(&self) -> String {
         let counts = self.counts();
         let requests: u64 = counts.statuses.values().sum();

@@ -1,4 +1,4 @@
-//! A visitor of the app: logs in and out, looks, rests, and tries cookies of sessions that have ended.
+//! A visitor of the app, who logs in and out, views, rests, and tries cookies of sessions that have ended.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use crate::IDLE;
 use crate::chance::Chance;
 use crate::site::{Site, Violation, issued};
 
-/// What the visitor knows of the session that its cookie opens.
+/// What the visitor knows about the session of its cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Session {
     Alive,
-    /// Something that would end it may have been done or may yet be done, or it may have expired.
+    /// Something that would end it may have been done, or may still be done, or it may have expired.
     Doubtful,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Visitor {
     site: Site,
     number: u32,
     logins: u32,
-    /// The cookie, the name and what is known.
+    /// The cookie, the name, and what is known about the session.
     current: Option<(String, String, Session)>,
     ended: Vec<String>,
     /// When it last asked with its cookie, and when it was last answered.
@@ -30,7 +30,7 @@ pub(crate) struct Visitor {
     chance: Chance,
 }
 
-/// Cookies of sessions that have ended, of which each visitor remembers so many.
+/// The number of cookies of ended sessions that each visitor remembers.
 pub(crate) const ENDED: usize = 200;
 
 /// Keeps a cookie that must never open a session again.
@@ -56,7 +56,7 @@ impl Visitor {
         }
     }
 
-    /// Returns what must not be.
+    /// Visits until a check fails, and returns the violation.
     pub(crate) async fn visit_for_ever(mut self, pause: Duration) -> Violation {
         loop {
             let pause = if self.chance.once_in(300) {
@@ -157,7 +157,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// A session that has ended stays ended.
+    /// Checks that a session that has ended stays ended.
     async fn try_an_ended_one(&mut self) -> Result<(), Violation> {
         let Ok(count @ 1..) = u64::try_from(self.ended.len()) else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The programs' memory, descriptors and sockets, as Linux tells them.
+//! The programs' memory, descriptors and sockets, as Linux reports them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,13 +8,13 @@ use dev::command::Failure;
 
 use crate::tally::Tally;
 
-/// So many minutes are not judged: caches fill, and connections are made.
+/// The minutes that are not judged, in which caches fill and connections are made.
 const WARMING_UP: u64 = 2;
 
-/// Minutes that are needed for a judgement.
+/// The minutes that a judgement needs.
 const ENOUGH: usize = 6;
 
-/// What one program has at one moment.
+/// The figures of one program at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     memory_kib: u64,
@@ -22,7 +22,7 @@ struct Look {
     sockets: u64,
 }
 
-/// What the lines say.
+/// The heading of the lines.
 pub(crate) const HEAD: &str = "memory, descriptors and sockets of each program, and all requests so far";
 
 pub(crate) struct Watch {
@@ -41,12 +41,12 @@ impl Watch {
         }
     }
 
-    /// Looks at the programs, and says what it sees.
+    /// Looks at the programs, and returns a line with the figures.
     pub(crate) fn look(&mut self, minute: u64, tally: &Tally) -> Result<String, Failure> {
         let mut line = format!("{:>4} s", self.began.elapsed().as_secs());
         for (name, id, looks) in &mut self.programs {
             let look = look(*id).ok_or_else(|| Failure::Run(format!("{name} has ended")))?;
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(
                 line,
                 " | {name} {} KiB, {} descriptors, {} sockets",
@@ -59,7 +59,8 @@ impl Watch {
         Ok(format!("{line} | {}", tally.summary()))
     }
 
-    /// Whether the last third has more than the first, of what it has at the least.
+    /// Fails if the lowest memory or the fewest descriptors of the last third are clearly above those of the first
+    /// third.
     pub(crate) fn judge(&self) -> Result<(), Failure> {
         for (name, _, looks) in &self.programs {
             if looks.len() < ENOUGH {
@@ -86,7 +87,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What `judge` found.
+    /// Returns the result of the run.
     pub(crate) fn summary(&self) -> String {
         let programs = self.programs.iter().map(|(name, _, looks)| {
             let all = |of: fn(&Look) -> u64| {

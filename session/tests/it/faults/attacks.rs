@@ -156,7 +156,7 @@ async fn whoever_renews_twice_while_all_are_ended_is_ended_too() {
     assert_eq!(
         owner(&site, &second).await,
         "",
-        "a renewal fails if its session has ended"
+        "the second renewal ends with the first session"
     );
 }
 

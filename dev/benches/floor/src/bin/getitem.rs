@@ -1,5 +1,5 @@
-//! The least a session in DynamoDB can cost: one bare `GetItem` for a request with a cookie, one bare `PutItem` for a
-//! POST, with the SDK as it comes. No signature, no dictionary, no log, no warm-up.
+//! The least that a session in DynamoDB can cost: one bare `GetItem` for a request with a cookie, one bare `PutItem`
+//! for a POST, with the SDK's defaults. It has no signature, no dictionary, no log and no warm-up.
 
 use aws_sdk_dynamodb::types::AttributeValue::S;
 use lambda_http::{Body, Error, Request, Response, run, service_fn};

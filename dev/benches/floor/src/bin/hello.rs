@@ -1,4 +1,4 @@
-//! The least a Rust function on Lambda can do: one static page.
+//! The least that a Rust function on Lambda can do: one static page.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

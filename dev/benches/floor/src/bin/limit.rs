@@ -1,5 +1,6 @@
-//! What a view or a login must cost on this machine: one thread, two blocking sockets, one HMAC, one signed call of
-//! DynamoDB. No runtime, no SDK, no framework, no log. A session system that costs less has left Lambda or DynamoDB.
+//! What a view or a login must cost on this machine: one thread, two blocking sockets, one HMAC and one signed call of
+//! DynamoDB. It has no runtime, no SDK, no framework and no log. A session system can cost less only without Lambda or
+//! DynamoDB.
 
 use std::env::var;
 use std::error::Error;
@@ -70,7 +71,7 @@ impl Connection {
         })
     }
 
-    /// The head and the body of the answer.
+    /// Sends a request, and returns the head and the body of the answer.
     fn call(&mut self, request: &[u8]) -> Result<(String, Vec<u8>), Failure> {
         self.stream.write_all(request)?;
         self.received.clear();
@@ -92,7 +93,7 @@ impl Connection {
         Ok((head, self.received[end..end + length].to_vec()))
     }
 
-    /// A body in chunks, which begins at `at`.
+    /// Reads a body in chunks, which begins at `at`.
     fn chunks(&mut self, mut at: usize) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         loop {
@@ -125,7 +126,7 @@ impl Connection {
     }
 }
 
-/// DynamoDB, with the key of the day for its signatures.
+/// DynamoDB, with the signing key of the day.
 struct Store {
     connection: Connection,
     host: String,
@@ -168,7 +169,8 @@ impl Store {
         let (content_type, target) = ("application/x-amz-json-1.0", format!("DynamoDB_20120810.{operation}"));
         let names = "content-type;host;x-amz-date;x-amz-target";
         let canonical = format!(
-            "POST\n/\n\ncontent-type:{content_type}\nhost:{host}\nx-amz-date:{time}\nx-amz-target:{target}\n\n{names}\n{}",
+            "POST\n/\n\ncontent-type:{content_type}\nhost:{host}\nx-amz-date:{time}\nx-amz-target:{target}\n\n\
+             {names}\n{}",
             sha256(&body)
         );
         let signed = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256(&canonical));
@@ -206,7 +208,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// The day and the time of a signature, by the civil-from-days method.
+/// Returns the day and the time of a signature, by the civil-from-days method.
 fn calendar(seconds: u64) -> (String, String) {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let day_of_era = days % 146_097;

@@ -1,4 +1,4 @@
-//! The same view and login on this library. `STORE` says where the sessions are, as for the rival.
+//! The same view and login with this library. `STORE` says where the sessions are, as for the rival.
 
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};

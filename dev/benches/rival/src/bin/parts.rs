@@ -1,5 +1,6 @@
-//! What *getitem* does, on the parts that the app stands on: the store's client, `lambda::run`, the app's allocator. No cookie, no record,
-//! no log line, and a page of one word: what a view takes beyond this is the session's, the log's and the page's.
+//! Does what *getitem* does, with the parts that the app uses: the store's client, `lambda::run` and the app's
+//! allocator. It has no cookie, no record and no log line, and a page of one word. What a view takes beyond this is due
+//! to the session, the log and the page.
 
 use aws_sdk_dynamodb::types::AttributeValue::S;
 use lambda_http::http::StatusCode;

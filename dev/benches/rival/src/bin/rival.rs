@@ -1,5 +1,5 @@
-//! The app's view and login on axum and tower-sessions, as its documentation has them. `STORE=memory` keeps the sessions in the
-//! process, `STORE=dynamodb` in the table.
+//! The app's view and login on axum and tower-sessions, written as its documentation shows. `STORE=memory` keeps the
+//! sessions in the process, `STORE=dynamodb` in the table.
 
 use aws_sdk_dynamodb::Client;
 use axum::http::StatusCode;
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Error> {
     serve(site(DynamoDBStore::new(client, properties))).await
 }
 
-/// axum's body is not what `run_concurrent` takes.
+/// Converts axum's body to one that `run_concurrent` takes.
 async fn serve(site: Router) -> Result<(), Error> {
     run_concurrent(service_fn(move |request: Request| {
         let site = site.clone();
