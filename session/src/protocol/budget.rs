@@ -22,7 +22,7 @@ pub(crate) const ALL_CALLS: Duration = Duration::from_millis(4_500);
 /// The time that is reserved for the handler and the runtime to answer when the request has a [`Deadline`].
 const TO_ANSWER: Duration = Duration::from_millis(250);
 
-/// The time that a reload and a write need at the least.
+/// The time that a reload and a write need at least.
 const WORTH_A_WRITE: Duration = Duration::from_millis(500);
 
 /// The time by which a request must be answered. The layer looks for a deadline in the request's extensions, and cuts

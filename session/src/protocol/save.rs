@@ -16,8 +16,8 @@ use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
 use crate::core::time::Moment;
 use crate::core::value::{Data, Value};
 
-/// The most verified cookies of a request whose sessions are read. A browser holds one, and an attacker may plant
-/// another. If more verify, all are ignored.
+/// The most cookies that may verify in one request. A browser holds one, and an attacker may plant another. If more
+/// verify, all are ignored.
 pub(crate) const MOST_COOKIES: usize = 4;
 
 /// The seconds after a session's end for which a change with its cookie is refused and begins no new session. A request

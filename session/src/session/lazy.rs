@@ -111,8 +111,8 @@ impl LazySession {
 
 impl Session {
     /// Returns the session of `request`. The first call makes one consistent read of the store if the request has a
-    /// cookie that verifies; without such a cookie, and later, there is no read. A visitor without a session gets an
-    /// empty one, which is stored only if you put something into it.
+    /// cookie that verifies. Later calls, and requests without such a cookie, make no read. A visitor without a session
+    /// gets an empty one, which is stored only if you put something into it.
     ///
     /// # Errors
     ///

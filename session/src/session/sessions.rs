@@ -35,11 +35,11 @@ use crate::store::erased::AnyStore;
 /// | the list of n sessions | 1 + n reads, and 1 write if some have ended |
 /// | ending all n | 1 read, n writes, and 1 write for each 128 |
 /// | every 32nd login into one list | up to 64 reads more, and 1 write if some have ended |
-/// | a login that exceeds `max_sessions_per_owner` | n reads more, and 1 write for each that it ends or for its key |
+/// | a login beyond `max_sessions_per_owner` | n reads more, 1 write for each that it ends, and 1 write if some ended |
 ///
 /// The list is one item per owner. An entry takes about 50 bytes (a key of 43 bytes and a number), so with every 20
-/// sessions the next login costs one more write unit of DynamoDB. If an owner has 2,000 live sessions, the next login
-/// is refused with 429.
+/// sessions the next login costs one more write unit of DynamoDB. If an owner has 2,000 live sessions and no lower
+/// maximum is set, the next login is refused with 429.
 ///
 /// # Examples
 ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A source of numbers that differ. It uses xorshift, because nobody has to be unable to guess them.
+/// A source of numbers that differ. It uses xorshift, because the numbers may be predictable.
 pub(crate) struct Chance(u64);
 
 impl Chance {

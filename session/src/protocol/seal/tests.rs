@@ -1,4 +1,4 @@
-//! What seals opens, and nothing else; and the form is frozen.
+//! Only a value that was sealed for its place opens, and the sealed form never changes.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const ID: SessionId = SessionId::new([7; 32]);
 
-/// Nonces that count.
+/// Returns nonces that count up.
 fn counting() -> impl FnMut() -> Result<Nonce, Infallible> {
     let mut next = 0;
     move || {
@@ -69,7 +69,7 @@ fn what_was_moved_changed_or_cut_does_not_open() {
     let mut swapped = sealed();
     let (name, visits) = (swapped.data["username"].clone(), swapped.data["visits"].clone());
     swapped.data.insert("username".to_owned(), visits);
-    assert!(!opens(&swapped), "another variable's");
+    assert!(!opens(&swapped), "the value of another variable");
     swapped.data.insert("username".to_owned(), name.clone());
     assert!(opens(&swapped));
     swapped.owner = Some(name);
