@@ -13,7 +13,7 @@ mod memory {
 }
 
 mod dynamodb {
-    // The embedded DynamoDB stops when the table is dropped, after the rule.
+    // An embedded DynamoDB stops when its table is dropped, after the rule.
     lambda_session::store_contract!(crate::support::own_table::Table::new().await.store);
     lambda_session::owner_store_contract!(crate::support::own_table::Table::new().await.store);
 }
