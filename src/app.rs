@@ -1,4 +1,4 @@
-//! The route table and its views: a request and its session in, a response out.
+//! The route table and its views. A view turns a request and its session into a response.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::web::{headers, pages};
 /// The session variable that says who is logged in.
 const USERNAME: &str = "username";
 
-/// Every path there is, with its methods and who answers them. The path is the route's name in the log, and the methods
-/// are the `Allow` of a 405.
+/// All paths, each with its methods and their views. The path is the route's name in the log, and the methods are the
+/// `Allow` header of a 405.
 static ROUTES: [(&str, &[(Method, View)]); 3] = [
     ("/", &[(Method::GET, View::Home), (Method::HEAD, View::Home)]),
     (
@@ -33,7 +33,7 @@ static ROUTES: [(&str, &[(Method, View)]); 3] = [
     ("/logout", &[(Method::GET, View::Logout)]),
 ];
 
-/// Who answers a request.
+/// The view that answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
     Home,
@@ -42,13 +42,13 @@ enum View {
     Logout,
 }
 
-/// What the route table says about a request.
+/// The result of looking a request up in the route table.
 enum Routed {
     To(View),
-    /// The path is one of ours, the method is not one of its.
+    /// The path is in the table, but not with this method.
     NotAllowed(&'static [(Method, View)]),
     NotFound,
-    /// No path at all, which no HTTP request has.
+    /// The path is empty, which the path of an HTTP request never is.
     Unreadable,
 }
 
@@ -67,11 +67,12 @@ fn route(method: &Method, path: &str) -> (&'static str, Routed) {
     )
 }
 
-/// The whole application. A clone shares everything.
+/// The application. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct App {
     sessions: SessionLayer,
-    /// Guards logging in and out. Not a layer here, because each of the two has a page of its own for a refusal.
+    /// Guards the login and the logout. It is not used as a layer, because each of the two shows a page of its own when
+    /// it refuses a request.
     same_origin: SameOriginLayer,
     secure: bool,
     /// Whether this process has answered a request.
@@ -90,12 +91,13 @@ impl App {
         }
     }
 
-    /// Answers a request, and says what is to be logged about it.
+    /// Answers a request, and returns the log line about it.
     pub(crate) async fn answer(&self, request: Request) -> (Response<Body>, Line) {
         let start = Instant::now();
         let method = request.method().clone();
         let invocation = request.lambda_context_ref().map(|context| context.request_id.clone());
-        // By the path as it was sent: `lambda_http` normalizes the one in the URI, so that `/../login` would be ours.
+        // Routes by the path as it was sent: `lambda_http` normalizes the URI's path, so `/../login` would match
+        // `/login`.
         let (route, routed) = route(&method, request.raw_http_path());
         let response = match routed {
             Routed::To(view) => self.view(view, request).await,
@@ -119,7 +121,7 @@ impl App {
         (response, line)
     }
 
-    /// Answers an event that is no HTTP request, and logs it.
+    /// Answers an event that is not an HTTP request, and logs it.
     pub(crate) fn unreadable(&self, invocation: Option<&str>) -> Response<Body> {
         let start = Instant::now();
         let response = finished(problem(StatusCode::BAD_REQUEST), self.secure);
@@ -135,7 +137,7 @@ impl App {
         response
     }
 
-    /// Writes a request's line.
+    /// Writes the log line of a request.
     pub(crate) fn log(&self, line: &Line) {
         line.write(!self.warm.swap(true, Ordering::Relaxed));
     }
@@ -183,7 +185,7 @@ async fn login(request: &Request, same_origin: &SameOriginLayer) -> Result<Respo
         }
     };
     let session = LazySession::of(request)?.load().await?;
-    // Under another name the variables are another person's.
+    // If another name logs in, the session's variables may belong to another person.
     if username(&session).is_none_or(|current| current != name) {
         session.clear();
     }
@@ -192,7 +194,7 @@ async fn login(request: &Request, same_origin: &SameOriginLayer) -> Result<Respo
     Ok(noted(Event::Login, redirect_home()))
 }
 
-/// `session.pop('username', None)`, and with it the session.
+/// `session.pop('username', None)`; the session ends, too.
 fn logout(request: &Request, same_origin: &SameOriginLayer) -> Result<Response<Body>, SessionError> {
     if let Err(refusal) = same_origin.check(request) {
         let shown = page(StatusCode::FORBIDDEN, pages::refused_logout(refusal));
@@ -202,13 +204,13 @@ fn logout(request: &Request, same_origin: &SameOriginLayer) -> Result<Response<B
     Ok(noted(Event::Logout, redirect_home()))
 }
 
-/// A variable of another type than text logs nobody in.
+/// The name of the visitor who is logged in. If the variable is not a text, nobody is.
 fn username(session: &Session) -> Option<String> {
     session.get(USERNAME).ok().flatten()
 }
 
-/// Notes on a response what its request did. A response that is replaced because the session could not be saved loses
-/// the note, because then it was not done.
+/// Attaches to a response what its request did. If the session cannot be saved, the layer replaces the response, and
+/// the log does not report a login or logout that did not happen.
 fn noted(event: Event, mut response: Response<Body>) -> Response<Body> {
     response.extensions_mut().insert(event);
     response
@@ -249,7 +251,7 @@ fn redirect_home() -> Response<Body> {
     response
 }
 
-/// What every response has in common: our own page for a session that could not be loaded or saved, and the headers.
+/// Finishes every response: sets the headers, and shows the app's own page if the session could not be loaded or saved.
 fn finished(mut response: Response<Body>, secure: bool) -> Response<Body> {
     if response.extensions().get::<SessionError>().is_some() {
         let content = pages::problem(response.status());
@@ -265,7 +267,7 @@ mod tests {
 
     use super::*;
 
-    /// None of the three paths changes a session that could end meanwhile, but a view that somebody adds may.
+    /// No view of this app gets a 409, but a view that is added later may.
     #[test]
     fn a_session_that_could_not_be_saved_is_answered_with_our_page() {
         let error = LazySession::of(&Request::default()).unwrap_err();

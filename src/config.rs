@@ -1,4 +1,5 @@
-//! The environment: what only the app needs to know of it, checked once at the start. The session's settings are the library's.
+//! The environment variables that only the app needs, checked once at the start. The library reads those of the
+//! session.
 
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
@@ -15,7 +16,7 @@ pub(crate) struct Config {
     pub(crate) daemon: Option<SocketAddrV4>,
 }
 
-/// A variable that is missing or wrong, and what would be right. Never shows the value.
+/// An environment variable with an invalid value, and what would be valid. It never shows the value.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{variable} {problem}")]
 pub(crate) struct ConfigError {
@@ -33,12 +34,12 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Reads the configuration through `variable`, usually [`std::env::var_os`]. An empty optional variable counts
-    /// as unset, because SAM cannot leave one out.
+    /// Reads the configuration through `variable`, usually [`std::env::var_os`]. An empty variable counts as unset,
+    /// because a SAM template cannot omit a variable on a condition.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first variable that is missing or wrong.
+    /// [`ConfigError`] names the first variable with an invalid value.
     pub(crate) fn from_env<V: Into<OsString>>(variable: impl Fn(&str) -> Option<V>) -> Result<Self, ConfigError> {
         let read = |name: &'static str| match variable(name).map(|value| value.into().into_string()) {
             None => Ok(None),
@@ -48,7 +49,7 @@ impl Config {
         Ok(Self {
             log_level: log_level(read("AWS_LAMBDA_LOG_LEVEL")?)?,
             log_json: log_json(read("AWS_LAMBDA_LOG_FORMAT")?)?,
-            // Lambda tells the address to functions that it does not trace, too.
+            // Lambda sets the address for functions that it does not trace, too.
             daemon: if xray_tracing(read("XRAY_TRACING")?)? {
                 read("AWS_XRAY_DAEMON_ADDRESS")?.and_then(|address| address.parse().ok())
             } else {
@@ -68,7 +69,7 @@ fn log_level(value: Option<String>) -> Result<tracing::Level, ConfigError> {
         Some("ERROR" | "FATAL") => Ok(tracing::Level::ERROR),
         Some(_) => Err(ConfigError::new(
             "AWS_LAMBDA_LOG_LEVEL",
-            "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
+            "is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
         )),
     }
 }

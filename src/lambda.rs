@@ -16,17 +16,19 @@ use tower::{Service, ServiceExt as _, service_fn};
 use crate::app::App;
 use crate::{Error, log, xray};
 
-/// Where the Runtime API listens: host and port.
+/// The variable with the host and port of the Runtime API.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// Longest wait for the Runtime API, which is on this machine.
+type Answer = Response<Body>;
+
+/// The longest wait for the Runtime API, which is on the same machine.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Checks that Lambda, or something like it, started this program.
 ///
 /// # Errors
 ///
-/// It did not, and the message says what to do instead.
+/// Nothing like Lambda started it. The message says what to do instead.
 pub(crate) fn require() -> Result<(), Error> {
     match env::var_os(RUNTIME_API) {
         Some(_) => Ok(()),
@@ -38,7 +40,8 @@ pub(crate) fn require() -> Result<(), Error> {
     }
 }
 
-/// Answers Lambda's events until Lambda ends the process, each in its trace if they are `traced`.
+/// Answers Lambda's events until Lambda ends the process. If `traced`, each request's spans are part of its
+/// invocation's trace.
 pub(crate) async fn run(app: App, traced: bool) -> Result<(), Error> {
     let unreadable = {
         let app = app.clone();
@@ -47,8 +50,8 @@ pub(crate) async fn run(app: App, traced: bool) -> Result<(), Error> {
     lambda_session::lambda::run_with(service(app, true, traced), unreadable).await
 }
 
-/// Answers an event that nobody sent, `GET /` without a cookie, so that the code and data which the first visitor's
-/// request needs are in memory by then. Nothing is logged, because there was no request.
+/// Answers an event that no visitor sent, `GET /` without a cookie. The code and data that the first visitor's request
+/// needs are then in memory already. This is not logged, because it is not a request.
 pub(crate) async fn warm_up(app: &App) {
     let event = json!({
         "version": "2.0",
@@ -62,17 +65,17 @@ pub(crate) async fn warm_up(app: &App) {
     let unreadable = |_: Option<&str>| Response::new(Body::Empty);
     let function = lambda_session::lambda::service(service(app.clone(), false, false), unreadable);
     let answer = function.oneshot(LambdaEvent::new(event, Context::default())).await;
-    // Lambda's runtime would write it out.
+    // Serializes the answer, as Lambda's runtime does.
     let _ = answer.map(|answer| serde_json::to_vec(&answer));
 }
 
-/// The app as a service. With `logged`, each request gets its line in the log; with `traced`, its spans are in its invocation's trace.
+/// The app as a service. If `logged`, it logs a line for each request; if `traced`, each request's spans are part of
+/// its invocation's trace.
 fn service(
     app: App,
     logged: bool,
     traced: bool,
-) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
-{
+) -> impl Service<Request, Response = Answer, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static {
     service_fn(move |request: Request| {
         let app = app.clone();
         async move {
@@ -91,12 +94,12 @@ fn service(
     })
 }
 
-/// Logs why the function does not start, and tells Lambda.
+/// Logs why the function does not start, and reports it to Lambda.
 pub(crate) fn report_failed_start(message: &str) {
     let format = env::var("AWS_LAMBDA_LOG_FORMAT");
     log::cannot_start(message, format.is_ok_and(|format| format.eq_ignore_ascii_case("json")));
-    // `sam local` loses the last words of a process that ends at once. Where the Runtime API does not take the report,
-    // the log still has it.
+    // `sam local` may lose the output of a process that ends at once, so the reason goes to the Runtime API as well. If
+    // the Runtime API does not accept the report, the log still has it.
     if let Ok(api) = env::var(RUNTIME_API) {
         let _ = report(&api, message);
     }
@@ -111,9 +114,10 @@ fn report(api: &str, message: &str) -> io::Result<()> {
     write!(
         connection,
         "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: {api}\r\nContent-Type: application/json\r\n\
-         Lambda-Runtime-Function-Error-Type: Runtime.InitError\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+         Lambda-Runtime-Function-Error-Type: Runtime.InitError\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
+         {body}",
         body.len()
     )?;
-    // The reply holds nothing of use, but its first byte says that the report has arrived.
+    // The reply's first byte shows that the report has arrived. The rest is of no use.
     connection.read(&mut [0; 1]).map(drop)
 }

@@ -1,6 +1,6 @@
-//! The log: a line for each request, and nothing in it that came from outside.
+//! The log: one line for each request, without any text from the request.
 //!
-//! In JSON, the line of an ordinary view has about 205 bytes, which docs/cost.md counts among what a view costs:
+//! In JSON, the line of an ordinary view has about 205 bytes. docs/cost.md says what they cost:
 //!
 //! ```json
 //! {"timestamp":"2026-01-01T00:00:00.123456Z","level":"INFO","event":"request","route":"/","method":"GET","status":200,
@@ -10,11 +10,11 @@
 //! The template's metric filters read these fields, so a new name here needs a new pattern there:
 //!
 //! - `$.event`: `request`, or what the request did: `login`, `logout`, `refused`;
-//! - `$.event = "store failure"`: a line of its own, at level `ERROR`, that the library writes for each request whose
+//! - `$.event = "store failure"`: a separate line at level `ERROR`, which the library writes for each request whose
 //!   session could not be loaded or saved;
 //! - `$.cold`: `true` on the first request's line, absent on the others.
 //!
-//! Requests are at level `INFO`: at `WARN` and above only failures are counted.
+//! The lines of requests are at level `INFO`. If the log level is `WARN` or higher, the filters count only failures.
 
 use std::fmt::Debug;
 use std::io;
@@ -36,25 +36,25 @@ use tracing::field::{Field, Visit};
 use crate::config::Config;
 use crate::xray;
 
-/// Starts logging to standard output, where Lambda collects it, and sending spans where the configuration wants traces.
+/// Starts logging to standard output, which Lambda collects, and sending spans if the configuration turns traces on.
 ///
-/// The library's and our own events at the configured level; those of other crates only from warnings up, because below
-/// they show requests, and with them cookies and credentials.
+/// Events of the library and of the app are logged at the configured level. Events of other crates are logged only from
+/// `WARN` up, because those below show requests, and with them cookies and credentials.
 pub(crate) fn start(config: &Config) {
     let ours = LevelFilter::from_level(config.log_level);
     let filter = Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
         .with_target("lambda_session", ours)
         .with_target(env!("CARGO_CRATE_NAME"), ours);
-    // For all layers at once: a filter of one of them alone leaves other crates' `enabled!` true. It fails only where a subscriber has been
-    // set before, and nothing before this line does.
+    // The filter is set for all layers at once: with a filter of a single layer, `enabled!` would be true in other
+    // crates. `try_init` fails only if a subscriber has been set before, and nothing before this line sets one.
     let _ = match config.daemon.and_then(|daemon| xray::layer(daemon).ok()) {
         None => registry()
             .with(filter)
             .with(lines(config.log_json, io::stdout))
             .try_init(),
         Some(spans) => {
-            // The spans' own level; the lines keep to theirs.
+            // Spans are at `DEBUG`, whatever the level of the log's lines is.
             let all = filter
                 .clone()
                 .with_target("lambda_session", ours.max(LevelFilter::DEBUG));
@@ -77,8 +77,8 @@ where
     }
 }
 
-/// An event in JSON, its fields beside its time and level, without the spans it is in. The subscriber's own format takes twice as long: the
-/// difference is a twenty-fifth of what an anonymous page takes.
+/// Formats an event as JSON: the time, the level and the event's fields, but not the spans that contain it. The
+/// subscriber's own JSON format takes twice as long; the difference is 4 % of an anonymous page's instructions.
 struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -140,22 +140,23 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Logs why the function does not start, before [`start`] could: `json` if Lambda asked for it, at the one level that it
-/// never drops.
+/// Logs why the function does not start. It can be called before [`start`]. The line is JSON if Lambda asked for
+/// `json`, at level `FATAL`, which Lambda never drops.
 pub(crate) fn cannot_start(message: &str, json: bool) {
     if json {
         let mut timestamp = String::new();
         let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
         let line = json!({ "timestamp": timestamp, "level": "FATAL", "message": message });
-        // In one piece: `eprintln!` would write it token by token.
+        // One string, because `eprintln!` would write the value token by token.
         eprint!("{}", line.to_string() + "\n");
     } else {
         eprintln!("{message}");
     }
 }
 
-/// Logs a panic as an event, by its place: its message can hold what came from outside, and would be several lines. That an
-/// event could not be read is in its own line.
+/// Logs each panic as an event that names its place in the source. The panic's message is not logged, because it can
+/// contain text from a request, and would take several lines. A panic while the library reads an event is not logged
+/// here: the request's line says that the event is unreadable.
 pub(crate) fn panics() {
     std::panic::set_hook(Box::new(|panic| {
         if lambda_session::lambda::is_reading_event() {
@@ -166,7 +167,7 @@ pub(crate) fn panics() {
     }));
 }
 
-/// What a request did that a person watching would want to count.
+/// What a request did, if CloudWatch counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Somebody logged in.
@@ -191,20 +192,20 @@ impl Event {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) event: Option<Event>,
-    /// The route, by a name of ours.
+    /// The route's name, which is never text from the request.
     pub(crate) route: &'static str,
-    /// `None` for an event that is no request.
+    /// `None` if the event is not an HTTP request.
     pub(crate) method: Option<Method>,
     pub(crate) status: StatusCode,
     pub(crate) store_calls: u32,
-    /// From the event to the answer.
+    /// The time from the event to the answer.
     pub(crate) duration: Duration,
-    /// Lambda's ID of the invocation, which its own lines carry too.
+    /// Lambda's ID of the invocation, which Lambda's own log lines have, too.
     pub(crate) request_id: Option<String>,
 }
 
 impl Line {
-    /// Writes it. `cold` marks the first request of a process.
+    /// Writes the line. `cold` marks the first request of a process.
     pub(crate) fn write(&self, cold: bool) {
         tracing::info!(
             event = self.event.map_or("request", Event::name),
@@ -219,12 +220,12 @@ impl Line {
     }
 }
 
-/// Three digits after the point: the log is paid for by its bytes.
+/// Rounds to three decimal places, because CloudWatch bills the log by its bytes.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
-/// Clients may send any token as a method; only the known ones are worth a name.
+/// The method's name if it is a standard one, else `other`: a client may send any token as a method.
 fn standard(method: &Method) -> &str {
     const KNOWN: [Method; 7] = [
         Method::GET,
@@ -250,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    /// What is logged in JSON while `something` runs.
+    /// The lines that are logged in JSON while `something` runs.
     fn logged(something: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines = Mutex::new(file.reopen().unwrap());
@@ -263,7 +264,7 @@ mod tests {
         let line = logged(|| {
             panics();
             let panicked = catch_unwind(|| panic!("from outside"));
-            // The other tests' panics are to be seen.
+            // Panics of other tests shall be printed again.
             drop(take_hook());
             panicked.unwrap_err();
         });
@@ -278,15 +279,19 @@ mod tests {
         let line = logged(|| {
             let mistake: &(dyn std::error::Error + 'static) = &std::fmt::Error;
             let text = "a \"text\"\n";
-            tracing::warn!(text, debug = ?text, mistake, yes = true, less = -1, float = 0.5, nan = f64::NAN, wide = u128::MAX, "{text}");
+            tracing::warn!(
+                text, debug = ?text, mistake, yes = true, less = -1, float = 0.5, nan = f64::NAN, wide = u128::MAX,
+                "{text}"
+            );
         });
         let mut value: Value = serde_json::from_str(&line).unwrap();
         assert!(value["timestamp"].take().as_str().unwrap().ends_with('Z'), "{line}");
         assert_eq!(
             value,
             json!({
-                "timestamp": null, "level": "WARN", "message": "a \"text\"\n", "text": "a \"text\"\n", "debug": "\"a \\\"text\\\"\\n\"",
-                "mistake": std::fmt::Error.to_string(), "yes": true, "less": -1, "float": 0.5, "nan": null, "wide": u128::MAX.to_string(),
+                "timestamp": null, "level": "WARN", "message": "a \"text\"\n", "text": "a \"text\"\n",
+                "debug": "\"a \\\"text\\\"\\n\"", "mistake": std::fmt::Error.to_string(), "yes": true, "less": -1,
+                "float": 0.5, "nan": null, "wide": u128::MAX.to_string(),
             })
         );
         assert!(line.ends_with("}\n"), "{line}");

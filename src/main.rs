@@ -1,7 +1,8 @@
-//! The Lambda function: one handler for `/`, `/login` and `/logout`, over `lambda-session`.
+//! The Lambda function: one handler for `/`, `/login` and `/logout`, with sessions of `lambda-session`.
 //!
-//! In reading order: `app` has the route table and the three views, `web` what they need of HTTP and HTML. `config`
-//! reads the environment, `log` writes the log, `xray` sends traces, `lambda` has what only Lambda needs.
+//! In reading order: `app` has the route table and the views, and `web` the form, the headers and the pages that they
+//! use. `config` reads the environment, `log` writes the log, `xray` sends traces, and `lambda` connects the app to
+//! Lambda.
 
 mod app;
 mod config;
@@ -17,14 +18,15 @@ use lambda_session::{DynamoDbStore, SessionLayer};
 use crate::app::App;
 use crate::config::Config;
 
-/// A fifth of a page's instructions are the C library's `malloc` and `free`; this one saves most of them.
+/// With the C library's allocator, `malloc` and `free` are a fifth of a page's instructions. mimalloc avoids most of
+/// them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// One thread: Lambda gives a function of this size less than one processor, and a view computes for a third of a
-/// millisecond. Concurrent requests share the thread while they wait for the table.
+/// One thread suffices: Lambda gives a function of this size less than one processor, and a view computes for a third
+/// of a millisecond. While a request waits for the table, the thread serves others.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run().await {
@@ -43,7 +45,7 @@ async fn run() -> Result<(), Error> {
     log::panics();
     let store = DynamoDbStore::from_env()?;
     let app = App::new(SessionLayer::from_env(store.clone())?.build()?);
-    // Init has a whole processor; the first visitor has the share that the function's memory buys.
+    // During init Lambda gives the function a whole processor, and afterwards only the share that its memory size buys.
     store.warm_up().await;
     lambda::warm_up(&app).await;
     lambda::run(app, config.daemon.is_some()).await

@@ -1,4 +1,4 @@
-//! What the app knows about HTTP and HTML. Everything in here is pure: no clock, no environment, no store.
+//! The app's form, headers and pages. All functions here are pure: they use no clock, no environment and no store.
 
 pub(crate) mod form;
 pub(crate) mod headers;

@@ -1,7 +1,8 @@
-//! Traces: the library's spans go to the X-Ray daemon, which Lambda runs beside a function that it traces.
+//! Traces: sends the library's spans to the X-Ray daemon, which Lambda runs beside a function with active tracing.
 //!
-//! Each span is a datagram of its own, sent when it ends. So nothing is left to flush when Lambda freezes the process, and a daemon
-//! that is away delays nothing. The form is <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>.
+//! Each span is sent in a datagram of its own when it ends. So no span is left to flush when Lambda freezes the
+//! process, and no request waits for the daemon. The format is that of X-Ray's [segment
+//! documents](https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -22,11 +23,11 @@ use serde_json::{Map, Value, json};
 /// What the daemon expects before each document.
 const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
 
-/// A layer that sends the library's spans to the daemon at this address, if they are made within a [`parent`].
+/// A layer that sends the library's spans to the daemon at this address, if they are created within a [`parent`].
 ///
 /// # Errors
 ///
-/// There is no socket.
+/// A UDP socket cannot be opened.
 pub(crate) fn layer<S>(daemon: SocketAddrV4) -> io::Result<impl Layer<S>>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
@@ -35,7 +36,7 @@ where
     socket.set_nonblocking(true)?;
     let provider = SdkTracerProvider::builder()
         .with_resource(Resource::builder_empty().build())
-        // Whether a request is traced is Lambda's decision.
+        // Lambda decides whether a request is traced.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
         .with_simple_exporter(Daemon {
             socket,
@@ -48,12 +49,13 @@ where
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false);
-    // Events are the log's.
+    // Only spans: the log has the events.
     let ours = filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("lambda_session"));
     Ok(spans.with_filter(ours))
 }
 
-/// What the spans of an invocation are parts of, by the header that Lambda gives it, if X-Ray is to see them.
+/// The parent of an invocation's spans, from the trace header that Lambda passes. `None` if X-Ray does not sample the
+/// invocation, or if the header is incomplete.
 ///
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 pub(crate) fn parent(header: &str) -> Option<Context> {
@@ -77,14 +79,14 @@ impl SpanExporter for Daemon {
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
         for span in &spans {
             let datagram = format!("{HEADER}{}", document(span));
-            // A trace that is lost is no failure of the request.
+            // A lost span does not fail the request.
             let _ = self.socket.send_to(datagram.as_bytes(), self.address);
         }
         Ok(())
     }
 }
 
-/// A span as a part of the function's own segment, which Lambda sends.
+/// A span as a subsegment of the function's segment. Lambda sends that segment.
 fn document(span: &SpanData) -> Value {
     let trace = span.span_context.trace_id().to_string();
     let (time, random) = trace.split_at(8);

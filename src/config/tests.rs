@@ -1,4 +1,4 @@
-//! What is taken from the environment, and what is refused.
+//! The values of variables that are accepted, and those that are refused.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
     assert_refused(
         "AWS_LAMBDA_LOG_LEVEL",
         "loud",
-        "is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
+        "is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
     );
     assert_refused("AWS_LAMBDA_LOG_FORMAT", "xml", "is neither `JSON` nor `Text`");
     assert_refused("XRAY_TRACING", "yes", "is neither `true` nor `false`");
@@ -62,7 +62,7 @@ fn traces_go_to_the_daemon_only_where_they_are_wanted_and_there_is_one() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_no_text_is_refused() {
+fn a_value_that_is_not_utf_8_is_refused() {
     use std::os::unix::ffi::OsStringExt as _;
     let error = Config::from_env(|_| Some(OsString::from_vec(vec![0xff]))).err();
     assert_eq!(

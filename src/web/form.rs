@@ -1,4 +1,4 @@
-//! The login form's body: bytes from anyone, to a name that can be shown.
+//! Reads the login form's body, which any client may send, and returns a name that can be displayed.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -18,17 +18,17 @@ pub(crate) enum FormError {
     TooLarge,
     /// 415: the body is not a plain urlencoded form.
     WrongType,
-    /// 400: the field is wrong; what to say about it, and what was typed.
+    /// 400: the field has no valid username.
     Field {
-        /// What to say.
+        /// What the visitor is told.
         message: &'static str,
-        /// What was typed, without blanks around it and without what cannot be seen.
+        /// What the visitor typed, without blanks around it and without invisible characters.
         typed: String,
     },
 }
 
 impl FormError {
-    /// The status that says so.
+    /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -58,7 +58,7 @@ pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormE
     let name = typed.trim();
     match check(name) {
         Ok(()) => Ok(name.to_owned()),
-        // Nobody could correct what cannot be seen, and HTML allows no control characters, escaped or not.
+        // The visitor could not see and correct them, and HTML allows no control characters, escaped or not.
         Err(message) => Err(FormError::Field {
             message,
             typed: name.replace(is_invisible, ""),
@@ -66,7 +66,8 @@ pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormE
     }
 }
 
-/// WHATWG URL Standard, section 5: the one encoding a plain form has, which is always UTF-8 here.
+/// Whether the body is `application/x-www-form-urlencoded` (WHATWG URL Standard, section 5), in UTF-8 and not
+/// compressed.
 fn is_form(headers: &HeaderMap) -> bool {
     let one = |name| match headers.get_all(name).iter().collect::<Vec<_>>()[..] {
         [value] => value.to_str().ok(),
@@ -96,7 +97,7 @@ fn only_value(body: &[u8]) -> Result<String, &'static str> {
     }
     let mut found = None;
     for (name, value) in form_urlencoded::parse(body) {
-        // What the decoder puts in the place of bytes that are no UTF-8.
+        // The decoder replaces bytes that are not UTF-8 by this character.
         if [&name, &value]
             .iter()
             .any(|text| text.contains(char::REPLACEMENT_CHARACTER))
@@ -110,7 +111,7 @@ fn only_value(body: &[u8]) -> Result<String, &'static str> {
     found.ok_or("Please enter a username.")
 }
 
-/// The decoder leaves a `%` without two hexadecimal digits as it is.
+/// Whether a `%` is not followed by two hexadecimal digits. The decoder would leave such a `%` as it is.
 fn has_broken_escape(body: &[u8]) -> bool {
     body.split(|&byte| byte == b'%')
         .skip(1)
@@ -130,8 +131,8 @@ fn check(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Control characters, and those that are not seen or change the direction of what is: two names that look alike would
-/// differ.
+/// Whether a character is a control character, is invisible, or changes the direction of text. With such characters,
+/// two different names could look the same.
 fn is_invisible(c: char) -> bool {
     const UNSEEN: [std::ops::RangeInclusive<char>; 5] = [
         '\u{200b}'..='\u{200f}',

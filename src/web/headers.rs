@@ -8,11 +8,11 @@ use super::pages;
 
 static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let fixed = [
-        // A page is for its visitor alone, and must not come back from the history after a logout.
+        // A page is for its visitor alone, and the browser must not show it from its history after a logout.
         (header::CACHE_CONTROL, "no-store"),
         (header::VARY, "Cookie"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would send `Origin: null` with our own form.
+        // With `no-referrer`, browsers would send `Origin: null` with the app's own form.
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -22,7 +22,7 @@ static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     fixed.into_iter().chain([policy]).collect()
 });
 
-/// Sets the headers that every answer carries, errors included. The names are OWASP's HTTP Headers Cheat Sheet's.
+/// Sets the headers that every answer has, errors included. They follow OWASP's HTTP Headers Cheat Sheet.
 pub(crate) fn set<B>(response: &mut Response<B>, secure: bool) {
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len() + 1);

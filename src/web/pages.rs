@@ -1,4 +1,4 @@
-//! The pages, in HTML. The visible texts of the start page and the form are those of the tutorial this follows.
+//! The pages, in HTML. The start page and the form have the visible texts of the tutorial that the app follows.
 
 use std::sync::LazyLock;
 
@@ -9,11 +9,12 @@ use lambda_session::Refusal;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-/// Without line breaks and indentation, each of which would be sent, and escaped, with every page. So a line has to end
-/// where CSS needs no space.
+/// The style sheet without line breaks and indentation, which would be sent with every page. So a line of pages.css may
+/// end only where CSS needs no space.
 static STYLE: LazyLock<String> = LazyLock::new(|| include_str!("pages.css").lines().map(str::trim).collect());
 
-/// Our one style sheet by its hash, forms to ourselves, and nothing else (CSP Level 3; OWASP CSP Cheat Sheet).
+/// Allows the app's style sheet (by its hash), images in `data:` URLs and forms to the app itself, and nothing else
+/// (CSP Level 3; OWASP CSP Cheat Sheet).
 pub(crate) static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(&*STYLE));
     let policy = format!(
@@ -43,7 +44,7 @@ pub(crate) fn home(username: Option<&str>) -> Markup {
     }
 }
 
-/// The login form; after a mistake with what is wrong and what was typed.
+/// The login form. After a `mistake`, it shows what is wrong and what the visitor typed.
 pub(crate) fn login(mistake: Option<(&str, &str)>) -> Markup {
     let (message, typed) = mistake.unzip();
     page(
@@ -52,7 +53,7 @@ pub(crate) fn login(mistake: Option<(&str, &str)>) -> Markup {
             h1 { "Login" }
             form action="/login" method="post" {
                 label for="username" { "Username" }
-                // No `maxlength`: browsers count in UTF-16 and cut what is pasted without a word.
+                // No `maxlength`: browsers count UTF-16 units, and truncate pasted text silently.
                 input #username name="username" type="text" value=[typed] required
                     autocomplete="username" autocapitalize="none" spellcheck="false" autofocus
                     aria-invalid=[message.map(|_| "true")] aria-describedby=[message.map(|_| "mistake")];
@@ -93,12 +94,12 @@ pub(crate) fn problem(status: StatusCode) -> Markup {
         StatusCode::SERVICE_UNAVAILABLE => (
             "Please try again",
             "Your session cannot be reached at the moment, and what you just did may not have been saved. \
-             Trying again in a few seconds helps.",
+             Please try again in a few seconds.",
         ),
         _ => (
             "Something went wrong",
-            "That did not work, because of a fault of this site and not of yours. It has to be mended before trying \
-             again helps.",
+            "That failed because of a fault of this site. You did nothing wrong. Trying again will not help before the \
+             fault is fixed.",
         ),
     };
     page(
@@ -117,7 +118,7 @@ pub(crate) fn problem(status: StatusCode) -> Markup {
     )
 }
 
-/// A login that another site asked for: the person can do it from here, if it is what they want.
+/// The page for a login that another site sent. It links to the form, in case the person wants to log in.
 pub(crate) fn refused_login() -> Markup {
     page(
         "You were not logged in",
@@ -129,7 +130,7 @@ pub(crate) fn refused_login() -> Markup {
     )
 }
 
-/// See [`refused_login`].
+/// The page for a logout that was refused. It links to the logout, in case the person wants to log out.
 pub(crate) fn refused_logout(refusal: Refusal) -> Markup {
     let reason = match refusal {
         Refusal::Prefetch => "Your browser opened this page ahead of time.",
@@ -161,7 +162,7 @@ fn page(title: &str, content: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " – lambda-session" }
-                // Without it, every view would invoke the function again for /favicon.ico.
+                // Without this line, browsers would request /favicon.ico, which invokes the function once more.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(&*STYLE)) }
             }
@@ -186,7 +187,7 @@ mod tests {
         assert!(again.contains("Please shorten it."), "{again}");
     }
 
-    /// `style` in the page must be what the policy's hash was made of, to the byte.
+    /// The hash in the policy is that of `STYLE`, so the page has to contain exactly these bytes.
     #[test]
     fn the_style_sheet_is_one_line_that_cannot_end_its_element() {
         assert!(!STYLE.contains(['\n', '<']), "{}", &*STYLE);

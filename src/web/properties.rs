@@ -1,4 +1,4 @@
-//! What holds for any bytes: forms are read without a panic, and only as their format says.
+//! Forms of any bytes are read without a panic, and as their format specifies.
 
 use form_urlencoded::byte_serialize;
 use http::{HeaderMap, HeaderValue, header};
@@ -21,7 +21,7 @@ fn text(pattern: &str) -> impl Strategy<Value = String> + use<> {
     string_regex(pattern).expect("a pattern")
 }
 
-/// Any characters, with those that matter to the format more often than chance has them.
+/// Any characters, but more often than by chance those that have a meaning in the format.
 fn form_body() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just(b"username=".to_vec()),

@@ -1,4 +1,4 @@
-//! The compiled function, from outside, as Lambda runs it.
+//! The compiled function as Lambda runs it.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::app::App;
+use crate::support::app::{App, COOKIE, value_of};
 use crate::support::{SECRET_KEY, binary, environment, function};
 use dev::dynamodb::Embedded;
 use dev::event::Event;
@@ -37,7 +37,7 @@ async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
     let login = visit(&lambda, Event::post_form("/login", &[("username", "admin")])).await;
     assert_eq!((login.status, login.headers["location"].as_str()), (303, "/"));
     let cookie = login.cookie();
-    assert!(cookie.starts_with("__Host-session="), "{cookie}");
+    let (id, mac) = value_of(&cookie).split_once('.').expect("an ID and a MAC");
 
     let inside = visit(&lambda, Event::get("/").cookie(&cookie)).await;
     assert!(inside.body.contains("Logged in as admin"), "{}", inside.body);
@@ -45,17 +45,13 @@ async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
 
     let logout = visit(&lambda, Event::get("/logout").cookie(&cookie)).await;
     assert_eq!((logout.status, logout.headers["location"].as_str()), (303, "/"));
-    assert_eq!(logout.cookie(), "__Host-session=");
+    assert_eq!(logout.cookie(), COOKIE);
 
     let replayed = visit(&lambda, Event::get("/").cookie(&cookie)).await;
     assert_eq!(replayed.status, 200);
     assert!(replayed.body.contains("You are not logged in"), "{}", replayed.body);
 
     let logged = lambda.kill().await;
-    let (id, mac) = cookie
-        .trim_start_matches("__Host-session=")
-        .split_once('.')
-        .expect("an ID and a MAC");
     for secret in [SECRET_KEY, id, mac] {
         assert!(
             !format!("{logged:?}").contains(secret),
@@ -64,7 +60,8 @@ async fn a_visitor_logs_in_and_out_and_the_old_cookie_is_worth_nothing() {
     }
 }
 
-/// `DYNAMODB_ENDPOINT` is ours; empty, as the template has it, it must not hide the SDK's own variables.
+/// The app reads `DYNAMODB_ENDPOINT`. The template sets it to an empty value, which must not override the SDK's own
+/// variables.
 #[tokio::test]
 async fn the_sdks_own_endpoint_variable_works_too() {
     let dynamodb = Embedded::in_memory().await;
@@ -76,7 +73,7 @@ async fn the_sdks_own_endpoint_variable_works_too() {
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
 
-/// `SSL_CERT_FILE` takes the place of the machine's certificate authorities.
+/// `SSL_CERT_FILE` replaces the machine's certificate authorities.
 #[tokio::test]
 async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
     let dynamodb = Embedded::in_memory().await;
@@ -96,7 +93,7 @@ async fn over_tls_only_a_dynamodb_with_a_trusted_certificate_is_believed() {
     }
 }
 
-/// A proxy that opens tunnels, and keeps what it was asked for.
+/// A proxy that opens tunnels, and records the requests for them.
 struct TunnelProxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -183,7 +180,11 @@ async fn dynamodb_is_reached_through_the_proxy_that_the_environment_names() {
             .any(|asked| asked.starts_with(&to_dynamodb))
     );
 
-    assert_eq!(log_in(&dynamodb.endpoint(), "").await, 503, "that is no proxy");
+    assert_eq!(
+        log_in(&dynamodb.endpoint(), "").await,
+        503,
+        "the embedded DynamoDB is not a proxy"
+    );
 }
 
 #[tokio::test]
@@ -215,8 +216,8 @@ async fn in_json_the_reason_of_a_failed_start_is_a_line_that_lambda_keeps() {
     assert!(line["level"] == "FATAL" && line["timestamp"].is_string(), "{line}");
 }
 
-/// The rotation of docs/rotation.md, as the function's environment sees it: at each step instances before and after it answer the same
-/// visitors.
+/// The rotation of docs/rotation.md, as changes of the function's environment: at each step, instances from before it
+/// and from after it serve the same visitors.
 #[tokio::test]
 async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifetime() {
     let dynamodb = Embedded::in_memory().await;
@@ -233,7 +234,7 @@ async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifeti
             let page = visit(second, Event::get("/").cookie(&cookie)).await;
             assert!(page.body.contains("Logged in as admin"), "{}", page.body);
             let logout = visit(second, Event::get("/logout").cookie(&cookie)).await;
-            assert_eq!(logout.cookie(), "__Host-session=");
+            assert_eq!(logout.cookie(), COOKIE);
             let page = visit(first, Event::get("/").cookie(&cookie)).await;
             assert!(page.body.contains("You are not logged in"), "{}", page.body);
         }
@@ -287,7 +288,8 @@ async fn a_frozen_sandbox_carries_on_when_it_is_thawed() {
     assert!(page.body.contains("Logged in as admin"), "{}", page.body);
 }
 
-/// A client that is polled in the wrong order looks for its connection before it has been put back.
+/// If the HTTP client's tasks were polled in the wrong order, the next request would look for a pooled connection
+/// before the last one was returned to the pool.
 #[tokio::test]
 async fn one_connection_to_lambda_serves_all_events() {
     let dynamodb = Embedded::in_memory().await;
@@ -298,7 +300,7 @@ async fn one_connection_to_lambda_serves_all_events() {
     assert_eq!(lambda.connections(), 1);
 }
 
-/// Each of these waits for a table that takes its time. One after the other they would take six times as long.
+/// The proxy holds each view's read until all sixteen views have sent theirs, which they do only if they run at once.
 #[tokio::test]
 async fn where_lambda_asks_for_it_sixteen_requests_are_served_at_once() {
     const AT_ONCE: usize = 16;
@@ -310,7 +312,7 @@ async fn where_lambda_asks_for_it_sixteen_requests_are_served_at_once() {
         for gate in &gates {
             gate.arrived().await;
         }
-        // Every view waits for its own read, so all are under way.
+        // The reads of all views have arrived, so all views are under way.
         for gate in &gates {
             gate.release();
         }
@@ -319,7 +321,7 @@ async fn where_lambda_asks_for_it_sixteen_requests_are_served_at_once() {
     assert_eq!(inside, [true; AT_ONCE]);
 }
 
-/// The outputs of these futures, which run at once.
+/// Runs these futures at once, and returns their outputs.
 async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<_> = all.map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! What a person sees: `cargo local` in a real browser, or what runs at `APP_URL`, such as `sam local start-api`.
+//! The app in a real browser: `cargo local`, or the app at `APP_URL`, such as that of `sam local start-api`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,10 +21,10 @@ use tokio::time::timeout;
 use crate::pages::every_page;
 use crate::support::browser::{Look, assert_heading, follow, look};
 
-/// Whether this run has built the command.
+/// Set when this test run has built the command `local`.
 static BUILT: OnceCell<()> = OnceCell::const_new();
 
-/// `cargo local` while it runs. It is asked to end with the value, so that it can end the function that it started.
+/// A running `cargo local`. Dropping this value sends it SIGTERM, so that it can end the function that it started.
 struct Local(Child);
 
 impl Drop for Local {
@@ -35,13 +35,13 @@ impl Drop for Local {
     }
 }
 
-/// `cargo local` and its address.
+/// Starts `cargo local`, and returns it with its address. Starts nothing if `APP_URL` is set.
 async fn local() -> (Option<Local>, String) {
     if let Ok(address) = std::env::var("APP_URL") {
         return (None, address.trim_end_matches('/').to_owned());
     }
     BUILT.get_or_init(build).await;
-    // Beside the function, where cargo puts all programs of a build.
+    // Cargo puts all programs of a build into the same folder as the function.
     let function = Path::new(env!("CARGO_BIN_EXE_lambda-session-app"));
     let mut command = Command::new(function.with_file_name("local"));
     command
@@ -60,8 +60,8 @@ async fn local() -> (Option<Local>, String) {
     (Some(local), address)
 }
 
-/// Does something in a browser before the app. `APP_ADDRESS` is the address and port that answer, with a certificate of their
-/// own, for the name in an `APP_URL` which no name server knows.
+/// Does something in a browser that can reach the app. If no name server knows the name in `APP_URL`, `APP_ADDRESS` is
+/// the address and port to connect to; the certificate there may be self-signed.
 async fn visit<F>(test: &str, something: impl FnOnce(Client) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -79,7 +79,7 @@ where
 
 async fn build() {
     let mut cargo = Command::new(env!("CARGO"));
-    // What cargo tells a test about its package would have build scripts run anew.
+    // With the variables that cargo sets for a test, cargo would run build scripts again.
     for (name, _) in std::env::vars_os() {
         if name
             .to_str()
@@ -139,7 +139,7 @@ async fn a_visitor_logs_in_and_out_by_clicking() {
         follow(&client, "click here to log out").await;
         assert_heading(&client, "You are not logged in").await;
 
-        // The next person at this computer presses "back".
+        // The next person at this computer presses "back", and sees no page from before the logout.
         for _ in 0..3 {
             client.back().await.expect("a page before");
             let seen = client.source().await.expect("a page");
@@ -213,7 +213,7 @@ async fn another_origin_logs_nobody_in_or_out() {
         client.goto(&address).await.expect("the start page");
         assert_heading(&client, "Logged in as admin").await;
 
-        // From the page that refused it the person can do it.
+        // The page that refused the logout offers a link that works.
         client.goto(&foreign).await.expect("another site");
         follow(&client, "win more").await;
         follow(&client, "click here to log out").await;
@@ -222,14 +222,16 @@ async fn another_origin_logs_nobody_in_or_out() {
     .await;
 }
 
-/// Where `.ci/install` put axe, or `npm install --prefix target/ci axe-core`: it is JavaScript and no crate.
+/// The source of axe, a JavaScript library. `.ci/install` installs it and sets `AXE` to its path, and
+/// `npm install --prefix target/ci axe-core` puts it where this function looks otherwise.
 fn axe() -> Option<String> {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci/node_modules/axe-core/axe.min.js");
     let place = std::env::var_os("AXE").map_or(installed, Into::into);
     std::fs::read_to_string(place).ok()
 }
 
-/// Contrast, names, labels, landmarks: WCAG 2.2 A and AA, and nothing to scroll sideways at 320 pixels (1.4.10).
+/// Checks contrast, names, labels and landmarks by WCAG 2.2, levels A and AA, and that no page scrolls sideways at 320
+/// pixels (criterion 1.4.10).
 #[tokio::test]
 async fn axe_finds_nothing_on_any_page_in_light_and_dark_wide_and_narrow() {
     const NAME: &str = "axe_finds_nothing_on_any_page_in_light_and_dark_wide_and_narrow";

@@ -1,19 +1,18 @@
-//! What a `Cookie` header may hold: the right person or nobody, never an error, and no store call without a valid MAC. Every
-//! forgery there is, and several cookies of the name, are in the library's tests; here it is the compiled function that is asked.
+//! `Cookie` headers of any content: the page is that of the cookie's visitor or of nobody, it is never an error, and
+//! without a valid MAC the function makes no store call. The library's tests cover all forgeries, and several cookies
+//! of one name; these tests send a few of them to the compiled function.
 
 use crate::support::SECRET_KEY;
-use crate::support::app::{App, COOKIE, is_admin};
+use crate::support::app::{App, COOKIE, COOKIE_NAME, is_admin, value_of};
 use crate::support::forge;
 use dev::event::Event;
 
 const NOTHING: [&str; 0] = [];
-const NAME: &str = "__Host-session";
 
 /// A logged-in visitor, and the two halves of their cookie's value.
 async fn visitor(site: &App) -> (String, String) {
     let cookie = site.login("admin").await;
-    let value = cookie.strip_prefix(COOKIE).expect("our cookie");
-    let (id, mac) = value.split_once('.').expect("an ID and a MAC");
+    let (id, mac) = value_of(&cookie).split_once('.').expect("an ID and a MAC");
     (id.to_owned(), mac.to_owned())
 }
 
@@ -21,17 +20,19 @@ async fn visitor(site: &App) -> (String, String) {
 async fn the_documented_format_is_what_is_issued() {
     let site = App::start().await;
     let (id, mac) = visitor(&site).await;
-    assert_eq!(forge::cookie(SECRET_KEY.as_bytes(), NAME, &id), format!("{id}.{mac}"));
+    let made = forge::cookie(SECRET_KEY.as_bytes(), COOKIE_NAME, &id);
+    assert_eq!(made, format!("{id}.{mac}"));
     assert_eq!((id.len(), mac.len()), (43, 43));
 }
 
 #[tokio::test]
-async fn what_was_not_issued_is_nobody_and_costs_no_store_call() {
+async fn a_cookie_that_was_not_issued_opens_no_session_and_costs_no_store_call() {
     let site = App::start().await;
     let (id, mac) = visitor(&site).await;
     let (other_id, _) = visitor(&site).await;
     let value = format!("{id}.{mac}");
     let secret = SECRET_KEY.as_bytes();
+    let another_name = COOKIE_NAME.trim_start_matches("__Host-");
     for forged in [
         String::new(),
         id.clone(),
@@ -41,8 +42,8 @@ async fn what_was_not_issued_is_nobody_and_costs_no_store_call() {
         value.replace('.', "%2E"),
         format!("\"{value}\""),
         format!("{other_id}.{mac}"),
-        forge::cookie(b"another secret key that is long enough", NAME, &id),
-        forge::cookie(secret, "session", &id),
+        forge::cookie(b"another secret key that is long enough", COOKIE_NAME, &id),
+        forge::cookie(secret, another_name, &id),
         "A".repeat(4096),
     ] {
         let (page, calls) = site.counted(Event::get("/").cookie(&format!("{COOKIE}{forged}"))).await;
@@ -54,10 +55,10 @@ async fn what_was_not_issued_is_nobody_and_costs_no_store_call() {
 }
 
 #[tokio::test]
-async fn a_signed_id_without_a_record_is_nobody_and_is_never_adopted() {
+async fn a_signed_id_without_a_record_opens_no_session_and_is_never_adopted() {
     let site = App::start().await;
     let id = forge::id(1);
-    let planted = format!("{COOKIE}{}", forge::cookie(SECRET_KEY.as_bytes(), NAME, &id));
+    let planted = format!("{COOKIE}{}", forge::cookie(SECRET_KEY.as_bytes(), COOKIE_NAME, &id));
     let (page, calls) = site.counted(Event::get("/").cookie(&planted)).await;
     assert!(!is_admin(&page));
     assert_eq!(calls, ["GetItem"]);
@@ -71,7 +72,7 @@ async fn a_signed_id_without_a_record_is_nobody_and_is_never_adopted() {
 }
 
 #[tokio::test]
-async fn neighbours_do_not_get_in_the_way() {
+async fn other_cookies_do_not_hide_the_sessions() {
     let site = App::start().await;
     let own = site.login("admin").await;
     let many: Vec<String> = (0..3_000).map(|n| format!("neighbour{n}=value{n}")).collect();
@@ -110,9 +111,9 @@ async fn neighbours_do_not_get_in_the_way() {
     }
 }
 
-/// They make no header, so all of them are dropped. No browser sends one.
+/// No HTTP header can contain such a character, so the function reads no cookie at all. No browser sends one.
 #[tokio::test]
-async fn a_control_character_in_a_neighbour_makes_nobody_and_no_error() {
+async fn a_control_character_in_another_cookie_opens_no_session_and_is_no_error() {
     let site = App::start().await;
     let own = site.login("admin").await;
     for control in ["\0", "\n", "\r\n", "\u{7f}", "\u{1b}"] {
@@ -123,11 +124,12 @@ async fn a_control_character_in_a_neighbour_makes_nobody_and_no_error() {
     }
 }
 
-/// A logout says that it worked, so it leaves no cookie of ours, whatever was in it.
+/// A logout answers that the visitor is logged out, so it clears the cookie even if the cookie opened no session.
 #[tokio::test]
 async fn a_logout_clears_the_cookie_whatever_was_in_it() {
     let site = App::start().await;
-    for cookie in ["", "__Host-session=forged", "other=1"] {
+    let forged = format!("{COOKIE}forged");
+    for cookie in ["", forged.as_str(), "other=1"] {
         let logout = site.send(Event::get("/logout").cookie(cookie)).await;
         assert_eq!((logout.status, logout.cookie().as_str()), (303, COOKIE), "{cookie}");
     }
@@ -137,16 +139,10 @@ async fn a_logout_clears_the_cookie_whatever_was_in_it() {
 async fn the_id_is_taken_from_the_cookie_alone() {
     let site = App::start().await;
     let own = site.login("admin").await;
-    let value = own.strip_prefix(COOKIE).expect("our cookie");
-    let mut events: Vec<Event> = [
-        "session",
-        "__host-session",
-        "authorization",
-        "x-session-id",
-        "set-cookie",
-    ]
-    .map(|name| Event::get("/").header(name, value).header(&format!("{name}2"), &own))
-    .into();
+    let (name, value) = (COOKIE_NAME.to_lowercase(), value_of(&own));
+    let mut events: Vec<Event> = ["session", name.as_str(), "authorization", "x-session-id", "set-cookie"]
+        .map(|name| Event::get("/").header(name, value).header(&format!("{name}2"), &own))
+        .into();
     events.extend([
         Event::get(&format!("/?{own}&session={value}&sid={value}")),
         Event::new("GET", "/").body(own.as_bytes()),

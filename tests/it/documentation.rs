@@ -1,4 +1,4 @@
-//! What README, the guide and the pages beside them show, name and link to.
+//! The code, names and links in README, the guide and the other pages are correct.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -24,7 +24,7 @@ fn pages_of(folder: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Every page that people read.
+/// Every page of documentation.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<_> = ["", "docs", "session"].into_iter().flat_map(pages_of).collect();
     let others = ["dev/benches", "session/tests/exhaustive", "starter/template"];
@@ -33,12 +33,12 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// A page, taken apart.
+/// A page's prose and code.
 #[derive(Default)]
 struct Page {
     /// Everything but the blocks of code.
     prose: String,
-    /// The blocks of code, each after its language.
+    /// The blocks of code, each with its language.
     blocks: Vec<(String, String)>,
 }
 
@@ -156,7 +156,7 @@ fn the_versions_that_the_pages_name_are_the_manifests() {
     let fixed = format!("The newest minor version gets fixes: {minor} now.");
     assert!(read("SECURITY.md").contains(&fixed), "{fixed}");
 
-    // The path is the one from a crate beside a clone.
+    // The path is relative to a crate in the folder that contains the clone.
     let required = [
         format!("\"{minor}\""),
         format!("{{ version = \"{minor}\""),
@@ -172,7 +172,7 @@ fn the_versions_that_the_pages_name_are_the_manifests() {
     }
 }
 
-/// A file of events, a program of `dev`, and parameters of the template.
+/// Commands may name files in `events/`, programs of `dev`, and parameters of the template.
 #[test]
 fn what_the_commands_name_is_there() {
     let template: Value = serde_yaml_ng::from_str(&read("template.yaml")).expect("YAML");
@@ -211,7 +211,7 @@ fn what_the_commands_name_is_there() {
     assert!(named > 20, "{named}");
 }
 
-/// What `.ci/starter` makes and checks, without its comments.
+/// The guide shows the template and the profile of the starter, without their comments. `.ci/starter` checks those.
 #[test]
 fn the_guide_deploys_what_the_starter_does() {
     let guide = Page::read("session/guide.md");
@@ -232,11 +232,13 @@ fn the_guide_deploys_what_the_starter_does() {
     assert!(manifest.ends_with(profile.expect("a profile")), "{manifest}");
 }
 
-/// A table's row and an address cannot be wrapped.
+/// Rows of tables and links to addresses may be longer, because they cannot be wrapped.
 #[test]
 fn prose_has_at_most_120_columns() {
     let mut pages = pages_of("docs");
-    pages.extend(["README.md", "session/guide.md"].map(|page| root().join(page)));
+    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"];
+    pages.extend(others.map(|page| root().join(page)));
+    pages.extend(["guide.md", "README.md"].map(|page| root().join("session").join(page)));
     for page in pages {
         for line in Page::read(&page).prose.lines() {
             let is_wrapped = line.chars().count() <= 120 || line.starts_with('|') || line.contains("](https://");

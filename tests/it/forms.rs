@@ -1,4 +1,4 @@
-//! What may be posted to `/login`, and how a mistake is answered.
+//! The bodies that `/login` accepts, and its answers to mistakes.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn post(content_type: &str, body: &[u8]) -> Event {
         .body(body)
 }
 
-/// The form again, with a message tied to its field, which holds this.
+/// Asserts that this page is the form, with this message for its field, and with `kept` in the field.
 #[track_caller]
 fn assert_form_again(page: &Answer, message: &str, kept: &str) {
     assert_eq!(page.status, 400, "{page:?}");
@@ -99,7 +99,7 @@ async fn a_mistake_gets_the_form_back_with_what_was_typed() {
 }
 
 #[tokio::test]
-async fn what_is_no_plain_form_is_415() {
+async fn a_body_that_is_not_a_plain_form_is_415() {
     let site = App::start().await;
     let name = b"username=admin";
     let boundary = b"--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nadmin\r\n--x--";
@@ -129,7 +129,7 @@ async fn what_is_no_plain_form_is_415() {
     }
 }
 
-/// Through the compiled function, where the body's size and encoding are those of the event.
+/// Only the compiled function reads the body from an event, which may encode it and may be large.
 #[tokio::test]
 async fn large_and_wrongly_encoded_bodies_are_answered_quickly_and_in_little_memory() {
     let dynamodb = Embedded::in_memory().await;
@@ -153,7 +153,7 @@ async fn large_and_wrongly_encoded_bodies_are_answered_quickly_and_in_little_mem
         (post(FORM, ampersands.as_bytes()), 400),
         (post(FORM, escapes.as_bytes()), 400),
         (post(FORM, &[0xff; 4_096]), 400),
-        // As an HTTP API sends what it takes for text.
+        // An HTTP API sends a body that it considers text without base64.
         (plain("username=admin"), 303),
         // Base64 that is not marked as such is a form without our field.
         (plain("dXNlcm5hbWU9YWRtaW4="), 400),

@@ -4,13 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::support::app::App;
+use crate::support::app::{App, COOKIE};
 use crate::support::html::Page;
 use dev::event::Event;
 use dev::lambda::Answer;
 use dev::proxy::Fault;
 
-/// One request for every kind of answer there is, by the status it must get.
+/// An answer of every kind, each with the status that it must have.
 async fn answers(site: &App) -> Vec<(u16, Answer)> {
     let own = site.login("admin").await;
     let mut answers = Vec::new();
@@ -139,6 +139,6 @@ async fn a_cookie_is_set_by_a_login_and_cleared_by_a_logout_and_by_nothing_else(
     let (pair, attributes) = cookie.split_once("; ").expect("attributes");
     assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Secure");
     let logout = site.send(Event::get("/logout").cookie(pair)).await;
-    let cleared = "__Host-session=; HttpOnly; SameSite=Lax; Path=/; Secure; Max-Age=0";
+    let cleared = format!("{COOKIE}; HttpOnly; SameSite=Lax; Path=/; Secure; Max-Age=0");
     assert_eq!(logout.cookies, [cleared]);
 }

@@ -1,34 +1,33 @@
-//! The log of the compiled function: a line a request, and nothing in it that came from outside or must stay inside.
+//! The log of the compiled function: one line for each request, with no text from the request and no secret.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::app::COOKIE;
+use crate::support::app::{COOKIE, COOKIE_NAME, value_of};
 use crate::support::{SECRET_KEY, client, forge, function};
 use dev::dynamodb::{Embedded, table};
 use dev::event::Event;
 use dev::lambda::{Answer, Exit, Lambda};
 use dev::proxy::{Fault, Proxy};
 
-/// In everything that is sent and must not come back in a log.
+/// A part of every text that these tests send and that no log line may contain.
 const MARK: &str = "zqxmark";
-const NAME: &str = "__Host-session";
 const FALLBACK: &str = "an older key for tests that nobody may see in a log";
 const AWS_SECRET: &str = "an AWS secret access key that nobody may see";
 
-/// Requests of a run whose store fails.
+/// How many requests of a run meet a failing store.
 const STORE_FAILURES: usize = 3;
 
-/// What a run printed, and what must not be in it.
+/// What the function printed in a run, and the secrets that it must not have printed.
 struct Run {
     printed: Exit,
     secrets: Vec<String>,
     requests: usize,
 }
 
-/// Normal and hostile requests through one function that logs at this level and in this format.
+/// Sends normal and hostile requests to a function that logs at this level and in this format.
 async fn run(level: &str, format: &str) -> Run {
     let dynamodb = Embedded::in_memory().await;
     let proxy = Proxy::start(&dynamodb.endpoint());
@@ -71,10 +70,10 @@ impl Suite {
         answer
     }
 
-    /// Logs in, and takes note of everything about the session that is secret.
+    /// Logs in, and records everything about the session that is secret.
     async fn login(&mut self, event: Event) -> String {
         let cookie = self.send(event, 303).await.cookie();
-        let (id, mac) = cookie[COOKIE.len()..].split_once('.').expect("an ID and a MAC");
+        let (id, mac) = value_of(&cookie).split_once('.').expect("an ID and a MAC");
         self.secrets
             .extend([id, mac, &forge::record_key(id)].map(str::to_owned));
         cookie
@@ -120,9 +119,9 @@ impl Suite {
 
     async fn attacks(&mut self) {
         let id = forge::id(7);
-        let forged = forge::cookie(b"another key", NAME, &id);
+        let forged = forge::cookie(b"another key", COOKIE_NAME, &id);
         self.secrets.extend(forged.split('.').map(str::to_owned));
-        let planted = forge::cookie(FALLBACK.as_bytes(), NAME, &id);
+        let planted = forge::cookie(FALLBACK.as_bytes(), COOKIE_NAME, &id);
         self.secrets.push(forge::record_key(&id));
         self.secrets.extend(planted.split('.').map(str::to_owned));
         let form = || Event::post_form("/login", &[("username", MARK)]);
@@ -168,7 +167,7 @@ impl Suite {
     async fn failures(&mut self, proxy: &Proxy, endpoint: &str) {
         let form = Event::post_form("/login", &[("username", MARK)]);
         let cookie = self.login(form).await;
-        let id = cookie[COOKIE.len()..].split('.').next().unwrap_or_default();
+        let id = value_of(&cookie).split('.').next().unwrap_or_default();
         let view = || Event::get("/").cookie(&cookie);
         proxy.once("GetItem", Fault::Error(400, "AccessDeniedException"));
         self.send(view(), 500).await;
@@ -178,7 +177,7 @@ impl Suite {
         self.send(view(), 503).await;
         proxy.pass_everything();
 
-        // A record that somebody else broke.
+        // Another program makes the record malformed.
         let broken = client(endpoint).update_item().table_name(table::NAME);
         let broken = broken.key("id", AttributeValue::S(forge::record_key(id)));
         let broken = broken.update_expression("SET created_at = :wrong");
@@ -234,7 +233,7 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
             );
         }
         let panics = lines.iter().filter(|(_, value)| value["event"] == "panic");
-        assert_eq!(panics.count(), 0, "what strangers send is no panic of ours");
+        assert_eq!(panics.count(), 0, "a request made the function panic");
         for (event, level) in [
             ("request", "INFO"),
             ("login", "INFO"),
@@ -249,7 +248,8 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
     }
 }
 
-/// A row of the table in docs/cost.md of what a million views cost: dollars as deployed, with `SystemLogs=no`, and with `LogLevel=WARN` too.
+/// A row of the table of a million views' costs in docs/cost.md: dollars as deployed, with `SystemLogs=no`, and with
+/// `LogLevel=WARN` as well.
 struct Cost {
     what: String,
     dollars: Vec<f64>,
@@ -279,18 +279,25 @@ impl Cost {
     }
 }
 
-/// CloudWatch counts so many bytes more for each line.
+/// The bytes that CloudWatch bills for each line in addition to its text.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>
 const ENVELOPE: usize = 26;
 
-/// What Lambda writes about each request, unless `SystemLogs=no`.
+/// The lines that Lambda writes for each request, unless `SystemLogs=no`.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>
 const LAMBDAS: [&str; 2] = [
-    r#"{"time":"2026-11-25T12:00:00.123Z","type":"platform.start","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","version":"$LATEST"}}"#,
-    r#"{"time":"2026-11-25T12:00:00.128Z","type":"platform.report","record":{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","metrics":{"durationMs":4.512,"billedDurationMs":5,"memorySizeMB":256,"maxMemoryUsedMB":24},"status":"success"}}"#,
+    concat!(
+        r#"{"time":"2026-11-25T12:00:00.123Z","type":"platform.start","record":"#,
+        r#"{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","version":"$LATEST"}}"#,
+    ),
+    concat!(
+        r#"{"time":"2026-11-25T12:00:00.128Z","type":"platform.report","record":"#,
+        r#"{"requestId":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","metrics":{"durationMs":4.512,"billedDurationMs":5,"#,
+        r#""memorySizeMB":256,"maxMemoryUsedMB":24},"status":"success"}}"#,
+    ),
 ];
 
-/// Log lines are paid for by their bytes: docs/cost.md says how many, and what they cost.
+/// CloudWatch bills log lines by their bytes. docs/cost.md says how many bytes a view writes, and what they cost.
 #[tokio::test]
 async fn a_view_writes_the_bytes_that_the_page_on_cost_counts() {
     let run = run("INFO", "JSON").await;
@@ -305,7 +312,7 @@ async fn a_view_writes_the_bytes_that_the_page_on_cost_counts() {
         row.expect("a row")
     });
     for line in views {
-        // A digit of the duration is a byte.
+        // The duration has more or fewer digits, a byte each.
         let bytes = line.len() + ENVELOPE;
         assert!(bytes.abs_diff(ours.bytes().into()) <= 10, "{bytes} bytes: {line}");
     }
@@ -324,7 +331,7 @@ async fn a_view_writes_the_bytes_that_the_page_on_cost_counts() {
     assert!(together.dollars[0] < 0.95 && together.dollars[1] < 0.60);
 }
 
-/// Every metric filter of the template counts lines that are really written, and those only.
+/// Every metric filter of the template counts lines that the function writes, and no others.
 #[tokio::test]
 async fn the_templates_metric_filters_find_what_they_count() {
     let run = run("INFO", "JSON").await;
@@ -352,7 +359,7 @@ async fn the_templates_metric_filters_find_what_they_count() {
     );
 }
 
-/// `LogLevel=WARN` saves the lines of ordinary requests, and keeps what went wrong.
+/// `LogLevel=WARN` drops the lines of ordinary requests, and keeps those of failures.
 #[tokio::test]
 async fn at_warn_only_what_went_wrong_is_written() {
     let run = run("WARN", "JSON").await;

@@ -1,4 +1,4 @@
-//! The app from outside: the compiled function, a browser before it, and the template around it.
+//! The app from outside: the compiled function, the app in a browser, the template, and the documentation.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The pages: HTML without a parse error, usable by everybody, in the words of the tutorial.
+//! The pages: HTML without parse errors, accessible, with the tutorial's texts.
 
 use dev::event::Event;
 use dev::proxy::Fault;
@@ -6,7 +6,7 @@ use dev::proxy::Fault;
 use crate::support::app::App;
 use crate::support::html::Page;
 
-/// Every page that the function shows, by a name; those of problems by their status.
+/// Every page that the function shows, each with a name. The name of a problem's page is its status.
 pub(crate) async fn every_page() -> Vec<(String, String)> {
     let app = App::start().await;
     let [plain, hostile] = [app.login("admin").await, app.login("</h1><script>&amp;\"'").await];
@@ -91,7 +91,7 @@ async fn every_page_says_its_language_title_width_and_colours() {
     }
 }
 
-/// What the policy forbids is not there to begin with, and every ID is one element's.
+/// The pages contain nothing that the policy forbids, and no two elements have the same ID.
 #[tokio::test]
 async fn no_page_has_a_script_a_handler_or_an_id_twice() {
     for (name, page) in parsed().await {
@@ -133,7 +133,7 @@ async fn the_texts_are_the_tutorials() {
         (link.text().as_str(), link.attribute("href").as_deref()),
         ("click here to log out", Some("/logout"))
     );
-    // In bold, as there.
+    // The link is bold, as in the tutorial.
     assert_eq!(inside.one("b").text(), "click here to log out");
 }
 
@@ -165,7 +165,7 @@ async fn the_form_has_one_field_that_browsers_know_how_to_fill() {
     assert_eq!(field.attribute("aria-invalid"), None);
 }
 
-/// In the same dress as the others, with one way on.
+/// The pages of problems have the other pages' style, and one link.
 #[tokio::test]
 async fn every_problem_says_what_happened_and_what_to_do_next() {
     let style = page("home").await.one("style").text();

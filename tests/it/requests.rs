@@ -1,12 +1,12 @@
-//! Who may log a visitor in or out: our own pages and the person at the address bar, and nobody else.
+//! Only the app's own pages and the person at the address bar may log a visitor in or out.
 //!
-//! The rule is the library's `SameOriginLayer`, and so are the tables of its cases. Here it is seen to guard the app's views, with
-//! pages that say what to do.
+//! The library's `SameOriginLayer` implements this rule, and the library's tests have a table of its cases. These tests
+//! show that the rule guards the app's views, and that the pages say what to do.
 
 use crate::support::app::{App, COOKIE};
 use dev::event::{Event, HOST};
 
-/// What a request says about where it comes from.
+/// The headers by which a request says which site it comes from.
 type From<'a> = &'a [(&'a str, &'a str)];
 
 fn own_origin() -> String {
@@ -61,7 +61,7 @@ async fn another_site_changes_nothing_and_the_person_is_told_what_to_do() {
     let refused: [From; 4] = [
         &[("sec-fetch-site", "cross-site")],
         &[("origin", "https://evil.example")],
-        // Merged by AWS into one value.
+        // AWS merges the two into one value.
         &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
         &[("sec-purpose", "prefetch"), ("sec-fetch-site", "same-origin")],
     ];
@@ -81,8 +81,8 @@ async fn another_site_changes_nothing_and_the_person_is_told_what_to_do() {
     }
 }
 
-/// A Function URL, an HTTP API and a domain of its own all pass on the `Host` the browser sent. Nothing else counts: not
-/// the API's own name, and not a header that a page could have set.
+/// A Function URL, an HTTP API and a custom domain all forward the `Host` that the browser sent. Only that header
+/// counts: neither the API's own name, nor a header that a page could have set.
 #[tokio::test]
 async fn the_host_header_says_which_origin_is_our_own() {
     let site = App::start().await;
@@ -126,7 +126,7 @@ async fn over_plain_http_our_own_origin_is_a_plain_one() {
 }
 
 #[tokio::test]
-async fn pages_that_change_nothing_are_anybodys_to_open() {
+async fn pages_that_change_nothing_open_from_any_site() {
     let site = App::start().await;
     let cookie = site.login("admin").await;
     let foreign: From = &[

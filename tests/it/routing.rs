@@ -1,4 +1,4 @@
-//! Methods, paths and events through the compiled function. `LAMBDA_BINARY` names another one than the one built here.
+//! Methods, paths and events that the compiled function gets. `LAMBDA_BINARY` names another function than cargo built.
 
 use serde_json::{Map, Value, json};
 
@@ -127,10 +127,10 @@ async fn a_path_is_one_of_three_or_404_and_never_a_redirect() {
     }
 }
 
-/// An HTTP API with a stage of its own puts its name before the path and keeps the path in `rawPath`; our routes are
-/// those of the path as it was sent. Links are absolute, so the app lives at the root of its domain.
+/// `lambda_http` puts the name of an HTTP API's stage before the path; the app's routes are compared with `rawPath`,
+/// the path as it was sent. The app's links are absolute, so the app has to be at the root of its domain.
 #[tokio::test]
-async fn a_stage_is_no_part_of_a_route() {
+async fn a_stage_is_not_part_of_a_route() {
     let (lambda, _dynamodb) = started().await;
     for (stage, path, status) in [
         ("$default", "/login", 200),
@@ -174,7 +174,7 @@ async fn a_hostile_event_gets_an_error_and_the_next_one_is_served() {
         assert_eq!(visit(&lambda, Event::get("/")).await.status, 200, "after {event:.99}");
         served += 2;
     }
-    // Deeper than any stack.
+    // An event nested so deeply that a recursive parser would overflow any stack.
     let nested = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
     assert_eq!(lambda.invoke_raw(nested).await.expect("an answer").status, 400);
     assert!(lambda.polls() >= polls + served, "one process served them all");
@@ -182,7 +182,7 @@ async fn a_hostile_event_gets_an_error_and_the_next_one_is_served() {
     assert!(!exit.stderr.contains("panicked at"), "{exit:?}");
 }
 
-/// Requests that cannot be read. The visitor gets a page, not the bare 502 of a function that failed.
+/// Requests that the function cannot read. The visitor gets a page, rather than the bare 502 of a function that failed.
 fn hostile_requests() -> Vec<Value> {
     let hosts = ["", " ", "a b", "[", "a:b:c", "%", "a@b:c", "host:99999"];
     let queries = ["<script>", "a b", "a=\"b\"#c", "a=b#c", "\u{0}", "\n", "a=\u{7f}", "<>"];
@@ -206,7 +206,7 @@ fn hostile_requests() -> Vec<Value> {
     events.map(Event::into_value).collect()
 }
 
-/// Events of other services, and requests whose parts are of another type.
+/// Events of other services, and requests with parts of a wrong type.
 fn no_requests() -> Vec<Value> {
     let values = [
         json!(null),
@@ -245,7 +245,7 @@ fn no_json() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn what_may_be_null_or_missing_is_no_reason_to_fail() {
+async fn null_or_missing_parts_of_an_event_do_not_fail_it() {
     let (lambda, _dynamodb) = started().await;
     let empty = [
         "/body",

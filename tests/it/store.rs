@@ -1,4 +1,4 @@
-//! What the compiled function asks of its store, and what it answers and logs when the store fails.
+//! The store calls of the compiled function, and its answers and log when the store fails.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use dev::event::Event;
 use dev::lambda::{Answer, Lambda};
 use dev::proxy::{Ending, Fault};
 
-use crate::support::app::App;
+use crate::support::app::{App, COOKIE};
 use crate::support::{client, function};
 
-/// Far shorter than an attempt's timeout.
+/// Shorter than the timeout of one attempt of a store call.
 const AT_ONCE: Duration = Duration::from_millis(900);
 
 type Spoil = fn() -> Fault;
@@ -24,7 +24,7 @@ fn login(name: &str) -> Event {
     Event::post_form("/login", &[("username", name)])
 }
 
-/// A function that logs in JSON, over the store of `app`.
+/// A function that logs in JSON, with the store of `app`.
 async fn logging(app: &App) -> Lambda {
     function(&app.proxy.endpoint(), &[("AWS_LAMBDA_LOG_FORMAT", "JSON")]).await
 }
@@ -82,8 +82,9 @@ async fn a_failed_store_is_answered_by_what_helps_and_logged_once_with_its_cause
                 assert!(!answer.body.contains(secret), "{answer:?}");
             }
         }
-        // What needs no store keeps working.
-        for (path, cookie) in [("/", "__Host-session=forged"), ("/login", cookie.as_str())] {
+        // Requests that need no store call still work.
+        let forged = format!("{COOKIE}forged");
+        for (path, cookie) in [("/", forged.as_str()), ("/login", cookie.as_str())] {
             assert_eq!(visit(&lambda, Event::get(path).cookie(cookie)).await.status, 200);
         }
         app.proxy.pass_everything();
@@ -175,7 +176,7 @@ async fn each_request_makes_as_many_calls_as_the_budget_says() {
     costs(Event::get("/login"), &[]).await;
     costs(Event::get("/elsewhere"), &[]).await;
     costs(Event::get("/logout"), &[]).await;
-    let forged = format!("__Host-session={}.{}", "A".repeat(43), "A".repeat(43));
+    let forged = format!("{COOKIE}{}.{}", "A".repeat(43), "A".repeat(43));
     for path in ["/", "/login", "/logout"] {
         costs(Event::get(path).cookie(&forged), &[]).await;
     }

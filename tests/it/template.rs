@@ -1,4 +1,4 @@
-//! What the template deploys is what the code expects.
+//! The template deploys the table, the variables and the permissions that the code needs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -64,7 +64,7 @@ fn the_template_and_the_page_on_configuration_have_every_variable_the_code_reads
     }
 }
 
-/// The proxy of the tests denies everything else, so all of them together show that this is enough.
+/// The tests' proxy denies all other operations, so the tests together show that these permissions suffice.
 #[test]
 fn the_policy_allows_what_the_tests_allow() {
     let role = resource("SessionRole");
@@ -79,7 +79,7 @@ fn the_policy_allows_what_the_tests_allow() {
     assert_eq!(allowed, ALLOWED_OPERATIONS.map(str::to_owned).into());
 }
 
-/// X-Ray is paid for by its traces.
+/// AWS bills X-Ray by the trace.
 #[test]
 fn traces_are_made_and_allowed_only_with_the_parameter() {
     let function = resource("SessionFunction");

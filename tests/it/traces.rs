@@ -1,4 +1,4 @@
-//! What the compiled function sends to X-Ray's daemon, which is a socket of the test here.
+//! What the compiled function sends to X-Ray's daemon. A socket of the test stands in for the daemon.
 
 use std::net::UdpSocket;
 
@@ -8,7 +8,7 @@ use dev::event::Event;
 use dev::proxy::Fault;
 use serde_json::{Value, json};
 
-use crate::support::app::{App, COOKIE};
+use crate::support::app::{App, value_of};
 use crate::support::{SECRET_KEY, client, forge};
 
 const TRACE: &str = "1-68f0a1b2-0123456789abcdef01234567";
@@ -27,7 +27,7 @@ impl Daemon {
         self.0.local_addr().expect("an address").to_string()
     }
 
-    /// The documents that have arrived. It waits for none, because all are sent before the answer.
+    /// The documents that have arrived. It does not wait for more, because the function sends all before the answer.
     fn documents(&self) -> Vec<Value> {
         let mut datagram = [0; 8_192];
         let received = std::iter::from_fn(|| self.0.recv(&mut datagram).ok().map(|bytes| datagram[..bytes].to_vec()));
@@ -52,7 +52,7 @@ async fn sampled(variables: &[(&str, &str)]) -> App {
 
 /// The key of a cookie's record.
 fn record_key(cookie: &str) -> String {
-    let id = cookie[COOKIE.len()..].split('.').next();
+    let id = value_of(cookie).split('.').next();
     forge::record_key(id.expect("an ID"))
 }
 
@@ -76,7 +76,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     let mut app = sampled(&variables).await;
     let first = app.login(MARK).await;
     let mut documents = daemon.documents();
-    // A part is sent when it ends, so what it is a part of comes after it.
+    // A span is sent when it ends, so a store call's span comes before the span that contains it.
     assert_eq!(names(&documents), ["store.swap", "session.save"]);
 
     let page = app.send(Event::get("/").cookie(&first)).await;
@@ -109,7 +109,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     assert_eq!(faults[faults.len() - 2..], [true, true], "{failed:?}");
     documents.extend(failed);
 
-    // Lambda decides which requests are seen.
+    // Lambda decides which requests are sampled.
     app.lambda
         .api()
         .set_trace(&format!("Root={TRACE};Parent={FUNCTION};Sampled=0"));
@@ -121,7 +121,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     let keys = [&first, &second].map(|cookie| record_key(cookie));
     secrets.extend(keys.iter().map(String::as_str));
     for cookie in [&first, &second] {
-        secrets.extend(cookie[COOKIE.len()..].split('.'));
+        secrets.extend(value_of(cookie).split('.'));
     }
     for secret in secrets {
         assert!(!sent.contains(&secret.to_lowercase()), "{secret} in {sent}");
@@ -131,7 +131,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
     assert!(!printed.stdout.contains("\"span"), "the log has grown: {printed:?}");
 }
 
-/// A line of the log is paid for by its bytes, so spans are in none, though they are made.
+/// CloudWatch bills log lines by their bytes, so no line names the spans that it was written in.
 #[tokio::test]
 async fn the_log_does_not_grow_by_spans() {
     let daemon = Daemon::start();
@@ -154,7 +154,7 @@ async fn the_log_does_not_grow_by_spans() {
         daemon.documents();
         assert!(!app.is_admin(&cookie).await);
         assert_eq!(names(&daemon.documents()), ["store.load", "session.load"]);
-        // It is written within the load's span.
+        // The warning is logged within the load's span.
         let printed = app.lambda.kill().await.stdout;
         let warning = printed.lines().find(|line| line.contains("malformed record"));
         assert!(!warning.expect("a warning").contains("session.load"), "{printed}");

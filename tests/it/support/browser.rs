@@ -1,11 +1,11 @@
-//! What a person looks at and clicks on, in Chromium.
+//! Chromium: how a page is displayed, clicks on links, and headings.
 
 use dev::PATIENCE;
 use dev::browser::command;
 use fantoccini::{Client, Locator};
 use serde_json::json;
 
-/// How a page is looked at.
+/// The colour scheme and the window's width in which a page is displayed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     pub(crate) dark: bool,
@@ -26,7 +26,7 @@ pub(crate) async fn follow(client: &Client, text: &str) {
     link.click().await.expect(text);
 }
 
-/// The main heading, once it is this.
+/// Waits until the main heading has this text.
 pub(crate) async fn assert_heading(client: &Client, text: &str) {
     let path = format!("//h1[normalize-space()='{text}']");
     let found = client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;

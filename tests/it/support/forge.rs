@@ -1,5 +1,5 @@
-//! Cookies made from the documented format, without the library: `<id>.<mac>`, the MAC being HMAC-SHA256 (RFC 2104) over
-//! `lambda-session/cookie/v2`, a zero byte, the cookie's name, a zero byte and the ID as it is spelled.
+//! Cookies that are made by the documented format, without the library: `<id>.<mac>`. The MAC is HMAC-SHA256 (RFC 2104)
+//! over `lambda-session/cookie/v2`, a zero byte, the cookie's name, a zero byte, and the ID in base64url.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ pub(crate) fn cookie(secret: &[u8], name: &str, id: &str) -> String {
     format!("{id}.{}", URL_SAFE_NO_PAD.encode(hmac(secret, signed.as_bytes())))
 }
 
-/// HMAC written out, so that nothing is shared with what is tested.
+/// HMAC, implemented here so that the tests share no code with the library.
 fn hmac(secret: &[u8], message: &[u8]) -> [u8; 32] {
     let mut key = [0; 64];
     if secret.len() > key.len() {
@@ -24,7 +24,7 @@ fn hmac(secret: &[u8], message: &[u8]) -> [u8; 32] {
     Sha256::digest([pad(0x5c), inner.to_vec()].concat()).into()
 }
 
-/// An ID that nobody was given.
+/// An ID that the function never issued.
 pub(crate) fn id(seed: u64) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(seed.to_be_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Pages as a browser's parser sees them, with everything it had to put up with.
+//! Pages as a browser's parser reads them, with the errors that it found.
 
 use html5ever::tendril::TendrilSink;
 use html5ever::{ParseOpts, parse_document};
@@ -40,7 +40,7 @@ impl Page {
         found.remove(0)
     }
 
-    /// Every element there is.
+    /// All elements.
     pub(crate) fn elements(&self) -> Vec<Element> {
         let mut found = Vec::new();
         collect(&self.dom.document, &mut found);

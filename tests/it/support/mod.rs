@@ -1,4 +1,4 @@
-//! The compiled function, a visitor, and what they see.
+//! The compiled function, the requests of a visitor, and the pages.
 
 use std::path::PathBuf;
 
@@ -10,23 +10,24 @@ pub(crate) mod browser;
 pub(crate) mod forge;
 pub(crate) mod html;
 
-/// A key the function accepts.
+/// A secret key that the function accepts.
 pub(crate) const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";
 
-/// The function under test: the one built beside the tests, or `LAMBDA_BINARY`, such as what `sam build` made.
+/// The function under test: the one that cargo built for the tests, or `LAMBDA_BINARY`, for example the one that
+/// `sam build` made.
 pub(crate) fn binary() -> PathBuf {
     let built = || env!("CARGO_BIN_EXE_lambda-session-app").into();
     std::env::var_os("LAMBDA_BINARY").map_or_else(built, PathBuf::from)
 }
 
-/// The variables the template gives the function, but for the secret key.
+/// The required environment variables except the secret key.
 pub(crate) fn environment(endpoint: &str) -> Vec<(String, String)> {
     [("TABLE_NAME", table::NAME), ("DYNAMODB_ENDPOINT", endpoint)]
         .map(|(name, value)| (name.into(), value.into()))
         .into()
 }
 
-/// The function over the DynamoDB at `endpoint`, with these variables beside the ones that must be.
+/// The function with the DynamoDB at `endpoint`, and with these variables in addition to the required ones.
 pub(crate) async fn function(endpoint: &str, variables: &[(&str, &str)]) -> Lambda {
     let secret = [("SECRET_KEY", SECRET_KEY)];
     let given = secret.iter().chain(variables);
@@ -34,7 +35,7 @@ pub(crate) async fn function(endpoint: &str, variables: &[(&str, &str)]) -> Lamb
     Lambda::start(binary(), environment(endpoint).into_iter().chain(given)).await
 }
 
-/// A client past the function: the SDK's defaults.
+/// A client that accesses the table directly, with the SDK's defaults.
 pub(crate) fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
     use aws_smithy_http_client::Builder;
