@@ -1,7 +1,7 @@
-"""An emulated AWS on this machine, and the way to it by the names that it gives: what `.ci/deploy.py` deploys to.
+"""An emulated AWS on this machine, to which `.ci/deploy.py` deploys, and access to it by the host names it assigns.
 
-MiniStack stands in for AWS and enforces IAM. It runs the zip that `sam build` made behind a Runtime API, with the role's credentials.
-A comment that begins with its name, here and there, says where it differs from AWS, and what is done about it.
+MiniStack stands in for AWS and enforces IAM. It runs the zip that `sam build` made behind a Runtime API, with the
+role's credentials. Comments that begin with "MiniStack:" say how it differs from AWS, and how this script copes.
 """
 
 import http.client
@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import boto3
 
 PROGRAMS = Path(os.environ["MINISTACK"])
-# `sam deploy` makes it once for a region, for what all stacks upload.
+# The stack that `sam deploy` creates once per region. It has the bucket to which all stacks upload.
 SAM = "aws-sam-cli-managed-default"
 
 
@@ -32,7 +32,7 @@ def free_port():
 
 
 class Cloud:
-    """MiniStack while it runs."""
+    """A running MiniStack."""
 
     def __init__(self, work):
         self.port = free_port()
@@ -48,7 +48,8 @@ class Cloud:
             "PATH": f"{work}/bin:{os.environ['PATH']}",
         }
         self.log = work / "ministack.log"
-        # MiniStack: a function gets this environment, and is not told what its LoggingConfig says: hence the last two.
+        # MiniStack: functions inherit this environment, and do not get the settings of their LoggingConfig. The last
+        # two variables are these settings.
         environment = self.environment | {
             "GATEWAY_PORT": str(self.port),
             "BIND_HOST": "127.0.0.1",
@@ -97,7 +98,7 @@ class Cloud:
         )
 
     def inventory(self):
-        """Everything that a stack of this template could leave behind, by its kind."""
+        """Everything that a stack of this template could leave behind, each with its kind."""
         stacks = self.client("cloudformation").list_stacks()["StackSummaries"]
         apis = self.client("apigatewayv2")
         cloudwatch = self.client("cloudwatch")
@@ -118,9 +119,10 @@ class Cloud:
 
 
 class Front(BaseHTTPRequestHandler):
-    """TLS for a Function URL, whose name a visitor uses.
+    """Serves TLS for the host name of a Function URL.
 
-    MiniStack: it answers under the name too, but takes `POST /login` there for its own; so each request goes by the path.
+    MiniStack: it serves that name, too, but handles `POST /login` there itself. So this forwards each request to the path
+    that MiniStack has for the Function URL.
     """
 
     protocol_version = "HTTP/1.1"
@@ -161,18 +163,18 @@ class Tls(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Front)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    # The handshake in the connection's own thread, which a browser that opens one and waits then holds up alone.
+    # The handshake runs in the connection's own thread, so a browser that opens a connection and waits delays no other.
     def finish_request(self, request, client_address):
         request.settimeout(60)
         with self.context.wrap_socket(request, server_side=True) as stream:
             super().finish_request(stream, client_address)
 
     def handle_error(self, *_):
-        """A browser that goes away is no error."""
+        """Ignores the error when a browser closes its connection."""
 
 
 class Site:
-    """What a visitor's browser sends to a URL, without the browser."""
+    """Sends to a URL what a visitor's browser would send."""
 
     def __init__(self, url, port):
         self.host = urlsplit(url).hostname
@@ -195,14 +197,14 @@ class Site:
     def login(self, name):
         """Logs in, and returns the cookie."""
         status, cookie, body = self.request("POST", "/login", form={"username": name})
-        assert status == 303 and cookie.startswith("__Host-session="), f"login: {status} {cookie} {body}"
+        assert status == 303 and cookie.startswith("__Host-"), f"login: {status} {cookie} {body}"
         return cookie.split(";")[0]
 
     def who(self, cookie):
-        """Whose page is shown, and None if nobody is logged in."""
+        """Returns the name of the visitor who is logged in, or None."""
         status, _, body = self.request("GET", "/", cookie)
-        # MiniStack ends a process that serves while its function is deployed anew, where Lambda lets it finish. One that ends by itself
-        # does so again.
+        # MiniStack: when it deploys a function again, it kills a process that is serving a request, which Lambda would
+        # let finish. So this repeats the request once. If the function itself fails, it fails again.
         if status == 502 and "Runtime.ExitError" in body:
             status, _, body = self.request("GET", "/", cookie)
         assert status == 200, f"GET /: {status} {body}"
@@ -211,7 +213,7 @@ class Site:
 
     @contextmanager
     def logged_in(self, name, cookie):
-        """Looks at the page again and again while something is deployed, and fails if it was not this visitor's even once."""
+        """Loads the page repeatedly while something is deployed, and fails if one was not this visitor's."""
         stop, views, failures = threading.Event(), [], []
 
         def visit():

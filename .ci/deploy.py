@@ -1,5 +1,5 @@
-"""The deployment that README and docs/ describe, with their own commands: `python .ci/deploy.py`. MINISTACK names the folder
-of the programs that `.ci/install` installed."""
+"""Deploys to an emulated AWS with the commands of README and docs/: `python .ci/deploy.py`. The variable MINISTACK is
+the folder of the programs that `.ci/install` installed."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def say(done):
 
 
 def commands(page, containing):
-    """The one block of commands of a page that contains this."""
+    """The only block of commands in a page that contains this text."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.S | re.M)
     blocks = [block for block in blocks if containing in block]
     assert len(blocks) == 1, f"{len(blocks)} blocks of {page} contain {containing!r}"
@@ -44,7 +44,7 @@ class Deployment:
         self.outputs = {}
 
     def type(self, commands):
-        """Runs commands as a person would type them, who answers every question with yes."""
+        """Runs commands as a person would type them, and answers every question with yes."""
         with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
             ran = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", commands],
@@ -84,7 +84,8 @@ class Deployment:
         self.refresh_outputs()
         assert shown == set(self.outputs) == {"Url", "TableName", "SecretArn", "LogGroup"}, shown
         assert re.fullmatch(r"https://[a-z0-9]{32}\.lambda-url\.us-east-1\.on\.aws/", self.outputs["Url"]), self.outputs
-        # MiniStack: its GenerateSecretString ignores ExcludePunctuation, and a key with a comma is refused at the start.
+        # MiniStack: its GenerateSecretString ignores ExcludePunctuation, and the function refuses to start with a key
+        # that has a comma.
         letters = string.ascii_letters + string.digits
         key = "".join(letters[byte % len(letters)] for byte in os.urandom(64))
         put = self.cloud.client("secretsmanager").put_secret_value(SecretId=self.outputs["SecretArn"], SecretString=key)
@@ -108,9 +109,9 @@ class Deployment:
         before = int(time.time())
         cookie = self.site.login("tablecheck")
         (record,) = [record for record in self.records() if "tablecheck" in json.dumps(record)]
-        identifier = cookie.removeprefix("__Host-session=").split(".")[0]
+        identifier = cookie.split("=")[1].split(".")[0]
         assert identifier not in json.dumps(record), "the ID itself is in the table"
-        # MiniStack: it makes tables without their TTL, so the attribute's name is taken from the template.
+        # MiniStack: it creates tables without TTL, so the attribute's name is taken from the template.
         ttl = template()["Resources"]["SessionsTable"]["Properties"]["TimeToLiveSpecification"]
         assert ttl["Enabled"] is True, ttl
         expires = int(record[ttl["AttributeName"]]["N"])
@@ -166,14 +167,15 @@ class Deployment:
         certificate = self.cloud.client("acm").request_certificate(DomainName="app.example.com")["CertificateArn"]
         (command,) = commands("docs/domains.md", "CertificateArn=").splitlines()
         command = command.replace("arn:aws:acm:…", certificate) + "".join(f" {name}={value}" for name, value in chosen.items())
-        # The build chose the architecture, and the rotation has set the others.
+        # The architecture was chosen by the build, and the rotation has set the other two.
         missing = set(template()["Parameters"]) - set(re.findall(r"(\w+)=", command))
         assert missing == {"Architecture", "SecretVersion", "OtherSecretVersion"}, f"not switched on: {missing}"
         plain = self.site.login("unsealed")
         with self.site.logged_in("unsealed", plain) as views, alarms_without_arithmetic():
             self.type(command)
         self.refresh_outputs()
-        # MiniStack: the HTTP API has none of its definition's routes, and the table no caps. `.ci/sam-local` goes through the API.
+        # MiniStack: the HTTP API lacks the routes of its definition, and the table lacks the caps. `.ci/sam-local`
+        # sends requests through an API.
         assert {"ApiUrl", "DomainTarget", "DashboardUrl"} <= set(self.outputs), self.outputs
         made = self.cloud.inventory()
         kinds = [kind for kind, _ in made]
@@ -193,7 +195,7 @@ class Deployment:
         say("a sealed session beside an unsealed one")
 
     def take_the_tables_policy(self):
-        """Shows that IAM is enforced, or nothing above would say that the policy is enough."""
+        """Shows that MiniStack enforces IAM. Otherwise the other checks would not show that the policy suffices."""
         cookie = self.site.login("kept")
         iam, role = self.cloud.client("iam"), self.resource("SessionRole")
         policy = iam.get_role_policy(RoleName=role, PolicyName="sessions")["PolicyDocument"]
@@ -213,12 +215,13 @@ class Deployment:
         self.type(commands("docs/deploy.md", "sam delete"))
         left = self.cloud.inventory() - before
         assert not left, f"left behind: {left}"
-        say(f"sam delete: none of {len(made)} things left")
+        say(f"sam delete: removed all {len(made)} resources")
 
 
 @contextmanager
 def alarms_without_arithmetic():
-    """MiniStack refuses alarms on metric math. What `sam build` made has an alarm on the failures alone in the place of each."""
+    """MiniStack: it refuses alarms on metric math. Meanwhile each such alarm in the output of `sam build` is replaced by
+    one on the failures alone."""
     built = BUILT.read_text()
     template = cfn_yaml.loads(built)
     for resource in template["Resources"].values():

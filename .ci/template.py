@@ -1,4 +1,4 @@
-"""What neither cfn-lint, nor the SAM transform, nor the tests see of template.yaml: `python .ci/template.py`."""
+"""Checks of template.yaml that cfn-lint, the SAM transform and the tests do not make: `python .ci/template.py`."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-# The SAM transform asks for a region, though it makes no call.
+# The SAM transform needs a region, although it makes no call.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import boto3
@@ -32,7 +32,7 @@ def source():
 def transformed():
     """template.yaml as CloudFormation sees it: after the SAM transform, run here."""
     template = json.loads(json.dumps(source()))
-    # The transform wants the code where `sam package` would have put it.
+    # The transform expects the code in S3, where `sam package` would put it.
     template["Resources"]["SessionFunction"]["Properties"]["CodeUri"] = "s3://bucket/key"
     translator = Translator({}, Parser(), boto_session=boto3.session.Session())
     result = translator.translate(template, parameters())
@@ -74,7 +74,7 @@ def holds(condition, values):
 
 
 def the_function_url_is_public():
-    """Without both permissions the URL answers 403."""
+    """The URL would answer 403 if one of the two permissions were missing."""
     for_anyone = [body["Properties"] for body in resources("AWS::Lambda::Permission").values()]
     for_anyone = [permission for permission in for_anyone if permission["Principal"] == "*"]
     granted = {(p["Action"], p.get("FunctionUrlAuthType"), p.get("InvokedViaFunctionUrl")) for p in for_anyone}
@@ -85,7 +85,7 @@ def the_function_url_is_public():
 
 
 def the_policy_allows_what_the_code_calls():
-    """Exactly that: no wildcard, no managed policy, no resource of another stack."""
+    """The policy has no wildcards, no managed policies, and no resources of other stacks."""
     role = only("AWS::IAM::Role")
     assert not role.get("ManagedPolicyArns"), "a managed policy, and with it its wildcards"
     allowed = set()
@@ -102,15 +102,15 @@ def the_policy_allows_what_the_code_calls():
 
 
 def nothing_has_a_name_of_its_own():
-    """A second stack, or the same one deployed again, must not clash."""
+    """With fixed names, a second stack, or the same stack deployed again, would fail."""
     for name, body in source()["Resources"].items():
-        # An inline policy's name is its role's affair.
+        # The name of an inline policy has to be unique only within its role.
         own = {"Name", body["Type"].split("::")[-1] + "Name"} & set(body["Properties"]) - {"PolicyName"}
         assert not own, f"{name} is named by {own}"
 
 
 def the_rules_refuse_what_would_be_ignored():
-    """cfn-lint does not evaluate them."""
+    """cfn-lint does not evaluate the template's rules."""
     domain = {"DomainName": "app.example.com", "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/1"}
     for accepted, chosen in (
         (True, {}),
@@ -131,7 +131,7 @@ def the_rules_refuse_what_would_be_ignored():
 
 
 def what_is_counted_is_shown_and_no_more():
-    """In each combination: a metric is paid for, and one without a filter shows nothing."""
+    """Each combination of Alarms and Dashboard counts exactly the metrics that it shows, because AWS bills metrics."""
     namespace = "${AWS::StackName}/sessions"
     for alarms, dashboard in itertools.product(("yes", "no"), repeat=2):
         values = parameters(Alarms=alarms, Dashboard=dashboard)
@@ -155,11 +155,12 @@ def what_is_counted_is_shown_and_no_more():
 
 
 def checkov_finds_nothing_unjustified():
-    """Over the transformed template. What a resource skips, it skips with a reason, and because there is something to skip."""
+    """Checks the transformed template. Each skipped check has a reason, and would fail if it were not skipped."""
     template = json.loads(json.dumps(transformed()))
     metadata = {name: body.get("Metadata", {}) for name, body in source()["Resources"].items()}
     skips = [(name, skip) for name, data in metadata.items() for skip in data.get("checkov", {}).get("skip", [])]
-    # Skips of a function hold for what SAM makes of it: SessionFunction -> SessionFunctionUrl.
+    # The skips of a function apply to the resources that SAM makes for it, such as SessionFunctionUrl for
+    # SessionFunction.
     for made, body in template["Resources"].items():
         body["Metadata"] = {"checkov": {"skip": [skip for name, skip in skips if made.startswith(name)]}}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
