@@ -10,8 +10,8 @@
 //! The template's metric filters read these fields, so a new name here needs a new pattern there:
 //!
 //! - `$.event`: `request`, or what the request did: `login`, `logout`, `refused`;
-//! - `$.event = "store failure"`: a separate line at level `ERROR`, which the library writes for each request that failed
-//!   because the store was unavailable or rejected a call;
+//! - `$.event = "store failure"`: a separate line at level `ERROR`, which the library writes for each request that
+//!   failed because the store was unavailable or rejected a call;
 //! - `$.cold`: `true` on the first request's line, absent on the others.
 //!
 //! The lines of requests are at level `INFO`. If the log level is `WARN` or higher, the filters count only failures.
