@@ -80,7 +80,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds the application on its sessions.
+    /// Builds the application with this layer for its sessions.
     pub(crate) fn new(sessions: SessionLayer) -> Self {
         let secure = sessions.is_secure();
         Self {

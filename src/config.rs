@@ -8,11 +8,11 @@ use thiserror::Error;
 
 /// The app's configuration.
 pub(crate) struct Config {
-    /// `AWS_LAMBDA_LOG_LEVEL`: the least severe event that is logged.
+    /// `AWS_LAMBDA_LOG_LEVEL`: the lowest level of the events that are logged.
     pub(crate) log_level: tracing::Level,
     /// Whether `AWS_LAMBDA_LOG_FORMAT` is JSON.
     pub(crate) log_json: bool,
-    /// Where the X-Ray daemon is, `AWS_XRAY_DAEMON_ADDRESS`, if `XRAY_TRACING` wants traces.
+    /// `AWS_XRAY_DAEMON_ADDRESS`, the address of the X-Ray daemon, if `XRAY_TRACING` is `true`.
     pub(crate) daemon: Option<SocketAddrV4>,
 }
 

@@ -140,8 +140,8 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Logs why the function does not start. It can be called before [`start`]. The line is JSON if Lambda asked for
-/// `json`, at level `FATAL`, which Lambda never drops.
+/// Logs why the function does not start. It can be called before [`start`]. If `json`, the line is JSON at level `FATAL`,
+/// which Lambda never drops.
 pub(crate) fn cannot_start(message: &str, json: bool) {
     if json {
         let mut timestamp = String::new();
@@ -264,7 +264,7 @@ mod tests {
         let line = logged(|| {
             panics();
             let panicked = catch_unwind(|| panic!("from outside"));
-            // Panics of other tests shall be printed again.
+            // From here on, panics of other tests are printed again.
             drop(take_hook());
             panicked.unwrap_err();
         });

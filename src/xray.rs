@@ -1,8 +1,8 @@
 //! Traces: sends the library's spans to the X-Ray daemon, which Lambda runs beside a function with active tracing.
 //!
 //! Each span is sent in a datagram of its own when it ends. So no span is left to flush when Lambda freezes the
-//! process, and no request waits for the daemon. The format is that of X-Ray's [segment
-//! documents](https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html).
+//! process, and no request waits for the daemon. The format is described in
+//! <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};

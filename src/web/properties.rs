@@ -16,7 +16,7 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// Texts that match a pattern, which is parsed once: a plain string as a strategy is parsed for every case.
+/// Texts that match a pattern. The pattern is parsed once; a plain string as a strategy is parsed for every case.
 fn text(pattern: &str) -> impl Strategy<Value = String> + use<> {
     string_regex(pattern).expect("a pattern")
 }

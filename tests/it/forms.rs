@@ -155,7 +155,7 @@ async fn large_and_wrongly_encoded_bodies_are_answered_quickly_and_in_little_mem
         (post(FORM, &[0xff; 4_096]), 400),
         // An HTTP API sends a body that it considers text without base64.
         (plain("username=admin"), 303),
-        // Base64 that is not marked as such is a form without our field.
+        // Base64 that is not marked as such is read as a form without the field `username`.
         (plain("dXNlcm5hbWU9YWRtaW4="), 400),
         (marked("dXNlcm5hbWU9YWRtaW4="), 303),
         (marked("username=admin"), 400),

@@ -92,7 +92,7 @@ async fn a_failed_store_is_answered_by_what_helps_and_logged_once_with_its_cause
         assert!(page.body.contains("Logged in as admin"), "{page:?}");
 
         let errors = logged(&mut lambda, "ERROR").await;
-        assert_eq!(errors.len(), 3, "once a request: {errors:?}");
+        assert_eq!(errors.len(), 3, "one error for each request: {errors:?}");
         assert!(errors.iter().all(|line| line.contains(cause)), "{cause}: {errors:?}");
     }
 }
