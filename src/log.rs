@@ -140,8 +140,8 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Logs why the function does not start. It can be called before [`start`]. If `json`, the line is JSON at level `FATAL`,
-/// which Lambda never drops.
+/// Logs why the function does not start. It can be called before [`start`]. If `json`, the line is JSON at level
+/// `FATAL`, which Lambda never drops.
 pub(crate) fn cannot_start(message: &str, json: bool) {
     if json {
         let mut timestamp = String::new();
