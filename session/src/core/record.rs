@@ -75,7 +75,7 @@ pub struct Version {
 pub struct Record {
     /// The variables.
     pub data: Data,
-    /// When the session was created or last logged in, in seconds since 1970.
+    /// When the session got its ID, by its creation, a login or a renewal, in seconds since 1970.
     pub created_at: u64,
     /// When it ends, in seconds since 1970.
     pub expires_at: u64,

@@ -15,7 +15,7 @@ pub(crate) struct Moment {
 pub(crate) struct Timeouts {
     /// The longest time without a request.
     pub(crate) idle: u64,
-    /// The longest time from creation or the last login.
+    /// The longest time from creation, the last login or the last renewal.
     pub(crate) lifetime: u64,
     /// The longest time from the last login for a session that is remembered.
     pub(crate) remembered: u64,
