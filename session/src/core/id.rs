@@ -1,5 +1,7 @@
 //! The session ID, which is the secret in the cookie, and the key of its record.
 
+use std::sync::OnceLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -14,37 +16,53 @@ pub(crate) const ID_BYTES: usize = 32;
 ///
 /// Anyone who knows it has the session, so it leaves the process in one place only, the `Set-Cookie` header, and its
 /// `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SessionId([u8; ID_BYTES]);
+#[derive(Clone)]
+pub(crate) struct SessionId {
+    bytes: [u8; ID_BYTES],
+    /// The key of its record, once somebody has asked for it: a hash takes a tenth of a view's instructions.
+    key: OnceLock<RecordKey>,
+}
+
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for SessionId {}
 
 impl SessionId {
     /// Makes an ID of bytes that nobody can guess.
     pub(crate) const fn new(random: [u8; ID_BYTES]) -> Self {
-        Self(random)
+        Self {
+            bytes: random,
+            key: OnceLock::new(),
+        }
     }
 
     #[cfg(feature = "sealed")]
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// Encodes the ID in the only accepted spelling: 43 characters of base64url without padding (RFC 4648, section 5).
     pub(crate) fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
+        URL_SAFE_NO_PAD.encode(self.bytes)
     }
 
     /// Decodes `text` if it is the canonical spelling of an ID.
     pub(crate) fn decode(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; ID_BYTES];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-            Ok(ID_BYTES) => Some(Self(bytes)),
+            Ok(ID_BYTES) => Some(Self::new(bytes)),
             _ => None,
         }
     }
 
     /// The key of this session's record.
-    pub(crate) fn record_key(&self) -> RecordKey {
-        RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0)))
+    pub(crate) fn record_key(&self) -> &RecordKey {
+        self.key
+            .get_or_init(|| RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.bytes))))
     }
 }
 
@@ -121,13 +139,13 @@ mod tests {
 
     #[test]
     fn an_id_decodes_to_itself() {
-        let id = SessionId([5; ID_BYTES]);
+        let id = SessionId::new([5; ID_BYTES]);
         assert_eq!(SessionId::decode(id.encode().as_bytes()), Some(id));
     }
 
     #[test]
     fn only_the_canonical_spelling_decodes() {
-        let canonical = SessionId([0xff; ID_BYTES]).encode();
+        let canonical = SessionId::new([0xff; ID_BYTES]).encode();
         assert_eq!(canonical.len(), 43);
         let last_bits_set = format!("{}9", &canonical[..42]);
         for text in [
@@ -146,7 +164,8 @@ mod tests {
     #[test]
     fn the_record_key_is_the_hash_of_the_id() {
         // printf '%064d' 0 | xxd -r -p | sha256sum | xxd -r -p | basenc --base64url
-        let key = SessionId([0; ID_BYTES]).record_key();
+        let id = SessionId::new([0; ID_BYTES]);
+        let key = id.record_key();
         assert_eq!(key.as_str(), "Zmh6rfhivXdsj8GLjp-OIAiXFIVu4jOzkCpZHQ1fKSU");
     }
 
@@ -162,7 +181,7 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_id_nor_key() {
-        let id = SessionId([7; ID_BYTES]);
+        let id = SessionId::new([7; ID_BYTES]);
         assert_eq!(format!("{id:?} {:?}", id.record_key()), "SessionId(..) RecordKey(..)");
     }
 }

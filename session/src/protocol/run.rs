@@ -203,12 +203,15 @@ impl Run<'_> {
     }
 
     fn id_of(&self, key: &RecordKey) -> Option<&SessionId> {
-        self.ids.iter().find(|id| id.record_key() == *key)
+        self.ids.iter().find(|id| id.record_key() == key)
     }
 }
 
 /// Makes the calls, some at a time, and returns the answers in the order of the calls. Stops at the first failure.
 async fn together<T>(mut calls: Vec<Boxed<'_, T>>) -> Result<Vec<T>, StoreError> {
+    if let [call] = &mut calls[..] {
+        return Ok(vec![call.await?]);
+    }
     let mut answers = Vec::new();
     while !calls.is_empty() {
         let rest = calls.split_off(calls.len().min(AT_ONCE));

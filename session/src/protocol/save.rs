@@ -92,7 +92,7 @@ pub(crate) struct Fresh {
 
 impl Fresh {
     pub(crate) fn new(id: SessionId, token: WriteToken) -> Self {
-        let key = id.record_key();
+        let key = id.record_key().clone();
         Self { id, key, token }
     }
 }

@@ -40,7 +40,7 @@ impl Found {
     /// several are alive, the request has no session, because somebody has planted all but one and nobody can tell
     /// which.
     pub(crate) fn read(ids: Vec<SessionId>, known: Known, at: &Moment) -> Self {
-        let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(&id.record_key(), at)?.record)));
+        let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(id.record_key(), at)?.record)));
         let mut alive = ids.iter().filter_map(opened);
         let session = alive.next().filter(|_| alive.next().is_none());
         Self {
@@ -69,7 +69,7 @@ impl Found {
         fresh: impl FnOnce() -> Result<Fresh, E>,
     ) -> Result<Option<Task>, E> {
         let session = self.session.as_ref();
-        let saw = session.map(|(id, record)| (id.record_key(), Arc::clone(record)));
+        let saw = session.map(|(id, record)| (id.record_key().clone(), Arc::clone(record)));
         if wanted.is_nothing() {
             return Ok(saw.map(|(key, _)| Task::View(key)));
         }
@@ -101,7 +101,7 @@ impl Found {
             known.ended.extend(save.keys.iter().cloned());
         }
         self.session = id.and_then(|id| {
-            let record = Arc::clone(&known.record(&id.record_key())?.record);
+            let record = Arc::clone(&known.record(id.record_key())?.record);
             Some((id, record))
         });
         self.known = known;
@@ -118,5 +118,5 @@ impl Found {
 }
 
 fn keys(ids: &[SessionId]) -> Vec<RecordKey> {
-    ids.iter().map(SessionId::record_key).collect()
+    ids.iter().map(|id| id.record_key().clone()).collect()
 }

@@ -206,7 +206,7 @@ impl Session {
     }
 
     pub(super) fn key(&self) -> Option<RecordKey> {
-        self.state().live().map(|(id, _)| id.record_key())
+        self.state().live().map(|(id, _)| id.record_key().clone())
     }
 
     /// Returns when the session was created, renewed or logged in last, in seconds since 1970-01-01 UTC; `None` until

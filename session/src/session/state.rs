@@ -83,7 +83,7 @@ impl State {
         }
         let wanted = std::mem::take(&mut self.wanted);
         self.before_save = Some((self.data().clone(), wanted.renewed, wanted.remember));
-        Some((self.found.clone(), wanted))
+        Some((self.hand_over(), wanted))
     }
 
     /// Does the same for the layer. After it, nothing can be changed.
@@ -95,7 +95,16 @@ impl State {
         if self.wanted.ended && matches!(self.outcome.cookie, CookieAction::Issue(..)) {
             self.outcome.cookie = CookieAction::Keep;
         }
-        Some((self.found.clone(), self.wanted.clone()))
+        Some((self.hand_over(), self.wanted.clone()))
+    }
+
+    /// What was found, for a save. What is known of the store goes with it, and the save brings it back.
+    fn hand_over(&mut self) -> Found {
+        let known = std::mem::take(&mut self.found.known);
+        Found {
+            known,
+            ..self.found.clone()
+        }
     }
 
     /// Records what a save left. It may differ from what the handler saw, because other requests may have written, too.

@@ -309,12 +309,12 @@ impl Site {
         self.cookies = std::array::from_fn(|_| None);
         let mut control = self.steps.control();
         *control = Control::default();
-        control.places.insert(id(0).record_key(), 0);
+        control.places.insert(id(0).record_key().clone(), 0);
         if let Some(stored) = stored(self.scenario.start) {
             if let Stored::Record(record) = &stored
                 && record.owner.is_some()
             {
-                Arc::make_mut(&mut control.table.list).insert(id(0).record_key(), record.created_at);
+                Arc::make_mut(&mut control.table.list).insert(id(0).record_key().clone(), record.created_at);
             }
             control.table.put(0, stored);
         }
@@ -378,7 +378,7 @@ impl Site {
                 None => SetCookie::Nothing,
                 Some(sent) if sent.ends_with('=') => SetCookie::Cleared,
                 Some(sent) => {
-                    let key = opens(&sent).record_key();
+                    let key = opens(&sent).record_key().clone();
                     let issued = self.steps.control().place_of(&key, place);
                     self.cookies[issued] = Some(sent);
                     SetCookie::Issued(issued)

@@ -100,7 +100,7 @@ pub(crate) struct World {
 /// Returns the place of a key among the keys of the schedules.
 fn place_of(key: &RecordKey) -> usize {
     thread_local! {
-        static KEYS: Vec<RecordKey> = (0..PLACES).map(|place| id(place).record_key()).collect();
+        static KEYS: Vec<RecordKey> = (0..PLACES).map(|place| id(place).record_key().clone()).collect();
     }
     KEYS.with(|keys| {
         keys.iter()
@@ -131,7 +131,7 @@ impl World {
             if let Stored::Record(record) = &stored
                 && record.owner.is_some()
             {
-                Arc::make_mut(&mut table.list).insert(id(0).record_key(), record.created_at);
+                Arc::make_mut(&mut table.list).insert(id(0).record_key().clone(), record.created_at);
             }
             table.put(0, stored);
         }

@@ -8,7 +8,7 @@ use ring::{aead, hkdf};
 
 use super::*;
 
-const ID: SessionId = SessionId::new([7; 32]);
+static ID: SessionId = SessionId::new([7; 32]);
 
 /// Returns nonces that count up.
 fn counting() -> impl FnMut() -> Result<Nonce, Infallible> {
@@ -112,7 +112,7 @@ fn every_value_is_counted_as_it_is_stored() {
 /// Checks against another implementation: `ring`'s HKDF and RFC 8439, and `HChaCha20` from
 /// draft-irtf-cfrg-xchacha, section 2.2.
 fn opened_by_ring(id: [u8; 32], place: &[u8], sealed: &[u8]) -> Vec<u8> {
-    let key = SessionId::new(id).record_key();
+    let key = SessionId::new(id).record_key().clone();
     let info = [b"lambda-session/sealed/v1\0", key.as_str().as_bytes()];
     let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&id);
     let mut key = [0; 32];

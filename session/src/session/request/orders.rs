@@ -80,7 +80,7 @@ async fn play(order: &[Step]) {
     let id = SessionId::new([1; 32]);
     let data = Data::from([("username".to_owned(), Value::encode("admin").unwrap())]);
     let record = Stored::Record(Record::new(data, now, now + timeouts.idle));
-    let created = store.swap(&id.record_key(), None, &record).await;
+    let created = store.swap(id.record_key(), None, &record).await;
     assert_eq!(created.unwrap(), Swap::Done);
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
     let cookie = SessionCookie::new("session".into(), false, &keys);
@@ -130,7 +130,7 @@ async fn play(order: &[Step]) {
         }
     }
     let ended = before(Step::End, Step::Save);
-    let found = store.memory.load(&id.record_key()).await.expect("an answer");
+    let found = store.memory.load(id.record_key()).await.expect("an answer");
     match found {
         Some(Stored::Tombstone(_)) => assert!(ended, "{order:?}"),
         Some(Stored::Record(record)) => {
