@@ -231,7 +231,33 @@ impl Error for SessionError {
 
 #[cfg(test)]
 mod tests {
+    use lambda_http::tracing::subscriber::fmt;
+
     use super::*;
+
+    /// The alarm for store failures counts the events of that name.
+    #[test]
+    fn the_log_tells_contention_from_a_store_failure() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = std::sync::Mutex::new(file.reopen().unwrap());
+        let log = fmt().with_ansi(false).with_writer(writer).finish();
+        tracing::subscriber::with_default(log, || {
+            SessionError::new(SessionErrorKind::Contention, "too many at once").log();
+            SessionError::unavailable("no answer").log();
+        });
+        let logged = std::fs::read_to_string(file).unwrap();
+        let [contention, failure] = logged.lines().collect::<Vec<_>>()[..] else {
+            panic!("{logged}");
+        };
+        assert!(
+            contention.contains(" WARN ") && contention.contains(r#"event="contention""#),
+            "{logged}"
+        );
+        assert!(
+            failure.contains("ERROR ") && failure.contains(r#"event="store failure""#),
+            "{logged}"
+        );
+    }
 
     #[test]
     fn every_error_has_its_status_and_text() {
