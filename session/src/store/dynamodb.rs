@@ -186,9 +186,7 @@ impl DynamoDbStore {
             .set_expression_attribute_names(Some(expression.names))
             .set_expression_attribute_values(Some(expression.values).filter(|values| !values.is_empty()))
     }
-}
 
-impl DynamoDbStore {
     /// The value that a refused write found. Some services that speak DynamoDB's protocol never return the item with
     /// the refusal, so it is loaded if it is missing.
     async fn found(&self, key: &RecordKey, item: Option<item::Item>) -> Result<Option<Stored>, StoreError> {
