@@ -84,8 +84,8 @@
 //! These are the steps of one request, in reading order:
 //!
 //! 1. [`SessionLayer`] (`web/layer`, built by `config/builder`, perhaps from `config/environment`) checks the
-//!    signatures of the request's cookies (`core/cookie`, `core/id`). A guard outside or inside the layer may answer
-//!    instead of the handler (`web/guard`).
+//!    signatures of the request's cookies (`core/cookie`, `core/id`). All its requests share its settings
+//!    (`protocol/settings`). A guard outside or inside the layer may answer instead of the handler (`web/guard`).
 //! 2. The handler asks [`LazySession`] (`session/lazy`) for the session, which is loaded only then (`session/request`,
 //!    `session/found`).
 //! 3. The handler reads and changes the [`Session`] (`session`; its login, messages and end are in `session/life`),

@@ -13,4 +13,5 @@ pub(crate) mod save;
 #[cfg(feature = "sealed")]
 pub(crate) mod seal;
 mod sealing;
+pub(crate) mod settings;
 pub(crate) mod spans;

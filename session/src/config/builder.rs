@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, SameSite, is_host_name, is_path};
 use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::time::Timeouts;
+use crate::protocol::settings::Settings;
 use crate::store::Store;
 use crate::web::layer::SessionLayer;
 
@@ -27,9 +28,9 @@ impl SessionLayer {
     pub fn builder(store: impl Store, keys: Keys) -> SessionLayerBuilder {
         let attributes = Attributes::default();
         SessionLayerBuilder {
-            layer: Self {
+            settings: Settings {
                 store: Arc::new(store),
-                cookie: Arc::new(SessionCookie::with(Cow::Borrowed("session"), &attributes, &keys)),
+                cookie: SessionCookie::with(Cow::Borrowed("session"), &attributes, &keys),
                 timeouts: Timeouts::default(),
                 clock: Arc::new(system_clock),
                 per_owner: None,
@@ -51,7 +52,7 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cookie_name(&self) -> &str {
-        self.cookie.name()
+        self.0.cookie.name()
     }
 
     /// Whether the cookie is sent over https only.
@@ -63,7 +64,7 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_secure(&self) -> bool {
-        self.cookie.is_secure()
+        self.0.cookie.is_secure()
     }
 }
 
@@ -71,8 +72,8 @@ impl SessionLayer {
 #[derive(Debug)]
 #[must_use = "`build` makes the layer"]
 pub struct SessionLayerBuilder {
-    /// The layer. `build` replaces its cookie by one with the name and the attributes.
-    pub(super) layer: SessionLayer,
+    /// `build` replaces the cookie by one with the name and the attributes.
+    pub(super) settings: Settings,
     keys: Keys,
     /// May have a prefix already.
     cookie_name: Cow<'static, str>,
@@ -129,7 +130,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.layer.timeouts.idle = timeout.as_secs();
+        self.settings.timeouts.idle = timeout.as_secs();
         self
     }
 
@@ -145,7 +146,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.layer.timeouts.lifetime = lifetime.as_secs();
+        self.settings.timeouts.lifetime = lifetime.as_secs();
         self
     }
 
@@ -164,7 +165,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_remembered(mut self, duration: Duration) -> Self {
-        self.layer.timeouts.remembered = duration.as_secs();
+        self.settings.timeouts.remembered = duration.as_secs();
         self
     }
 
@@ -178,7 +179,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_sessions_per_owner(mut self, most: usize) -> Self {
-        self.layer.per_owner = Some(most);
+        self.settings.per_owner = Some(most);
         self
     }
 
@@ -205,7 +206,7 @@ impl SessionLayerBuilder {
     /// ```
     #[cfg(feature = "sealed")]
     pub fn sealed(mut self, sealed: bool) -> Self {
-        self.layer.sealed = sealed;
+        self.settings.sealed = sealed;
         self
     }
 
@@ -311,7 +312,7 @@ impl SessionLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        self.layer.clock = Arc::new(clock);
+        self.settings.clock = Arc::new(clock);
         self
     }
 
@@ -332,19 +333,19 @@ impl SessionLayerBuilder {
     pub fn build(mut self) -> Result<SessionLayer, BuildError> {
         let name = cookie_name(self.cookie_name, &self.attributes)?;
         for (seconds, timeout) in [
-            (self.layer.timeouts.idle, "idle timeout"),
-            (self.layer.timeouts.lifetime, "lifetime"),
-            (self.layer.timeouts.remembered, "longest time to remember a session"),
+            (self.settings.timeouts.idle, "idle timeout"),
+            (self.settings.timeouts.lifetime, "lifetime"),
+            (self.settings.timeouts.remembered, "longest time to remember a session"),
         ] {
             if seconds == 0 {
                 return Err(BuildError::NoTime(timeout));
             }
         }
-        if self.layer.per_owner == Some(0) {
+        if self.settings.per_owner == Some(0) {
             return Err(BuildError::NoSessions);
         }
-        self.layer.cookie = Arc::new(SessionCookie::with(name, &self.attributes, &self.keys));
-        Ok(self.layer)
+        self.settings.cookie = SessionCookie::with(name, &self.attributes, &self.keys);
+        Ok(SessionLayer(Arc::new(self.settings)))
     }
 }
 

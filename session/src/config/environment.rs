@@ -83,7 +83,7 @@ impl SessionLayer {
 
 fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuilder, EnvironmentError> {
     let mut builder = SessionLayer::builder(store, keys(variables)?);
-    let timeouts = &mut builder.layer.timeouts;
+    let timeouts = &mut builder.settings.timeouts;
     timeouts.idle = read(variables, "SESSION_IDLE_TIMEOUT", seconds)?.unwrap_or(timeouts.idle);
     timeouts.lifetime = read(variables, "SESSION_LIFETIME", seconds)?.unwrap_or(timeouts.lifetime);
     let sealed = read(variables, "SESSION_SEALED", |value| match switch(value) {
@@ -92,7 +92,7 @@ fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuil
         }
         switch => switch,
     });
-    builder.layer.sealed = sealed?.unwrap_or(false);
+    builder.settings.sealed = sealed?.unwrap_or(false);
     Ok(builder.secure(read(variables, "SESSION_COOKIE_SECURE", switch)?.unwrap_or(true)))
 }
 

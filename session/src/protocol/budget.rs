@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
 use super::error::{SessionError, SessionErrorKind};
+use super::settings::Settings;
 use super::spans;
-use crate::store::erased::AnyStore;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The time that all store calls of one request may take together. When the store is slow, the visitor gets a 503
@@ -55,18 +55,18 @@ impl Deadline {
     }
 }
 
-/// A store, and the time that one request may spend on it.
+/// The layer's store, and the time that one request may spend on it.
 pub(crate) struct Budget {
-    pub(crate) store: Arc<dyn AnyStore>,
+    pub(crate) settings: Arc<Settings>,
     deadline: Option<Deadline>,
     left: Mutex<Duration>,
     calls: AtomicU32,
 }
 
 impl Budget {
-    pub(crate) fn new(store: Arc<dyn AnyStore>, deadline: Option<Deadline>) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, deadline: Option<Deadline>) -> Self {
         Self {
-            store,
+            settings,
             deadline,
             left: Mutex::new(ALL_CALLS),
             calls: AtomicU32::new(0),
@@ -89,7 +89,7 @@ impl Budget {
         }
         let count = u32::try_from(calls).unwrap_or(u32::MAX);
         self.calls.fetch_add(count, Ordering::Relaxed);
-        let span = spans::call(&*self.store, name, calls);
+        let span = spans::call(&*self.settings.store, name, calls);
         let spent = self.spend();
         let result = timeout(limit, call).instrument(span.clone()).await;
         drop(spent);
@@ -113,7 +113,7 @@ impl Budget {
     ///
     /// Less than [`WORTH_A_WRITE`] is left, so the write is not tried again.
     pub(crate) async fn back_off(&self, conflicts: u32) -> Result<bool, SessionError> {
-        let pause = self.store.pause(conflicts).min(self.left());
+        let pause = self.settings.store.pause(conflicts).min(self.left());
         if !pause.is_zero() {
             let spent = self.spend();
             sleep(pause).await;

@@ -27,8 +27,6 @@ pub(crate) struct Run<'a> {
     pub(crate) budget: &'a Budget,
     /// The IDs of the sessions that the request may read. Other sessions stay sealed.
     pub(crate) ids: &'a [SessionId],
-    /// Whether new records are sealed.
-    pub(crate) sealed: bool,
     pub(crate) at: &'a Moment,
 }
 
@@ -87,7 +85,7 @@ impl Run<'_> {
     /// Makes a call and records its answer. Returns false if a swap found something other than what was read.
     async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);
-        let (budget, store, at) = (self.budget, &self.budget.store, self.at);
+        let (budget, store, at) = (self.budget, &self.budget.settings.store, self.at);
         let mut as_read = true;
         match call {
             Call::Load(keys) => {
@@ -157,7 +155,7 @@ impl Run<'_> {
     }
 
     fn owners(&self) -> Result<&dyn AnyOwnerStore, StoreError> {
-        let owners = self.budget.store.owners();
+        let owners = self.budget.settings.store.owners();
         owners.ok_or_else(|| StoreError::new(StoreErrorKind::Rejected, NO_LISTS))
     }
 
@@ -196,7 +194,7 @@ impl Run<'_> {
         write: Write,
     ) -> Result<Option<Stored>, SessionError> {
         let Stored::Record(record) = next else { return Ok(None) };
-        let seals = record.sealed || self.sealed && write != Write::Slide;
+        let seals = record.sealed || self.budget.settings.sealed && write != Write::Slide;
         let id = if seals { self.id_of(key) } else { None };
         let sealed = id.map(|id| sealing::seal(id, read, record)).transpose()?;
         Ok(sealed.map(Stored::Record))

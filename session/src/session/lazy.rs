@@ -8,6 +8,7 @@ use http::{Extensions, Request};
 use super::Session;
 use super::request::RequestSession;
 use crate::core::cookie::SessionCookie;
+use crate::protocol::budget::Budget;
 use crate::protocol::error::SessionError;
 
 /// A request's session that is not loaded yet. [`SessionLayer`](crate::SessionLayer) puts it into the request's
@@ -97,15 +98,13 @@ impl LazySession {
     /// ```
     #[must_use]
     pub fn store_calls(&self) -> u32 {
-        self.0.visit.as_ref().map_or(0, |visit| visit.budget.calls())
+        self.0.budget.as_ref().map_or(0, Budget::calls)
     }
 
     /// Returns whether a layer with this cookie's name made it.
     pub(crate) fn is_of(&self, cookie: &SessionCookie) -> bool {
-        self.0
-            .visit
-            .as_ref()
-            .is_some_and(|visit| visit.cookie.name() == cookie.name())
+        let budget = self.0.budget.as_ref();
+        budget.is_some_and(|budget| budget.settings.cookie.name() == cookie.name())
     }
 }
 

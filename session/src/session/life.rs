@@ -70,7 +70,7 @@ impl Session {
     }
 
     fn log_in(&self, owner: &str, label: Option<&str>) -> Result<(), SessionError> {
-        let no_lists = matches!(&self.0.visit, Some(visit) if visit.budget.store.owners().is_none());
+        let no_lists = matches!(&self.0.budget, Some(budget) if budget.settings.store.owners().is_none());
         let problem = if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
             "an owner's name has 1 to 512 bytes"
         } else if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {

@@ -5,49 +5,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::found::{CookieAction, Found};
 use super::state::{Outcome, State, flashes_of};
-use crate::core::cookie::SessionCookie;
 use crate::core::id::SessionId;
-use crate::core::time::{Moment, Timeouts};
-use crate::protocol::budget::Budget;
+use crate::protocol::budget::{Budget, Deadline};
 use crate::protocol::call::Next;
 use crate::protocol::error::{SessionError, SessionErrorKind};
 use crate::protocol::known::Known;
 use crate::protocol::next::{Task, next};
 use crate::protocol::run::Run;
 use crate::protocol::save::Wanted;
+use crate::protocol::settings::Settings;
 use crate::protocol::{random, spans};
-
-/// Returns the time in seconds since 1970-01-01 UTC.
-pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// One request's session.
 #[derive(Default)]
 pub(crate) struct RequestSession {
     state: Mutex<State>,
     /// `None` for a session that no layer made, as in a test.
-    pub(crate) visit: Option<Visit>,
+    pub(crate) budget: Option<Budget>,
     /// Held while the session is read, so that it is read only once.
     reading: tokio::sync::Mutex<()>,
     /// Held while the session is written, so that writes follow each other.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// What the layer knows about the request.
-pub(crate) struct Visit {
-    pub(crate) budget: Budget,
-    /// Whether new records are sealed.
-    pub(crate) sealed: bool,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) per_owner: Option<usize>,
-    pub(crate) clock: Clock,
-    pub(crate) cookie: Arc<SessionCookie>,
-}
-
 impl RequestSession {
-    pub(crate) fn new(visit: Visit, state: State) -> Self {
+    /// Creates the session of a request whose cookies have these IDs.
+    pub(crate) fn new(settings: Arc<Settings>, ids: Vec<SessionId>, deadline: Option<Deadline>) -> Self {
         Self {
-            state: Mutex::new(state),
-            visit: Some(visit),
+            state: Mutex::new(State::new(ids, settings.store.limits(), settings.sealed)),
+            budget: Some(Budget::new(settings, deadline)),
             ..Self::default()
         }
     }
@@ -65,13 +51,13 @@ impl RequestSession {
 
     /// Reads the session, if it was not read before.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
-        let Some(visit) = &self.visit else { return Ok(()) };
+        let Some(budget) = &self.budget else { return Ok(()) };
         if !self.is_used() {
             let read = "another read of this session did not end";
-            let _one_at_a_time = visit.budget.turn(&self.reading, read).await?;
+            let _one_at_a_time = budget.turn(&self.reading, read).await?;
             if !self.is_used() {
                 let ids = self.state().found.ids.clone();
-                let found = visit.find(ids).await.inspect_err(SessionError::log)?;
+                let found = find(budget, ids).await.inspect_err(SessionError::log)?;
                 self.state().found = found;
             }
         }
@@ -80,8 +66,8 @@ impl RequestSession {
 
     /// Saves what was done so far, in the middle of the request.
     pub(crate) async fn save_now(&self) -> Result<(), SessionError> {
-        let Some(visit) = &self.visit else { return Ok(()) };
-        let turn = self.turn(visit).await;
+        let Some(budget) = &self.budget else { return Ok(()) };
+        let turn = self.turn(budget).await;
         let _one_at_a_time = turn.map_err(|error| self.fail(error))?;
         self.not_failed()?;
         if self.state().too_late {
@@ -90,19 +76,19 @@ impl RequestSession {
         }
         let taken = self.state().take();
         match taken {
-            Some((found, wanted)) => self.save(visit, found, wanted).await,
+            Some((found, wanted)) => self.save(budget, found, wanted).await,
             None => Ok(()),
         }
     }
 
     /// Saves for the layer, after the handler.
     pub(crate) async fn finish(&self) -> Outcome {
-        if let Some(visit) = &self.visit {
-            let turn = self.turn(visit).await;
+        if let Some(budget) = &self.budget {
+            let turn = self.turn(budget).await;
             let closed = self.state().close();
             // The outcome says whether it was saved.
             let _ = match (turn, closed) {
-                (Ok(_one_at_a_time), Some((found, wanted))) => self.save(visit, found, wanted).await,
+                (Ok(_one_at_a_time), Some((found, wanted))) => self.save(budget, found, wanted).await,
                 (Err(error), _) => Err(self.fail(error)),
                 _ => Ok(()),
             };
@@ -114,12 +100,12 @@ impl RequestSession {
     /// them.
     pub(crate) async fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
         let mut taken = Vec::new();
-        if let Some(visit) = &self.visit {
-            let _one_at_a_time = self.turn(visit).await?;
+        if let Some(budget) = &self.budget {
+            let _one_at_a_time = self.turn(budget).await?;
             self.not_failed()?;
             let stored = self.state().taking_flashes();
             if let Some((found, wanted)) = stored {
-                match visit.save(found, wanted).await {
+                match save(budget, found, wanted).await {
                     Ok((found, _)) => {
                         if let Some((before, _)) = &found.known.sent {
                             taken = flashes_of(&before.data);
@@ -140,15 +126,15 @@ impl RequestSession {
     }
 
     /// Waits until no other write of this session is under way, but not longer than the store calls may still take.
-    async fn turn(&self, visit: &Visit) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
+    async fn turn(&self, budget: &Budget) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
         let save = "another save of this session did not end";
-        visit.budget.turn(&self.writing, save).await
+        budget.turn(&self.writing, save).await
     }
 
-    async fn save(&self, visit: &Visit, found: Found, wanted: Wanted) -> Result<(), SessionError> {
+    async fn save(&self, budget: &Budget, found: Found, wanted: Wanted) -> Result<(), SessionError> {
         // Only this future holds what is wanted. If the handler drops it, the request fails.
         let dropped = Dropped(self);
-        let saved = visit.save(found, wanted).await;
+        let saved = save(budget, found, wanted).await;
         std::mem::forget(dropped);
         match saved {
             Ok((found, cookie)) => {
@@ -186,51 +172,43 @@ impl Drop for Dropped<'_> {
     }
 }
 
-impl Visit {
-    pub(crate) fn moment(&self) -> Moment {
-        Moment {
-            now: (self.clock)(),
-            timeouts: self.timeouts,
-        }
-    }
-
-    fn run<'a>(&'a self, ids: &'a [SessionId], at: &'a Moment) -> Run<'a> {
-        Run {
-            budget: &self.budget,
-            ids,
-            sealed: self.sealed,
-            at,
-        }
-    }
-
-    /// Reads the sessions of the cookies.
-    async fn find(&self, ids: Vec<SessionId>) -> Result<Found, SessionError> {
-        let (at, mut known) = (self.moment(), Known::default());
-        if let Some(task) = Found::reading(&ids) {
-            spans::within(spans::load(), Box::pin(self.run(&ids, &at).task(&mut known, &task))).await?;
-        }
-        Ok(Found::read(ids, known, &at))
-    }
-
-    /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.
-    async fn save(&self, mut found: Found, wanted: Wanted) -> Result<(Found, CookieAction), SessionError> {
-        let at = self.moment();
-        let Some(task) = found.saving(wanted, self.per_owner, &at, random::fresh)? else {
-            return Ok((found, CookieAction::Keep));
+/// Reads the sessions of the cookies.
+async fn find(budget: &Budget, ids: Vec<SessionId>) -> Result<Found, SessionError> {
+    let (at, mut known) = (budget.settings.moment(), Known::default());
+    if let Some(task) = Found::reading(&ids) {
+        let run = Run {
+            budget,
+            ids: &ids,
+            at: &at,
         };
-        let mut known = std::mem::take(&mut found.known);
-        let told = if let Next::Over(told) = next(&known, &task, &at)? {
-            told
-        } else {
-            let mut ids = found.ids.clone();
-            if let Task::Save(save) = &task {
-                ids.push(save.fresh.id.clone());
-            }
-            // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
-            spans::within(spans::save(), Box::pin(self.run(&ids, &at).task(&mut known, &task))).await?
-        };
-        Ok(found.saved(known, &task, told, &at))
+        spans::within(spans::load(), Box::pin(run.task(&mut known, &task))).await?;
     }
+    Ok(Found::read(ids, known, &at))
+}
+
+/// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.
+async fn save(budget: &Budget, mut found: Found, wanted: Wanted) -> Result<(Found, CookieAction), SessionError> {
+    let at = budget.settings.moment();
+    let Some(task) = found.saving(wanted, budget.settings.per_owner, &at, random::fresh)? else {
+        return Ok((found, CookieAction::Keep));
+    };
+    let mut known = std::mem::take(&mut found.known);
+    let told = if let Next::Over(told) = next(&known, &task, &at)? {
+        told
+    } else {
+        let mut ids = found.ids.clone();
+        if let Task::Save(save) = &task {
+            ids.push(save.fresh.id.clone());
+        }
+        let run = Run {
+            budget,
+            ids: &ids,
+            at: &at,
+        };
+        // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
+        spans::within(spans::save(), Box::pin(run.task(&mut known, &task))).await?
+    };
+    Ok(found.saved(known, &task, told, &at))
 }
 
 #[cfg(test)]

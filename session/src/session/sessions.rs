@@ -1,22 +1,20 @@
 //! Lists and ends an owner's sessions, for handlers and other programs.
 
-use std::fmt;
 use std::sync::Arc;
 
 use http::Request;
 
 use super::Session;
 use super::lazy::LazySession;
-use super::request::Clock;
 use crate::core::id::{OwnerKey, RecordKey};
-use crate::core::time::{Moment, Timeouts};
+use crate::core::time::Moment;
 use crate::protocol::budget::Budget;
 use crate::protocol::call::Told;
 use crate::protocol::error::SessionError;
 use crate::protocol::known::Known;
 use crate::protocol::next::Task;
 use crate::protocol::run::Run;
-use crate::store::erased::AnyStore;
+use crate::protocol::settings::Settings;
 
 /// Lists and ends the sessions of owners.
 ///
@@ -53,13 +51,11 @@ use crate::store::erased::AnyStore;
 ///     Ok(Response::new("done".to_owned()))
 /// }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Sessions {
-    store: Arc<dyn AnyStore>,
-    timeouts: Timeouts,
-    clock: Clock,
+    pub(crate) settings: Arc<Settings>,
     /// The session of the request that asks.
-    current: Option<Session>,
+    pub(crate) current: Option<Session>,
 }
 
 /// One of an owner's sessions.
@@ -82,15 +78,6 @@ pub struct ListedSession {
 }
 
 impl Sessions {
-    pub(crate) fn new(store: Arc<dyn AnyStore>, timeouts: Timeouts, clock: Clock) -> Self {
-        Self {
-            store,
-            timeouts,
-            clock,
-            current: None,
-        }
-    }
-
     /// Returns the sessions in the store of `request`'s session. Calls share the time that the request has for the
     /// store.
     ///
@@ -110,11 +97,9 @@ impl Sessions {
     }
 
     pub(crate) fn from_lazy(lazy: &LazySession) -> Result<Self, SessionError> {
-        let visit = lazy.0.visit.as_ref().ok_or_else(SessionError::no_layer)?;
+        let budget = lazy.0.budget.as_ref().ok_or_else(SessionError::no_layer)?;
         Ok(Self {
-            store: Arc::clone(&visit.budget.store),
-            timeouts: visit.timeouts,
-            clock: Arc::clone(&visit.clock),
+            settings: Arc::clone(&budget.settings),
             current: Some(Session(Arc::clone(&lazy.0))),
         })
     }
@@ -235,28 +220,16 @@ impl Sessions {
 
     /// Runs the task within the request's time for the store, or within a time of its own.
     async fn task(&self, task: Task) -> Result<(Known, Moment, Told), SessionError> {
-        let at = Moment {
-            now: (self.clock)(),
-            timeouts: self.timeouts,
-        };
-        let visit = self.current.as_ref().and_then(|current| current.0.visit.as_ref());
-        let own = Budget::new(Arc::clone(&self.store), None);
+        let at = self.settings.moment();
+        let of_request = self.current.as_ref().and_then(|current| current.0.budget.as_ref());
+        let own = Budget::new(Arc::clone(&self.settings), None);
         let run = Run {
-            budget: visit.map_or(&own, |visit| &visit.budget),
+            budget: of_request.unwrap_or(&own),
             ids: &[],
-            sealed: false,
             at: &at,
         };
         let mut known = Known::default();
         let told = run.task(&mut known, &task).await.inspect_err(SessionError::log)?;
         Ok((known, at, told))
-    }
-}
-
-impl fmt::Debug for Sessions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions")
-            .field("store", &self.store)
-            .finish_non_exhaustive()
     }
 }

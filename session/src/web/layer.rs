@@ -1,6 +1,5 @@
 //! The tower layer, which finds the session ID, calls the handler, saves the session and sets the cookie.
 
-use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -8,15 +7,12 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
 use tower::{Layer, Service};
 
-use crate::core::cookie::SessionCookie;
-use crate::core::time::Timeouts;
-use crate::protocol::budget::Budget;
+use crate::protocol::settings::Settings;
 use crate::session::found::CookieAction;
 use crate::session::lazy::LazySession;
-use crate::session::request::{Clock, RequestSession, Visit};
+use crate::session::request::RequestSession;
 use crate::session::sessions::Sessions;
-use crate::session::state::{Outcome, State};
-use crate::store::erased::AnyStore;
+use crate::session::state::Outcome;
 use crate::web::Layered;
 
 /// Gives every request a [`LazySession`] and saves the handler's changes to it.
@@ -45,15 +41,8 @@ use crate::web::Layered;
 /// let service = sessions.layer(service_fn(hello));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
-pub struct SessionLayer {
-    pub(crate) store: Arc<dyn AnyStore>,
-    pub(crate) cookie: Arc<SessionCookie>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) clock: Clock,
-    pub(crate) per_owner: Option<usize>,
-    pub(crate) sealed: bool,
-}
+#[derive(Clone, Debug)]
+pub struct SessionLayer(pub(crate) Arc<Settings>);
 
 impl SessionLayer {
     /// Gives access to the sessions of this layer's store by their owners, for a program that serves no requests, such
@@ -68,18 +57,10 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn sessions(&self) -> Sessions {
-        Sessions::new(Arc::clone(&self.store), self.timeouts, Arc::clone(&self.clock))
-    }
-}
-
-/// `Debug` omits the keys.
-impl fmt::Debug for SessionLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayer")
-            .field("store", &self.store)
-            .field("cookie", &self.cookie.name())
-            .field("timeouts", &self.timeouts)
-            .finish_non_exhaustive()
+        Sessions {
+            settings: Arc::clone(&self.0),
+            current: None,
+        }
     }
 }
 
@@ -110,22 +91,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let cookie = Arc::clone(&self.layer.cookie);
+        let settings = Arc::clone(&self.layer.0);
         let outer = request.extensions().get::<LazySession>();
-        if outer.is_some_and(|session| session.is_of(&cookie)) {
+        if outer.is_some_and(|session| session.is_of(&settings.cookie)) {
             return Box::pin(self.inner.call(request));
         }
-        let visit = Visit {
-            budget: Budget::new(Arc::clone(&self.layer.store), request.extensions().get().copied()),
-            sealed: self.layer.sealed,
-            timeouts: self.layer.timeouts,
-            per_owner: self.layer.per_owner,
-            clock: Arc::clone(&self.layer.clock),
-            cookie: Arc::clone(&cookie),
-        };
-        let ids = cookie.read(request.headers());
-        let state = State::new(ids, self.layer.store.limits(), self.layer.sealed);
-        let session = LazySession(Arc::new(RequestSession::new(visit, state)));
+        let ids = settings.cookie.read(request.headers());
+        let deadline = request.extensions().get().copied();
+        let session = RequestSession::new(Arc::clone(&settings), ids, deadline);
+        let session = LazySession(Arc::new(session));
         request.extensions_mut().insert(session.clone());
         let response = self.inner.call(request);
         Box::pin(async move {
@@ -136,8 +110,8 @@ where
             }
             match action {
                 CookieAction::Keep => {}
-                CookieAction::Issue(id, max_age) => set_cookie(&mut response, cookie.issue(&id, max_age)),
-                CookieAction::Clear => set_cookie(&mut response, cookie.clear()),
+                CookieAction::Issue(id, max_age) => set_cookie(&mut response, settings.cookie.issue(&id, max_age)),
+                CookieAction::Clear => set_cookie(&mut response, settings.cookie.clear()),
             }
             if session.0.is_used() {
                 mark_private(&mut response);

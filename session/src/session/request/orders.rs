@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::core::cookie::Keys;
+use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::id::RecordKey;
-use crate::core::limits::Limits;
 use crate::core::record::{Record, Stored, Tombstone};
+use crate::core::time::Timeouts;
 use crate::core::value::{Data, Value};
 use crate::session::lazy::LazySession;
 use crate::store::memory::MemoryStore;
@@ -83,17 +83,16 @@ async fn play(order: &[Step]) {
     let created = store.swap(id.record_key(), None, &record).await;
     assert_eq!(created.unwrap(), Swap::Done);
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
-    let cookie = SessionCookie::new("session".into(), false, &keys);
-    let visit = Visit {
-        budget: Budget::new(Arc::new(store.clone()), None),
-        sealed: false,
+    let settings = Settings {
+        store: Arc::new(store.clone()),
+        cookie: SessionCookie::new("session".into(), false, &keys),
         timeouts,
-        per_owner: None,
         clock: Arc::new(move || now),
-        cookie: Arc::new(cookie),
+        per_owner: None,
+        sealed: false,
     };
-    let state = State::new(vec![id.clone()], Limits::NONE, false);
-    let lazy = LazySession(Arc::new(RequestSession::new(visit, state)));
+    let session = RequestSession::new(Arc::new(settings), vec![id.clone()], None);
+    let lazy = LazySession(Arc::new(session));
     let before = |first: Step, second: Step| {
         let place = |wanted: Step| order.iter().position(|step| *step == wanted);
         place(first) < place(second)

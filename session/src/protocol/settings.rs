@@ -1,0 +1,45 @@
+//! The settings of a layer, which its requests share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::core::cookie::SessionCookie;
+use crate::core::time::{Moment, Timeouts};
+use crate::store::erased::AnyStore;
+
+/// Returns the time in seconds since 1970-01-01 UTC.
+pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The settings of a layer.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) store: Arc<dyn AnyStore>,
+    pub(crate) cookie: SessionCookie,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) clock: Clock,
+    /// The most sessions that an owner may have.
+    pub(crate) per_owner: Option<usize>,
+    /// Whether new records are sealed.
+    pub(crate) sealed: bool,
+}
+
+impl Settings {
+    /// Reads the clock.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            now: (self.clock)(),
+            timeouts: self.timeouts,
+        }
+    }
+}
+
+/// `Debug` omits the keys.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("store", &self.store)
+            .field("cookie", &self.cookie.name())
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
