@@ -86,8 +86,9 @@ impl Session {
     ///
     /// The error names the variable, and nothing is changed. It is returned if the name is empty, if the value cannot
     /// be stored (it is not serializable, contains a number that is not finite or an empty set, or exceeds the store's
-    /// [`Limits`](crate::Limits)), if the session would be larger than the store can hold, after [`end`](Self::end), or
-    /// after the session was saved.
+    /// [`Limits`](crate::Limits)), if the session would be larger than
+    /// [`max_bytes`](crate::SessionLayerBuilder::max_bytes) or the store allows, after [`end`](Self::end), or after the
+    /// session was saved.
     ///
     /// ```
     /// # use lambda_session::Session;

@@ -14,6 +14,9 @@ use crate::protocol::settings::Settings;
 use crate::store::Store;
 use crate::web::layer::SessionLayer;
 
+/// The most bytes of a session unless `max_bytes` is set: a change of it costs 16 write units, and a view 4 read units.
+const MAX_BYTES: usize = 16 * 1024;
+
 impl SessionLayer {
     /// Makes a builder of a layer over `store`, with the defaults: cookie `__Host-session` with `Secure`, an idle
     /// timeout of 30 minutes, and a lifetime of 12 hours.
@@ -34,6 +37,7 @@ impl SessionLayer {
                 timeouts: Timeouts::default(),
                 clock: Arc::new(system_clock),
                 per_owner: None,
+                max_bytes: MAX_BYTES,
                 sealed: false,
             },
             keys,
@@ -180,6 +184,31 @@ impl SessionLayerBuilder {
     /// ```
     pub fn max_sessions_per_owner(mut self, most: usize) -> Self {
         self.settings.per_owner = Some(most);
+        self
+    }
+
+    /// Sets the most bytes that the variables of one session may take: 16 KB unless set. The size is that of the stored
+    /// variables with their names, as [DynamoDB counts][sizes]. The store's own limit holds, too: with `usize::MAX`,
+    /// DynamoDB's of about 400 KB remains.
+    ///
+    /// A visitor chooses how much a handler keeps if the handler does not limit it, and DynamoDB bills each view by the
+    /// size of the item (a read unit for 4 KB) and each change as well (a write unit for 1 KB, whatever was changed).
+    ///
+    /// [`insert`](crate::Session::insert) and the other methods that write a variable refuse what would make the
+    /// session larger. If two requests together exceed the limit, the later one is answered with
+    /// [`TooLarge`](crate::SessionErrorKind::TooLarge). A session that is larger already stays as it is, and may only
+    /// become smaller.
+    ///
+    /// [sizes]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).max_bytes(64 * 1024).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_bytes(mut self, most: usize) -> Self {
+        self.settings.max_bytes = most;
         self
     }
 

@@ -103,7 +103,8 @@ pub enum ValueErrorKind {
     OtherType,
     /// The store cannot hold the value or the name.
     NotStorable,
-    /// The session would be larger than the store can hold.
+    /// The session would be larger than the store can hold, or than
+    /// [`max_bytes`](crate::SessionLayerBuilder::max_bytes) allows.
     TooLarge,
     /// The session was ended or saved already, so nothing can be stored in it.
     Closed,
@@ -171,6 +172,6 @@ pub(crate) enum Reason {
     TooDeep(usize),
     #[error("an empty set, or one that holds a value twice")]
     NotASet,
-    #[error("the session would take {bytes} bytes, more than the {most} that the store can hold")]
+    #[error("the session would take {bytes} bytes, more than the {most} that `max_bytes` and the store allow")]
     TooLarge { bytes: usize, most: usize },
 }

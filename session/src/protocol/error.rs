@@ -35,7 +35,8 @@ pub enum SessionErrorKind {
     /// The store rejected the request, and a retry does not help: a permission or the table is missing. The status is
     /// 500.
     Rejected,
-    /// The session is larger than the store can hold. The status is 500.
+    /// The session is larger than the store can hold, or than [`max_bytes`](crate::SessionLayerBuilder::max_bytes)
+    /// allows. The status is 500.
     TooLarge,
     /// A variable is not of the type asked for, or cannot be stored. The status is 500.
     Value,

@@ -6,11 +6,12 @@ use futures_util::future::try_join_all;
 
 use super::budget::{ALL_CALLS, Budget};
 use super::call::{Call, Next, Opened, Place, Told, Write};
-use super::error::{NO_LISTS, SessionError};
+use super::error::{NO_LISTS, SessionError, SessionErrorKind};
 use super::known::Known;
 use super::next::{Task, next, undo};
 use super::{sealing, spans};
 use crate::core::id::{OwnerKey, RecordKey, SessionId};
+use crate::core::limits::variable_size;
 use crate::core::record::{Record, Stored};
 use crate::core::time::Moment;
 use crate::store::erased::{AnyOwnerStore, Boxed};
@@ -102,6 +103,11 @@ impl Run<'_> {
             Call::Swap { key, read, next, write } => {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
                 let read = read.as_ref().map(|read| &*read.stored);
+                if let (Write::Change, Some(read), Stored::Record(next)) =
+                    (write, read, sealed.as_ref().unwrap_or(&next))
+                {
+                    self.check_size(read, next)?;
+                }
                 let swap = store.any_swap(&key, read, sealed.as_ref().unwrap_or(&next));
                 let outcome = |swap: &Swap| match swap {
                     Swap::Done => "done",
@@ -147,6 +153,19 @@ impl Run<'_> {
             }
         }
         Ok(as_read)
+    }
+
+    /// Refuses a change that makes a session too large together with the changes of other requests. The size after its
+    /// own changes was checked when the handler made them. A session that is too large already may become smaller.
+    fn check_size(&self, read: &Record, next: &Record) -> Result<(), SessionError> {
+        let size =
+            |record: &Record| -> usize { record.data.iter().map(|(name, value)| variable_size(name, value)).sum() };
+        let bytes = size(next);
+        if bytes > self.budget.settings.max_bytes && bytes > size(read) {
+            let problem = "with another request's changes, the session would be larger than `max_bytes` allows";
+            return Err(SessionError::new(SessionErrorKind::TooLarge, problem));
+        }
+        Ok(())
     }
 
     async fn list(&self, owner: &OwnerKey, limit: Duration) -> Result<OwnerList, StoreError> {

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
     /// The most sessions that an owner may have.
     pub(crate) per_owner: Option<usize>,
+    /// The most bytes of a session's variables.
+    pub(crate) max_bytes: usize,
     /// Whether new records are sealed.
     pub(crate) sealed: bool,
 }

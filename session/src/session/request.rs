@@ -31,8 +31,10 @@ pub(crate) struct RequestSession {
 impl RequestSession {
     /// Creates the session of a request whose cookies have these IDs.
     pub(crate) fn new(settings: Arc<Settings>, ids: Vec<SessionId>, deadline: Option<Deadline>) -> Self {
+        let mut limits = settings.store.limits();
+        limits.bytes = limits.bytes.min(settings.max_bytes);
         Self {
-            state: Mutex::new(State::new(ids, settings.store.limits(), settings.sealed)),
+            state: Mutex::new(State::new(ids, limits, settings.sealed)),
             budget: Some(Budget::new(settings, deadline)),
             ..Self::default()
         }

@@ -272,7 +272,7 @@ impl State {
         });
         if self.wanted.ended && !self.saved {
             let fitting = step(self.wanted.farewell.get(FLASHES)).and_then(|value| {
-                self.fit(0, FLASHES, &value)?;
+                self.fit(0, 0, FLASHES, &value)?;
                 Ok(value)
             });
             let value = fitting.map_err(|reason| ValueError::new(FLASHES, reason))?;
@@ -338,7 +338,7 @@ impl State {
         let others = all - self.data().get_key_value(name).map_or(0, bytes);
         let size = value
             .as_ref()
-            .map_or(Ok(others), |value| self.fit(others, name, value))?;
+            .map_or(Ok(others), |value| self.fit(all, others, name, value))?;
         let mut now = self.now.take().unwrap_or_else(|| self.found_data().clone());
         match value {
             Some(value) => now.insert(name.to_owned(), value),
@@ -348,11 +348,12 @@ impl State {
         Ok(())
     }
 
-    /// Returns the bytes of this variable and the `others`, if the store can hold them.
-    fn fit(&self, others: usize, name: &str, value: &Value) -> Result<usize, Reason> {
+    /// Returns the bytes of this variable and the `others`, if they are within the limit or no more than those of `all`
+    /// variables now.
+    fn fit(&self, all: usize, others: usize, name: &str, value: &Value) -> Result<usize, Reason> {
         limits::check(&self.limits, name, value)?;
         let (bytes, most) = (others + self.stored_size(name, value), self.limits.bytes);
-        if bytes > most {
+        if bytes > most && bytes > all {
             return Err(Reason::TooLarge { bytes, most });
         }
         Ok(bytes)

@@ -89,6 +89,7 @@ async fn play(order: &[Step]) {
         timeouts,
         clock: Arc::new(move || now),
         per_owner: None,
+        max_bytes: usize::MAX,
         sealed: false,
     };
     let session = RequestSession::new(Arc::new(settings), vec![id.clone()], None);

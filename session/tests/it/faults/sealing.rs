@@ -6,7 +6,12 @@ use super::World;
 use crate::support::site::{Site, keys, layer, now};
 
 fn instance(world: &World, sealed: bool) -> Site {
-    Site::of(layer(world.store(), keys()).clock(now).sealed(sealed))
+    Site::of(
+        layer(world.store(), keys())
+            .clock(now)
+            .sealed(sealed)
+            .max_bytes(usize::MAX),
+    )
 }
 
 async fn data(world: &World) -> std::collections::HashMap<String, AttributeValue> {
