@@ -128,12 +128,15 @@ pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
 pub use crate::core::record::{Record, Stored, Tombstone, Version, WriteToken};
+pub use crate::core::time::Lifetime;
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use config::builder::{BuildError, SessionLayerBuilder};
 pub use config::environment::EnvironmentError;
 pub use protocol::budget::Deadline;
 pub use protocol::error::{SessionError, SessionErrorKind};
 pub use session::Session;
+pub use session::flash::{Flash, FlashLevel};
+pub use session::found::Absence;
 pub use session::lazy::LazySession;
 pub use session::sessions::{ListedSession, Sessions};
 #[cfg(feature = "dynamodb")]

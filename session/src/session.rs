@@ -7,9 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::request::RequestSession;
-use self::state::State;
+use self::state::{State, free};
 use crate::core::value::{CodecError, Reason, Value, ValueError};
 
+mod computing;
+pub(crate) mod flash;
 pub(crate) mod found;
 pub(crate) mod lazy;
 mod life;
@@ -20,8 +22,8 @@ pub(crate) mod state;
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
 /// Get it from [`Session::of`], change it, and return from your handler: the layer saves what really changed. A
-/// `Session` is a handle; clones share one dictionary. Only [`save`](Self::save) and
-/// [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when the handler has returned
+/// `Session` is a handle; clones share one dictionary. Only [`save`](Self::save),
+/// [`take`](Self::take) and [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when the handler has returned
 /// the response. A handle that is used after that, in a task or a streamed body, reads what was saved and cannot change
 /// it: methods that can fail return an error, and the others do nothing.
 ///
@@ -35,6 +37,7 @@ pub(crate) mod state;
 /// | `for name in session:` | `for name in session.keys()` |
 /// | `len(session)`, `not session` | `session.len()`, `session.is_empty()` |
 /// | `session.clear()` | `session.clear()` |
+/// | `flash('Saved', 'success')` | `session.flash_as(FlashLevel::Success, "Saved")?` |
 ///
 /// If another request changes *other* variables of the session at the same time, both changes are kept; if it changes
 /// the *same* variable, the later write wins. A value that is computed from the one before belongs in
@@ -167,11 +170,11 @@ impl Session {
     /// If another request has changed the session meanwhile, `compute` is applied again to the newer value when the
     /// session is saved. So no update is lost, and no update counts twice, even if a write is repeated because its
     /// reply was lost. `compute` must be pure. The result that is returned is that of the first call. `compute` must
-    /// not use the session itself: that would deadlock.
+    /// not use the session itself.
     ///
     /// # Errors
     ///
-    /// The variable is not a `T`, or as for [`insert`](Self::insert).
+    /// The variable is not a `T`, `compute` uses the session itself, or as for [`insert`](Self::insert).
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -194,9 +197,11 @@ impl Session {
         T: DeserializeOwned,
         U: Serialize + DeserializeOwned,
     {
+        let session = computing::address(&self.0);
         let step = move |before: Option<&Value>| {
             let before = before.map(Value::decode).transpose().map_err(other_type)?;
-            encode(compute(before))
+            let computed = computing::run(session, || compute(before));
+            encode(computed.ok_or(Reason::OwnSession)?)
         };
         self.compute(name, step)
     }
@@ -229,6 +234,10 @@ impl Session {
         name: &str,
         step: impl Fn(Option<&Value>) -> Result<Value, Reason> + Send + Sync + 'static,
     ) -> Result<T, ValueError> {
+        if computing::uses(&self.0) {
+            return Err(ValueError::new(name, Reason::OwnSession));
+        }
+        free(name)?;
         let value = self.state().compute(name, Arc::new(step))?;
         decode(name, value)
     }
@@ -255,6 +264,7 @@ impl Session {
         if let Some(value) = self.get(name)? {
             return Ok(value);
         }
+        free(name)?;
         let value = make();
         let encoded = encode(&value).map_err(|reason| ValueError::new(name, reason))?;
         let step = move |before: Option<&Value>| Ok(before.unwrap_or(&encoded).clone());

@@ -1,11 +1,23 @@
 //! The HTTP side: the layer, axum's extractors, the guards, and Lambda's events.
 
+use http::HeaderMap;
+
 #[cfg(feature = "axum")]
 mod axum;
 pub(crate) mod guard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub(crate) mod layer;
+
+/// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
+const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    PREFETCH
+        .iter()
+        .flat_map(|name| headers.get_all(*name))
+        .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
+}
 
 /// A service with a layer around it.
 #[derive(Clone, Debug)]

@@ -19,18 +19,18 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use argon2::{Argon2, PasswordVerifier as _};
 use axum::extract::{Form, FromRequestParts, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lambda_session::{
-    DynamoDbStore, LazySession, MemoryStore, Refusal, SameOriginLayer, Session, SessionError, SessionErrorKind,
-    SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
+    DynamoDbStore, FlashLevel, LazySession, MemoryStore, Refusal, SameOriginLayer, Session, SessionError,
+    SessionErrorKind, SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -105,9 +105,13 @@ fn site(sessions: SessionLayer) -> Router {
         .route("/logout", post(log_out))
         .route("/visits", get(visits).post(count_visit))
         .route("/get", get(get_variable))
+        .route("/take", post(take_variable))
         .route("/set", post(set_variable))
         .route("/flash", post(flash))
         .route("/flashes", get(flashes))
+        .route("/renew", post(renew))
+        .route("/peek", get(peek))
+        .route("/confirm", get(async || pages::confirmation(None)).post(confirm))
         .route("/sessions", get(devices))
         .route("/sessions/end", post(end_device))
         .route("/sessions/end-others", post(end_other_devices))
@@ -175,6 +179,7 @@ async fn log_in(
         session.clear();
     }
     session.login_from(&login.username, &label)?;
+    session.confirm(PASSWORD)?;
     if login.remember.as_deref() == Some("on") {
         session.remember(MONTH);
     }
@@ -218,25 +223,80 @@ struct Variable {
 }
 
 async fn set_variable(session: Session, Form(variable): Form<Variable>) -> Result<StatusCode> {
-    if [VISITS, "_flashes"].contains(&variable.name.as_str()) {
-        return Err(Problem(
-            StatusCode::BAD_REQUEST,
-            "This program keeps something else under that name.",
-        )
-        .into());
+    if [VISITS, "_flashes", "_confirmed"].contains(&variable.name.as_str()) {
+        return Err(RESERVED.into());
     }
     session.insert(&variable.name, variable.value).map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
-struct Flash {
-    text: String,
+/// Gives the variable to one request, once.
+async fn take_variable(session: Session, Form(Name { name }): Form<Name>) -> Result<Json<Value>> {
+    if [VISITS, "_flashes", "_confirmed"].contains(&name.as_str()) {
+        return Err(RESERVED.into());
+    }
+    let value: Option<Value> = session.take(&name).await?;
+    Ok(Json(json!({ "value": value })))
 }
 
-async fn flash(session: Session, Form(flash): Form<Flash>) -> Result<Redirect> {
-    session.flash(&flash.text).map_err(refused)?;
+#[derive(Deserialize)]
+struct Message {
+    text: String,
+    #[serde(default)]
+    level: FlashLevel,
+}
+
+async fn flash(session: Session, Form(message): Form<Message>) -> Result<Redirect> {
+    session.flash_as(message.level, &message.text).map_err(refused)?;
     Ok(Redirect::to("/"))
+}
+
+/// Gives the session another ID.
+async fn renew(session: Session) -> StatusCode {
+    session.renew();
+    StatusCode::NO_CONTENT
+}
+
+/// Says how long the session still lasts, and does not keep it alive.
+async fn peek(reader: Reader, lazy: LazySession) -> Result<Response> {
+    let session = lazy.peek().await?;
+    let username = session.owner();
+    let now = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let seconds_left = session.expires_at().map(|end| end.saturating_sub(now));
+    Ok(match reader {
+        Reader::Program => Json(json!({ "username": username, "seconds_left": seconds_left })).into_response(),
+        Reader::Person => {
+            let absence = lazy.absence().await?;
+            let page = pages::TimeLeft {
+                username,
+                seconds_left,
+                absence,
+            };
+            page.into_response()
+        }
+    })
+}
+
+#[derive(Deserialize)]
+struct Proof {
+    password: String,
+}
+
+/// Asks for the password again, before what a thief of the session must not do.
+async fn confirm(reader: Reader, session: Session, Form(proof): Form<Proof>) -> Result<Response> {
+    let owner = owner(&session)?;
+    if !is_password_right(&owner, proof.password).await? {
+        let problem = Problem(StatusCode::UNAUTHORIZED, "The password is wrong.");
+        return Err(match reader {
+            Reader::Program => problem.into(),
+            Reader::Person => (problem.0, pages::confirmation(Some(problem.1))).into(),
+        });
+    }
+    session.confirm(PASSWORD)?;
+    Ok(match reader {
+        Reader::Program => StatusCode::NO_CONTENT.into_response(),
+        Reader::Person => Redirect::to("/sessions").into_response(),
+    })
 }
 
 async fn flashes(session: Session) -> Result<Json<Value>, SessionError> {
@@ -273,7 +333,14 @@ async fn end_device(
     sessions: Sessions,
     Form(Handle { handle }): Form<Handle>,
 ) -> Result<Redirect> {
-    if !sessions.end(&owner(&session)?, &handle).await? {
+    let owner = owner(&session)?;
+    if !session.confirmed_within(PASSWORD, TEN_MINUTES) {
+        return Err(match reader {
+            Reader::Program => ([(WWW_CONFIRM, PASSWORD)], NOT_CONFIRMED).into(),
+            Reader::Person => Redirect::to("/confirm").into_response().into(),
+        });
+    }
+    if !sessions.end(&owner, &handle).await? {
         return Err(Problem(
             StatusCode::NOT_FOUND,
             "You have no such session; it may have ended already.",
@@ -316,6 +383,11 @@ fn tell(reader: Reader, session: &Session, message: &str) -> Result<(), SessionE
 }
 
 const VISITS: &str = "visits";
+/// The proof that [`Session::confirm`] notes.
+const PASSWORD: &str = "password";
+const TEN_MINUTES: Duration = Duration::from_mins(10);
+/// Says what has to be proved again.
+const WWW_CONFIRM: HeaderName = HeaderName::from_static("www-confirm");
 const MONTH: Duration = Duration::from_hours(30 * 24);
 /// The longest label that the library accepts.
 const MOST_LABEL_BYTES: usize = 256;
@@ -420,6 +492,11 @@ impl<S: Sync> FromRequestParts<S> for Reader {
 struct Problem(StatusCode, &'static str);
 
 const NOT_LOGGED_IN: Problem = Problem(StatusCode::UNAUTHORIZED, "Please log in first.");
+const NOT_CONFIRMED: Problem = Problem(StatusCode::UNAUTHORIZED, "Please give your password again.");
+const RESERVED: Problem = Problem(
+    StatusCode::BAD_REQUEST,
+    "This program keeps something else under that name.",
+);
 const BUG: Problem = Problem(
     StatusCode::INTERNAL_SERVER_ERROR,
     "That is a fault of this site and not of yours.",

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lambda_session::ListedSession;
+use lambda_session::{Absence, Flash, ListedSession};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct Home {
     pub(crate) username: Option<String>,
     pub(crate) visits: u64,
-    pub(crate) flashes: Vec<String>,
+    pub(crate) flashes: Vec<Flash>,
     /// The problem with a login, and the name that was typed.
     pub(crate) mistake: Option<(String, &'static str)>,
 }
@@ -46,6 +46,7 @@ impl IntoResponse for Home {
             }
             nav.next {
                 a.button href="/sessions" { "Your devices" }
+                a href="/peek" { "How long am I logged in?" }
                 form action="/logout" method="post" { button.quiet { "Log out" } }
             }
         };
@@ -90,7 +91,7 @@ impl Home {
 #[derive(Debug)]
 pub(crate) struct Devices {
     pub(crate) list: Vec<ListedSession>,
-    pub(crate) flashes: Vec<String>,
+    pub(crate) flashes: Vec<Flash>,
 }
 
 impl IntoResponse for Devices {
@@ -130,6 +131,61 @@ impl IntoResponse for Devices {
     }
 }
 
+/// How long the session still lasts, or why there is no session. The browser loads the page again every half minute,
+/// which does not keep the session alive.
+#[derive(Debug)]
+pub(crate) struct TimeLeft {
+    pub(crate) username: Option<String>,
+    pub(crate) seconds_left: Option<u64>,
+    pub(crate) absence: Option<Absence>,
+}
+
+impl IntoResponse for TimeLeft {
+    fn into_response(self) -> Response {
+        let text = match (&self.username, self.seconds_left, self.absence) {
+            (Some(username), Some(seconds), _) => {
+                format!("You are logged in as {username} for another {}.", duration(seconds))
+            }
+            (_, _, Some(Absence::Expired)) => "You were logged out because you were away.".to_owned(),
+            (_, _, Some(Absence::Ended | Absence::Replaced)) => "You were logged out.".to_owned(),
+            _ => "You are not logged in.".to_owned(),
+        };
+        let soon = self.seconds_left.is_some_and(|seconds| seconds < 5 * 60);
+        let content = html! {
+            h1 { "Time left" }
+            // WCAG 2.2, 2.2.1: whoever has too little time is warned and can go on.
+            p .flash[soon] role=[soon.then_some("alert")] { (text) }
+            nav.next {
+                @if self.username.is_some() {
+                    a.button href="/" { "Stay logged in" }
+                } @else {
+                    a.button href="/" { "Log in" }
+                }
+            }
+        };
+        let mut page = page("Time left", &content);
+        let again = HeaderValue::from_static("30");
+        page.headers_mut().insert(header::REFRESH, again);
+        page
+    }
+}
+
+/// The form that asks for the password again.
+pub(crate) fn confirmation(mistake: Option<&str>) -> Response {
+    let content = html! {
+        h1 { "Is it still you?" }
+        form.login action="/confirm" method="post" {
+            @if let Some(mistake) = mistake {
+                p.mistake role="alert" { (mistake) }
+            }
+            label for="password" { "Password" }
+            input #password name="password" type="password" required autofocus autocomplete="current-password";
+            button { "Go on" }
+        }
+    };
+    page("Is it still you?", &content)
+}
+
 /// The page of a failure: the problem, and a link to the start page.
 pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     let title = match status {
@@ -149,8 +205,8 @@ pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     page(title, &content)
 }
 
-fn messages(flashes: &[String]) -> Markup {
-    html! { @for message in flashes { p.flash role="status" { (message) } } }
+fn messages(flashes: &[Flash]) -> Markup {
+    html! { @for flash in flashes { p.flash .(flash.level) role="status" { (flash) } } }
 }
 
 fn visits(visits: u64) -> Markup {
@@ -254,6 +310,7 @@ button:hover,.button:hover{opacity:.9}
 .next{display:grid;gap:.75rem}
 .next>a:not(.button){padding:.4rem;color:var(--lead);text-align:center}
 .flash{margin-top:1.25rem;padding:.6rem 1rem;border-radius:.6rem;background:var(--tint)}
+.flash.warning,.flash.error{background:none;border:1px solid var(--bad)}
 .mistake{margin:0;color:var(--bad)}
 [aria-invalid]{border-color:var(--bad)}
 .visits,.row>div,li{display:flex;gap:.75rem;align-items:center;justify-content:space-between}

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lambda_session::Flash;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct Home {
     pub(crate) name: Option<String>,
     pub(crate) basket: Vec<String>,
-    pub(crate) flashes: Vec<String>,
+    pub(crate) flashes: Vec<Flash>,
 }
 
 impl IntoResponse for Home {
@@ -106,7 +107,7 @@ impl IntoResponse for SignUp {
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) name: String,
-    pub(crate) flashes: Vec<String>,
+    pub(crate) flashes: Vec<Flash>,
     pub(crate) mistake: Option<&'static str>,
 }
 
@@ -151,8 +152,8 @@ pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     page(title, &content)
 }
 
-fn messages(flashes: &[String]) -> Markup {
-    html! { @for message in flashes { p.flash role="status" { (message) } } }
+fn messages(flashes: &[Flash]) -> Markup {
+    html! { @for flash in flashes { p.flash .(flash.level) role="status" { (flash) } } }
 }
 
 fn mistake(mistake: Option<&str>) -> Markup {

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, Uri};
 use thiserror::Error;
 
 use crate::core::cookie::attributes::{Attributes, MOST_NAME_BYTES, SameSite, is_host_name, is_path};
 use crate::core::cookie::{Keys, SessionCookie};
 use crate::core::time::Timeouts;
-use crate::protocol::settings::Settings;
+use crate::protocol::settings::{Settings, system_clock};
 use crate::store::Store;
 use crate::web::layer::SessionLayer;
 
@@ -36,6 +36,7 @@ impl SessionLayer {
                 cookie: SessionCookie::with(Cow::Borrowed("session"), &attributes, &keys),
                 timeouts: Timeouts::default(),
                 clock: Arc::new(system_clock),
+                polling: None,
                 per_owner: None,
                 max_bytes: MAX_BYTES,
                 sealed: false,
@@ -154,8 +155,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets how long a session can be [remembered](crate::Session::remember) at most: 30 days unless set. Fractions of
-    /// a second are ignored.
+    /// Sets how long a session can be [remembered](crate::Session::remember), or have as its own
+    /// [lifetime](crate::Session::lifetime), at most: 30 days unless set. Fractions of a second are ignored.
     ///
     /// Browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5).
     ///
@@ -170,6 +171,22 @@ impl SessionLayerBuilder {
     /// ```
     pub fn max_remembered(mut self, duration: Duration) -> Self {
         self.settings.timeouts.remembered = duration.as_secs();
+        self
+    }
+
+    /// Sets which requests do not keep a session alive, because the page sends them without its visitor: each request
+    /// does unless set. Otherwise a page that polls for news would keep the session of an abandoned browser open for its
+    /// whole lifetime. A polling request that changes the session keeps it alive all the same. See
+    /// [`LazySession::peek`](crate::LazySession::peek) for a single read.
+    ///
+    /// ```
+    /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
+    /// # let (store, keys) = (MemoryStore::default(), Keys::new(b"a long and random secret of at least 32 bytes")?);
+    /// let sessions = SessionLayer::builder(store, keys).polling(|uri| uri.path() == "/news").build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn polling(mut self, is_polling: impl Fn(&Uri) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.polling = Some(Arc::new(is_polling));
         self
     }
 
@@ -406,14 +423,6 @@ fn cookie_name(stem: Cow<'static, str>, attributes: &Attributes) -> Result<Cow<'
         return Err(BuildError::Prefix(name.into_owned(), wanted));
     }
     Ok(name)
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the layer's clock")]
-fn system_clock() -> u64 {
-    // A clock before 1970 counts as 0, so nothing expires.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

@@ -78,9 +78,29 @@ impl Edits {
         self.edits.insert(name.to_owned(), edit);
     }
 
-    /// Drops the change of the variable `name`.
-    pub(crate) fn forget(&mut self, name: &str) {
-        self.edits.remove(name);
+    /// Whether these edits leave the variable `name` as it is stored, or compute it from what is stored.
+    pub(crate) fn keep(&self, name: &str) -> bool {
+        !self.cleared && matches!(self.edits.get(name), None | Some(Edit::Compute(_)))
+    }
+
+    /// Takes the variable `name` out: returns what these edits make of `stored`, and leaves no such variable.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the variable cannot be computed from `stored`.
+    pub(crate) fn take(&mut self, name: &str, stored: Option<Value>) -> Result<Option<Value>, ValueError> {
+        match self.edits.remove(name) {
+            None => Ok(stored),
+            Some(Edit::Compute(steps)) => computed(&steps, stored).map_err(|reason| ValueError::new(name, reason)),
+            Some(Edit::Set(value)) => {
+                self.set(name, None);
+                Ok(value)
+            }
+            Some(discard @ Edit::Discard(_)) => {
+                self.edits.insert(name.to_owned(), discard);
+                Ok(None)
+            }
+        }
     }
 
     /// These edits without the writes that changed nothing when they were made, because those must not undo another
@@ -112,10 +132,7 @@ impl Edits {
                 Edit::Set(value) => value.clone(),
                 Edit::Discard(bad) => before.get(name).filter(|value| !limits::same(value, bad)).cloned(),
                 Edit::Compute(steps) => {
-                    let first = before.get(name).cloned();
-                    let computed = steps
-                        .iter()
-                        .try_fold(first, |value, step| step(value.as_ref()).map(Some));
+                    let computed = computed(steps, before.get(name).cloned());
                     computed.map_err(|reason| ValueError::new(name, reason))?
                 }
             };
@@ -128,6 +145,12 @@ impl Edits {
         }
         Ok(after)
     }
+}
+
+/// Applies one step after the other.
+fn computed(steps: &[Step], first: Option<Value>) -> Result<Option<Value>, Reason> {
+    let mut steps = steps.iter();
+    steps.try_fold(first, |value, step| step(value.as_ref()).map(Some))
 }
 
 /// `Debug` shows the names only, because the values are the visitor's.

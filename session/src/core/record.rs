@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{OwnerKey, RecordKey};
-use super::time::Moment;
+use super::time::{Lifetime, MAX_AGE, Moment, Timeouts};
 use super::value::{Data, Value};
 
 /// How many of its last writes a record remembers.
@@ -84,9 +84,16 @@ pub struct Record {
     /// The tokens of the last sixteen changes, the newest last.
     #[serde(default)]
     pub writes: Vec<WriteToken>,
-    /// Whether the session is remembered: it ends at `expires_at`, which never moves, however long it is idle.
+    /// Whether the session outlives the browser. Without an `idle` timeout of its own, it then ends at `expires_at`,
+    /// which never moves, however long it is idle.
     #[serde(default)]
     pub remembered: bool,
+    /// Its own idle timeout, in seconds, instead of the layer's.
+    #[serde(default)]
+    pub idle: Option<u64>,
+    /// Its own lifetime, in seconds, instead of the layer's.
+    #[serde(default)]
+    pub lifetime: Option<u64>,
     /// The owner of the session: a text, or bytes if sealed.
     pub owner: Option<Value>,
     /// The label of the session in the list of the owner's sessions.
@@ -115,6 +122,8 @@ impl Record {
             revision: 0,
             writes: Vec::new(),
             remembered: false,
+            idle: None,
+            lifetime: None,
             owner: None,
             label: None,
             seen_at: None,
@@ -148,18 +157,73 @@ impl Record {
 
     /// Whether no timeout has passed at this moment.
     pub(crate) fn is_alive(&self, at: &Moment) -> bool {
-        let longest = if self.remembered {
-            at.timeouts.lifetime.max(at.timeouts.remembered)
+        let longest = if self.is_fixed() {
+            at.longest()
         } else {
-            at.timeouts.lifetime
+            self.own(at).timeouts.lifetime
         };
         self.expires_at > at.now && self.created_at > at.now.saturating_sub(longest)
+    }
+
+    /// Whether the expiry never moves.
+    fn is_fixed(&self) -> bool {
+        self.remembered && self.idle.is_none()
+    }
+
+    /// The moment with the timeouts of this session: its own, up to the layer's longest, or the layer's.
+    fn own(&self, at: &Moment) -> Moment {
+        let own = |seconds: Option<u64>, of_layer| seconds.map_or(of_layer, |seconds| seconds.min(at.longest()));
+        let timeouts = Timeouts {
+            idle: own(self.idle, at.timeouts.idle),
+            lifetime: own(self.lifetime, at.timeouts.lifetime),
+            ..at.timeouts
+        };
+        Moment { timeouts, ..*at }
+    }
+
+    /// Gives a new session the lifetime of the one that it renews. An end that never moves stays.
+    pub(crate) fn inherit(&mut self, before: &Self, at: &Moment) {
+        (self.remembered, self.idle, self.lifetime) = (before.remembered, before.idle, before.lifetime);
+        self.expires_at = if self.is_fixed() {
+            before.expires_at
+        } else {
+            self.own(at).expiry(self.created_at)
+        };
+    }
+
+    /// Gives a new session this lifetime.
+    pub(crate) fn live(&mut self, lifetime: Lifetime, at: &Moment) {
+        self.remembered = lifetime.beyond_browser;
+        (self.idle, self.lifetime) = (lifetime.idle, lifetime.at_most);
+        self.expires_at = if self.is_fixed() {
+            let seconds = lifetime
+                .at_most
+                .unwrap_or(at.timeouts.remembered)
+                .min(at.timeouts.remembered);
+            self.lifetime = None;
+            at.now.saturating_add(seconds)
+        } else {
+            if self.remembered && self.lifetime.is_none() {
+                self.lifetime = Some(at.timeouts.remembered);
+            }
+            self.own(at).expiry(self.created_at)
+        };
+    }
+
+    /// The longest that the session can still live, in seconds, if it outlives the browser.
+    pub(crate) fn max_age(&self, at: &Moment) -> Option<u64> {
+        let end = if self.is_fixed() {
+            self.expires_at
+        } else {
+            self.created_at.saturating_add(self.own(at).timeouts.lifetime)
+        };
+        self.remembered.then(|| end.saturating_sub(at.now).min(MAX_AGE))
     }
 
     /// The record after a view, if it is worth a write: the expiry moves by a step, or the owner was last seen a step
     /// ago.
     pub(crate) fn slid(&self, at: &Moment) -> Option<Self> {
-        let (step, expires_at) = (at.slide_step(), self.expiry(at));
+        let (step, expires_at) = (self.own(at).slide_step(), self.expiry(at));
         let moved = expires_at >= self.expires_at.saturating_add(step);
         let seen = self.seen_at.is_some_and(|seen| at.now >= seen.saturating_add(step));
         (moved || seen).then(|| Self {
@@ -171,10 +235,10 @@ impl Record {
 
     /// The expiry after a request. It never moves back, even if a clock is behind.
     fn expiry(&self, at: &Moment) -> u64 {
-        if self.remembered {
+        if self.is_fixed() {
             self.expires_at
         } else {
-            at.expiry(self.created_at).max(self.expires_at)
+            self.own(at).expiry(self.created_at).max(self.expires_at)
         }
     }
 
@@ -191,6 +255,8 @@ impl Record {
             revision: self.revision.saturating_add(1),
             writes: marked(&self.writes, token),
             remembered: self.remembered,
+            idle: self.idle,
+            lifetime: self.lifetime,
             owner: self.owner.clone(),
             label: self.label.clone(),
             seen_at: self.seen_after(at),
@@ -296,7 +362,6 @@ impl Tombstone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::time::Timeouts;
 
     const TIMEOUTS: Timeouts = Timeouts {
         idle: 1_800,

@@ -108,6 +108,8 @@ pub enum ValueErrorKind {
     TooLarge,
     /// The session was ended or saved already, so nothing can be stored in it.
     Closed,
+    /// The function that [`update`](crate::Session::update) got uses the session itself.
+    OwnSession,
 }
 
 impl ValueError {
@@ -143,6 +145,7 @@ impl ValueError {
             Reason::OtherType(_) => ValueErrorKind::OtherType,
             Reason::TooLarge { .. } => ValueErrorKind::TooLarge,
             Reason::Saved | Reason::Ended => ValueErrorKind::Closed,
+            Reason::OwnSession => ValueErrorKind::OwnSession,
             _ => ValueErrorKind::NotStorable,
         }
     }
@@ -166,6 +169,10 @@ pub(crate) enum Reason {
     NotFinite,
     #[error("a number of more than {digits} digits, or outside 1e{smallest} to 9.99e{largest}, the store's limits")]
     NumberTooLarge { digits: usize, smallest: i64, largest: i64 },
+    #[error("the function that computes it uses the session itself")]
+    OwnSession,
+    #[error("a name that the library keeps for itself")]
+    Reserved,
     #[error("the sum is not a whole number of 64 bits")]
     Overflow,
     #[error("lists and maps nested more than {0} deep, the store's limit")]

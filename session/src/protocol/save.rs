@@ -13,7 +13,7 @@ use super::owners;
 use crate::core::edits::Edits;
 use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
-use crate::core::time::Moment;
+use crate::core::time::{Lifetime, Moment};
 use crate::core::value::{Data, Value};
 
 /// The most cookies that may verify in one request. A browser holds one, and an attacker may plant another. If more
@@ -31,13 +31,15 @@ pub(crate) struct Wanted {
     /// Whether the session gets a new ID, for a login or another reason.
     pub(crate) renewed: bool,
     pub(crate) login: Option<NewOwner>,
-    /// The seconds for which the session is remembered.
-    pub(crate) remember: Option<u64>,
+    /// How long the session lives, if not as long as the layer says.
+    pub(crate) lifetime: Option<Lifetime>,
     pub(crate) ended: bool,
     /// The messages that were added after `end`. They go into a new session.
     pub(crate) farewell: Data,
     /// Whether the edits take something out for this request. Then the session stays even if nothing is left in it.
     pub(crate) takes: bool,
+    /// Whether the request keeps the session alive even if it changes nothing.
+    pub(crate) keeps_alive: bool,
 }
 
 /// The owner and the label of a login.
@@ -52,7 +54,7 @@ impl Wanted {
         self.edits.is_empty() && !self.renewed && !self.ended
     }
 
-    /// Whether a new session inherits the owner and the remembered end of the old one: nobody logged in, and nothing
+    /// Whether a new session inherits the owner and the lifetime of the old one: nobody logged in, and nothing
     /// was cleared.
     fn inherits(&self) -> bool {
         self.login.is_none() && !self.edits.cleared()
@@ -65,17 +67,14 @@ impl Wanted {
         if let Some(before) = before.filter(|_| self.inherits()) {
             record.owner.clone_from(&before.owner);
             record.label.clone_from(&before.label);
-            if before.remembered {
-                (record.remembered, record.expires_at) = (true, before.expires_at);
-            }
+            record.inherit(before, at);
         }
         if let Some(login) = &self.login {
             record.owner = Some(login.owner.clone());
             record.label.clone_from(&login.label);
         }
-        if let Some(seconds) = self.remember {
-            let seconds = seconds.min(at.timeouts.remembered).max(1);
-            (record.remembered, record.expires_at) = (true, at.now.saturating_add(seconds));
+        if let Some(lifetime) = self.lifetime {
+            record.live(lifetime, at);
         }
         record.seen_at = record.owner.is_some().then_some(at.now);
         record

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::Record;
 use crate::core::time::Moment;
-use crate::protocol::call::Told;
+use crate::core::value::Value;
+use crate::protocol::call::{Place, Told};
 use crate::protocol::known::Known;
 use crate::protocol::next::Task;
 use crate::protocol::save::{Fresh, Save, Wanted};
@@ -21,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) known: Known,
     /// The visitor's session, if it is alive.
     pub(crate) session: Option<(SessionId, Arc<Record>)>,
+    /// Why there was no session when the keys were read; `None` if there was one.
+    pub(crate) absence: Option<Absence>,
     /// When the keys were read, in seconds since 1970; `None` if they were not read.
     pub(crate) read_at: Option<u64>,
 }
@@ -30,9 +33,34 @@ pub(crate) struct Found {
 pub(crate) enum CookieAction {
     #[default]
     Keep,
-    /// Sends the cookie of this session. A remembered session has the given number of seconds left.
+    /// Sends the cookie of this session. One that outlives the browser has a `Max-Age` of this many seconds.
     Issue(SessionId, Option<u64>),
     Clear,
+}
+
+/// The reason why a request has no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Absence {
+    /// The browser sent no cookie that this site has signed, or cookies of several sessions.
+    Never,
+    /// The session was idle for too long, or its lifetime was over. A session that ended over an hour ago counts as
+    /// expired, too.
+    Expired,
+    /// Somebody logged out, here or from another device, or the session was left empty.
+    Ended,
+    /// A login or a renewal gave the session another ID, and the browser sent the old one.
+    Replaced,
+}
+
+impl Absence {
+    fn of(place: Option<&Place>) -> Self {
+        match place {
+            Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => Self::Replaced,
+            Some(Place::Tombstone(_)) => Self::Ended,
+            _ => Self::Expired,
+        }
+    }
 }
 
 impl Found {
@@ -43,7 +71,12 @@ impl Found {
         let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(id.record_key(), at)?.record)));
         let mut alive = ids.iter().filter_map(opened);
         let session = alive.next().filter(|_| alive.next().is_none());
+        let absence = session.is_none().then(|| {
+            let absences = ids.iter().map(|id| Absence::of(known.place(id.record_key())));
+            absences.max().unwrap_or(Absence::Never)
+        });
         Self {
+            absence,
             ids,
             known,
             session,
@@ -71,7 +104,7 @@ impl Found {
         let session = self.session.as_ref();
         let saw = session.map(|(id, record)| (id.record_key().clone(), Arc::clone(record)));
         if wanted.is_nothing() {
-            return Ok(saw.map(|(key, _)| Task::View(key)));
+            return Ok(saw.filter(|_| wanted.keeps_alive).map(|(key, _)| Task::View(key)));
         }
         Ok(Some(Task::Save(Box::new(Save {
             keys: keys(&self.ids),
@@ -81,6 +114,12 @@ impl Found {
             fresh: fresh()?,
             per_owner,
         }))))
+    }
+
+    /// Returns the variable that a save took out, as it was stored.
+    pub(crate) fn taken(&self, name: &str) -> Option<Value> {
+        let (before, _) = self.known.sent.as_ref()?;
+        before.data.get(name).cloned()
     }
 
     /// Updates what was found after a task that saved, and returns what the response does to the cookie.
@@ -106,10 +145,7 @@ impl Found {
         });
         self.known = known;
         let action = match (told, &self.session) {
-            (Told::Issue, Some((id, record))) => {
-                let remembered = record.remembered.then(|| record.expires_at.saturating_sub(at.now));
-                CookieAction::Issue(id.clone(), remembered)
-            }
+            (Told::Issue, Some((id, record))) => CookieAction::Issue(id.clone(), record.max_age(at)),
             (Told::Clear, _) => CookieAction::Clear,
             _ => CookieAction::Keep,
         };

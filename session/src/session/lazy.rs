@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{Extensions, Request};
 
 use super::Session;
+use super::found::Absence;
 use super::request::RequestSession;
 use crate::core::cookie::SessionCookie;
 use crate::protocol::budget::Budget;
@@ -71,6 +72,49 @@ impl LazySession {
         Ok(Session(Arc::clone(&self.0)))
     }
 
+    /// Loads the session without keeping it alive, for a request that the page sends without its visitor, such as
+    /// polling for news or asking for the time that is left. A change keeps it alive all the same.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    ///
+    /// ```
+    /// # use http::{Request, Response};
+    /// # use lambda_session::{LazySession, SessionError};
+    /// async fn ends_at(request: Request<()>) -> Result<Response<String>, SessionError> {
+    ///     let session = LazySession::of(&request)?.peek().await?;
+    ///     Ok(Response::new(session.expires_at().unwrap_or_default().to_string()))
+    /// }
+    /// ```
+    pub async fn peek(&self) -> Result<Session, SessionError> {
+        self.0.read().await?;
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// Returns why the request has no session, for a page that says "you were logged out because you were away"; `None`
+    /// if it has one. Loads the session without keeping it alive.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    ///
+    /// ```
+    /// # use http::Request;
+    /// # use lambda_session::{Absence, LazySession, SessionError};
+    /// # async fn login_page(request: Request<()>) -> Result<&'static str, SessionError> {
+    /// Ok(match LazySession::of(&request)?.absence().await? {
+    ///     Some(Absence::Expired) => "You were logged out because you were away.",
+    ///     Some(Absence::Ended | Absence::Replaced) => "You were logged out.",
+    ///     _ => "Welcome.",
+    /// })
+    /// # }
+    /// ```
+    pub async fn absence(&self) -> Result<Option<Absence>, SessionError> {
+        self.0.read().await?;
+        Ok(self.0.state().found.absence)
+    }
+
     /// Ends the session, as [`Session::end`] does. A session that is not loaded is not read for this.
     ///
     /// ```
@@ -126,9 +170,10 @@ impl Session {
     ///     Ok(Response::new(format!("Hello {}", name.as_deref().unwrap_or("stranger"))))
     /// }
     /// ```
-    pub async fn of<B>(request: &Request<B>) -> Result<Self, SessionError> {
-        let lazy = LazySession::of(request)?;
-        lazy.load().await
+    pub fn of<B>(request: &Request<B>) -> impl Future<Output = Result<Self, SessionError>> + Send + use<B> {
+        // The future holds no reference to the request, whose body may not be `Sync`, as axum's.
+        let lazy = LazySession::of(request);
+        async { lazy?.load().await }
     }
 }
 

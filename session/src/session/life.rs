@@ -1,9 +1,15 @@
-//! The session's life: who is logged in, how long it lasts, and which messages are shown once.
+//! The session's life: who is logged in, how long it lasts, and when it ends.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Session;
+use super::state::CONFIRMED;
+use super::{Session, encode};
+use crate::core::edits::Step;
 use crate::core::id::RecordKey;
+use crate::core::time::Lifetime;
+use crate::core::value::Value;
 use crate::protocol::error::{NO_LISTS, SessionError, SessionErrorKind};
 
 impl Session {
@@ -94,6 +100,90 @@ impl Session {
         self.state().owner()
     }
 
+    /// Notes that whoever is logged in has just proved it in this way, such as by `"password"` or `"passkey"`. Ask for
+    /// a proof again before what a thief of the session must not do, such as a change of the password (OWASP ASVS 5.0,
+    /// 7.5), and look at [`confirmed`](Self::confirmed) there.
+    ///
+    /// Call it after [`login`](Self::login) if the login was proved. A [renewal](Self::renew) and another login of the
+    /// same owner keep the proofs; a login of anybody else and [`clear`](Self::clear) drop them. The variable
+    /// `_confirmed` holds them, which only this method sets.
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::{Session, SessionError};
+    /// # fn login(session: &Session) -> Result<(), SessionError> {
+    /// session.login("user-4711")?;
+    /// session.confirm("password")?;
+    /// assert!(session.confirmed("password").is_some());
+    /// assert_eq!(session.confirmed("passkey"), None);
+    /// # Ok(())
+    /// # }
+    /// # login(&Session::default()).unwrap();
+    /// ```
+    pub fn confirm(&self, how: &str) -> Result<(), SessionError> {
+        self.confirm_at(how, self.0.now())
+    }
+
+    /// Notes a proof of this time, in seconds since 1970-01-01 UTC, as [`confirm`](Self::confirm) does: the `auth_time`
+    /// of OpenID Connect, for example. A proof of an earlier time than one that is known changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # use lambda_session::{Session, SessionError};
+    /// # fn callback(session: &Session, auth_time: u64) -> Result<(), SessionError> {
+    /// session.confirm_at("provider", auth_time)?;
+    /// assert_eq!(session.confirmed("provider"), Some(auth_time));
+    /// # Ok(())
+    /// # }
+    /// # callback(&Session::default(), 1_800_000_000).unwrap();
+    /// ```
+    pub fn confirm_at(&self, how: &str, time: u64) -> Result<(), SessionError> {
+        let how = how.to_owned();
+        let step: Step = Arc::new(move |before| {
+            let mut proofs = before.map(proofs).unwrap_or_default();
+            let latest = proofs.entry(how.clone()).or_default();
+            *latest = time.max(*latest);
+            encode(proofs)
+        });
+        self.state().compute(CONFIRMED, step)?;
+        Ok(())
+    }
+
+    /// Returns when whoever is logged in last proved it in this way, in seconds since 1970-01-01 UTC; `None` if never
+    /// in this session.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// assert_eq!(Session::default().confirmed("password"), None);
+    /// ```
+    #[must_use]
+    pub fn confirmed(&self, how: &str) -> Option<u64> {
+        self.state().get(CONFIRMED).map(proofs)?.remove(how)
+    }
+
+    /// Returns whether whoever is logged in proved it in this way during the last `time`, by the layer's clock.
+    ///
+    /// ```
+    /// # use lambda_session::{Session, SessionError};
+    /// use std::time::Duration;
+    ///
+    /// # let session = Session::default();
+    /// session.confirm("password")?;
+    /// assert!(session.confirmed_within("password", Duration::from_secs(10 * 60)));
+    /// # Ok::<(), SessionError>(())
+    /// ```
+    #[must_use]
+    pub fn confirmed_within(&self, how: &str, time: Duration) -> bool {
+        let since = self.0.now().saturating_sub(time.as_secs());
+        self.confirmed(how).is_some_and(|confirmed| confirmed > since)
+    }
+
     /// Makes the session outlive the browser and the idle timeout. It ends this long after it is saved, or after the
     /// layer's [maximum](crate::SessionLayerBuilder::max_remembered) if that is shorter. The duration counts in whole
     /// seconds, and is at least one second.
@@ -113,52 +203,44 @@ impl Session {
     /// # Ok::<(), lambda_session::SessionError>(())
     /// ```
     pub fn remember(&self, duration: Duration) {
-        self.state().remember(duration.as_secs());
+        self.lifetime(Lifetime::default().at_most(duration).beyond_browser());
     }
 
-    /// Adds a message that [`take_flashes`](Self::take_flashes) returns once, on this page or a later one: Flask's
-    /// `flash`. After [`end`](Self::end), the message goes into a new session that holds nothing else.
+    /// Gives this session a lifetime of its own, shorter or longer than the layer's, but at most the layer's
+    /// [maximum](crate::SessionLayerBuilder::max_remembered). The session gets a new ID, and its new lifetime begins
+    /// when it is saved. A [renewal](Self::renew) keeps the lifetime, and begins it anew unless the session outlives
+    /// the browser without an idle timeout, in which case its end stays. A [login](Self::login) in another request goes
+    /// back to the layer's timeouts, and so does `Lifetime::default()`.
     ///
-    /// The variable `_flashes` holds the messages.
-    ///
-    /// # Errors
-    ///
-    /// As for [`insert`](Self::insert).
+    /// The `Max-Age` of a session that outlives the browser is the longest time for which it can live, up to 400 days,
+    /// after which browsers delete the cookie (RFC 6265bis, section 5.5).
     ///
     /// ```
-    /// # async fn logout() -> Result<(), lambda_session::SessionError> {
-    /// # let session = lambda_session::Session::default();
-    /// session.end();
-    /// session.flash("You are logged out")?;
-    /// # Ok(())
-    /// # }
+    /// # use lambda_session::{Lifetime, Session};
+    /// # let session = Session::default();
+    /// use std::time::Duration;
+    ///
+    /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    ///
+    /// session.login("user-4711")?;
+    /// session.lifetime(Lifetime::default().idle(30 * DAY).at_most(365 * DAY).beyond_browser());
+    /// assert!(session.is_remembered());
+    /// # Ok::<(), lambda_session::SessionError>(())
     /// ```
-    pub fn flash(&self, message: &str) -> Result<(), SessionError> {
-        Ok(self.state().flash(message)?)
+    #[doc(alias = "set_expiry")]
+    pub fn lifetime(&self, lifetime: Lifetime) {
+        self.state().lifetime(lifetime);
     }
 
-    /// Takes the messages of [`flash`](Self::flash), oldest first: Flask's `get_flashed_messages`.
-    ///
-    /// If there are any in the store, one write removes them before this method returns, so only one of two concurrent
-    /// requests gets them. If the page that shows them fails, they do not come back.
-    ///
-    /// # Errors
-    ///
-    /// The store failed, or an earlier [`save`](Self::save) of this session did. The messages are then not taken, or it
-    /// is unknown whether they are.
+    /// Returns whether the session outlives the browser.
     ///
     /// ```
-    /// # async fn page() -> Result<(), lambda_session::SessionError> {
-    /// # let session = lambda_session::Session::default();
-    /// session.flash("Saved")?;
-    /// assert_eq!(session.take_flashes().await?, ["Saved"]);
-    /// assert!(session.take_flashes().await?.is_empty());
-    /// # Ok(())
-    /// # }
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(page()).unwrap();
+    /// # use lambda_session::Session;
+    /// assert!(!Session::default().is_remembered());
     /// ```
-    pub async fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
-        self.0.take_flashes().await
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        self.state().is_remembered()
     }
 
     /// Saves now what the layer would save after the handler. Use it for changes that must be durable before a side
@@ -252,6 +334,11 @@ impl Session {
     pub fn end(&self) {
         self.state().end();
     }
+}
+
+/// Reads the proofs, each with its time. A value of another type counts as no proofs.
+fn proofs(value: &Value) -> BTreeMap<String, u64> {
+    value.decode().unwrap_or_default()
 }
 
 /// The longest name of an owner, in bytes. A name is the key of a user, not a document.

@@ -1,11 +1,13 @@
 //! One request's session, from the cookie to the save: the state that [`Session`](crate::Session) and
 //! [`LazySession`](crate::LazySession) share, and the operations that need the store.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::computing;
 use super::found::{CookieAction, Found};
-use super::state::{Outcome, State, flashes_of};
+use super::state::{Outcome, State};
 use crate::core::id::SessionId;
+use crate::core::value::Value;
 use crate::protocol::budget::{Budget, Deadline};
 use crate::protocol::call::Next;
 use crate::protocol::error::{SessionError, SessionErrorKind};
@@ -13,15 +15,21 @@ use crate::protocol::known::Known;
 use crate::protocol::next::{Task, next};
 use crate::protocol::run::Run;
 use crate::protocol::save::Wanted;
-use crate::protocol::settings::Settings;
+use crate::protocol::settings::{Settings, system_clock};
 use crate::protocol::{random, spans};
 
 /// One request's session.
 #[derive(Default)]
 pub(crate) struct RequestSession {
     state: Mutex<State>,
+    /// The state that a function gets which computes a variable of this session and must not use it.
+    scratch: OnceLock<Box<Mutex<State>>>,
     /// `None` for a session that no layer made, as in a test.
     pub(crate) budget: Option<Budget>,
+    /// Whether the request shows nobody a page, as `HEAD` and a prefetch.
+    pub(crate) unseen: bool,
+    /// Whether the request does not keep the session alive.
+    pub(crate) polls: bool,
     /// Held while the session is read, so that it is read only once.
     reading: tokio::sync::Mutex<()>,
     /// Held while the session is written, so that writes follow each other.
@@ -41,8 +49,20 @@ impl RequestSession {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        if computing::uses(self) {
+            // The state is locked by this thread. `update` returns an error, and what happens here is dropped.
+            let scratch = self.scratch.get_or_init(Box::default);
+            return scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        }
         // A panic leaves no change of the state half done, so a poisoned lock can be used.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the time in seconds since 1970-01-01 UTC, by the layer's clock.
+    pub(crate) fn now(&self) -> u64 {
+        self.budget
+            .as_ref()
+            .map_or_else(system_clock, |budget| budget.settings.moment().now)
     }
 
     /// Returns whether the session was read or ended, so that the answer may depend on it.
@@ -51,8 +71,15 @@ impl RequestSession {
         state.found.read_at.is_some() || state.wanted.ended
     }
 
-    /// Reads the session, if it was not read before.
+    /// Reads the session, if it was not read before, and keeps it alive.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
+        self.read().await?;
+        self.state().wanted.keeps_alive |= !self.polls;
+        Ok(())
+    }
+
+    /// Reads the session, if it was not read before. That alone does not keep it alive.
+    pub(crate) async fn read(&self) -> Result<(), SessionError> {
         let Some(budget) = &self.budget else { return Ok(()) };
         if !self.is_used() {
             let read = "another read of this session did not end";
@@ -98,23 +125,20 @@ impl RequestSession {
         self.state().outcome.clone()
     }
 
-    /// Takes the messages out of the record while the handler runs, so that only one of two concurrent requests gets
-    /// them.
-    pub(crate) async fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
-        let mut taken = Vec::new();
+    /// Takes the variable out of the record while the handler runs, so that only one of two concurrent requests gets it.
+    pub(crate) async fn take(&self, name: &str) -> Result<Option<Value>, SessionError> {
+        let mut stored = None;
         if let Some(budget) = &self.budget {
             let _one_at_a_time = self.turn(budget).await?;
             self.not_failed()?;
-            let stored = self.state().taking_flashes();
-            if let Some((found, wanted)) = stored {
+            let taking = self.state().taking(name);
+            if let Some((found, wanted)) = taking {
                 match save(budget, found, wanted).await {
                     Ok((found, _)) => {
-                        if let Some((before, _)) = &found.known.sent {
-                            taken = flashes_of(&before.data);
-                        }
+                        stored = found.taken(name);
                         self.state().saved_as(found);
                     }
-                    // The session has ended, and its messages are lost with it.
+                    // The session has ended, and its variables with it.
                     Err(error) if error.kind() == SessionErrorKind::Conflict => {}
                     Err(error) => {
                         error.log();
@@ -123,8 +147,7 @@ impl RequestSession {
                 }
             }
         }
-        taken.extend(self.state().take_own_flashes());
-        Ok(taken)
+        Ok(self.state().take_own(name, stored)?)
     }
 
     /// Waits until no other write of this session is under way, but not longer than the store calls may still take.

@@ -7,14 +7,18 @@ use crate::core::edits::{Edits, Step};
 use crate::core::id::SessionId;
 use crate::core::limits::{self, Limits};
 use crate::core::record::Record;
+use crate::core::time::Lifetime;
 use crate::core::value::{Data, Reason, Value, ValueError};
 use crate::protocol::error::SessionError;
 use crate::protocol::save::{NewOwner, Wanted};
 
+/// The variable that holds the proofs of [`Session::confirm`](crate::Session::confirm).
+pub(crate) const CONFIRMED: &str = "_confirmed";
+
 static NO_DATA: Data = Data::new();
 
 /// The variable that holds the messages of [`Session::flash`](crate::Session::flash), as in Flask.
-const FLASHES: &str = "_flashes";
+pub(crate) const FLASHES: &str = "_flashes";
 
 /// The state of one request's session.
 #[derive(Clone)]
@@ -29,9 +33,9 @@ pub(crate) struct State {
     /// Whether new records are sealed.
     #[cfg_attr(not(feature = "sealed"), expect(dead_code, reason = "then nothing is sealed"))]
     sealing: bool,
-    /// The variables when a save in the middle of the request began, whether that save asks for a new ID, and the
-    /// seconds for which it remembers the session.
-    before_save: Option<(Data, bool, Option<u64>)>,
+    /// The variables when a save in the middle of the request began, whether that save asks for a new ID, and for which
+    /// lifetime.
+    before_save: Option<(Data, bool, Option<Lifetime>)>,
     pub(crate) saved: bool,
     /// Whether a method that returns no error was called after the session was saved. A later `save` reports it.
     pub(crate) too_late: bool,
@@ -82,7 +86,8 @@ impl State {
             return self.close();
         }
         let wanted = std::mem::take(&mut self.wanted);
-        self.before_save = Some((self.data().clone(), wanted.renewed, wanted.remember));
+        self.before_save = Some((self.data().clone(), wanted.renewed, wanted.lifetime));
+        self.wanted.keeps_alive = wanted.keeps_alive;
         Some((self.hand_over(), wanted))
     }
 
@@ -113,13 +118,13 @@ impl State {
             known: found.known.for_next_task(),
             ..found
         };
-        if let Some((before, renewed, remember)) = self.before_save.take() {
+        if let Some((before, renewed, lifetime)) = self.before_save.take() {
             // A write during the save that changed nothing at that time must not change anything now.
             self.wanted.edits = self.wanted.edits.of_consequence(&before);
             if self.live().is_none() {
-                // The save created no session, so the next one needs the new ID and the remembered time.
+                // The save created no session, so the next one needs the new ID and the lifetime.
                 self.wanted.renewed |= renewed;
-                self.wanted.remember = self.wanted.remember.or(remember);
+                self.wanted.lifetime = self.wanted.lifetime.or(lifetime);
             }
         }
         if self.saved {
@@ -170,6 +175,7 @@ impl State {
     }
 
     pub(crate) fn insert(&mut self, name: &str, value: Value) -> Result<(), ValueError> {
+        free(name)?;
         let put = self.open().and_then(|()| self.put(name, Some(value.clone())));
         put.map_err(|reason| ValueError::new(name, reason))?;
         self.wanted.edits.set(name, Some(value));
@@ -230,6 +236,10 @@ impl State {
     /// Records a login of this owner.
     pub(crate) fn login(&mut self, owner: &str, label: Option<&str>) -> Result<(), Reason> {
         self.open()?;
+        if self.owner().as_deref() != Some(owner) {
+            // Somebody else has proved those.
+            self.remove(CONFIRMED);
+        }
         let owner = Value::encode(owner).map_err(|error| Reason::NotSerializable(error.to_string()))?;
         self.wanted.login = Some(NewOwner {
             owner,
@@ -250,10 +260,20 @@ impl State {
         owner.and_then(|owner| owner.decode().ok())
     }
 
-    pub(crate) fn remember(&mut self, seconds: u64) {
+    pub(crate) fn lifetime(&mut self, lifetime: Lifetime) {
         if self.in_time().is_ok() {
-            self.wanted.remember = Some(seconds);
+            self.wanted.lifetime = Some(lifetime);
             self.wanted.renewed = true;
+        }
+    }
+
+    /// Returns whether the session outlives the browser after what was done.
+    pub(crate) fn is_remembered(&self) -> bool {
+        match (&self.wanted.lifetime, self.live()) {
+            _ if self.wanted.ended => false,
+            (Some(lifetime), _) => lifetime.beyond_browser,
+            (None, _) if self.wanted.login.is_some() || self.wanted.renewed && self.wanted.edits.cleared() => false,
+            (None, live) => live.is_some_and(|(_, record)| record.remembered),
         }
     }
 
@@ -263,13 +283,7 @@ impl State {
     }
 
     /// Adds a message. After `end`, the message goes into the session that begins then.
-    pub(crate) fn flash(&mut self, message: &str) -> Result<(), ValueError> {
-        let message = message.to_owned();
-        let step: Step = Arc::new(move |before| {
-            let mut messages = before.map(flashes).unwrap_or_default();
-            messages.push(message.clone());
-            Value::encode(messages).map_err(|error| Reason::NotSerializable(error.to_string()))
-        });
+    pub(crate) fn flash(&mut self, step: Step) -> Result<(), ValueError> {
         if self.wanted.ended && !self.saved {
             let fitting = step(self.wanted.farewell.get(FLASHES)).and_then(|value| {
                 self.fit(0, 0, FLASHES, &value)?;
@@ -282,36 +296,35 @@ impl State {
         self.compute(FLASHES, step).map(drop)
     }
 
-    /// Takes the messages that this request has added and not saved.
-    pub(crate) fn take_own_flashes(&mut self) -> Vec<String> {
-        if self.saved {
-            return Vec::new();
-        }
-        let farewell = self.wanted.farewell.remove(FLASHES);
-        if self.wanted.ended {
-            return farewell.as_ref().map(flashes).unwrap_or_default();
-        }
-        let all = self.get(FLASHES).map(flashes).unwrap_or_default();
-        self.wanted.edits.forget(FLASHES);
-        self.recompute();
-        let stored = self.data().get(FLASHES).map_or(0, |value| flashes(value).len());
-        all.into_iter().skip(stored).collect()
-    }
-
-    /// Returns what takes the messages out of the record that was found; `None` if there are none, or if the handler
-    /// has cleared the session.
-    pub(crate) fn taking_flashes(&mut self) -> Option<(Found, Wanted)> {
-        let has_some = self.found_data().contains_key(FLASHES);
-        let takes = self.open().is_ok() && !self.wanted.edits.cleared() && has_some;
+    /// Returns what takes the variable `name` out of the record that was found; `None` if it is not there, or if the
+    /// handler has removed or replaced it.
+    pub(crate) fn taking(&mut self, name: &str) -> Option<(Found, Wanted)> {
+        let stored = self.found_data().contains_key(name);
+        let takes = self.open().is_ok() && self.wanted.edits.keep(name) && stored;
         takes.then(|| {
             self.before_save = Some((self.found_data().clone(), false, None));
             let mut wanted = Wanted {
                 takes: true,
                 ..Wanted::default()
             };
-            wanted.edits.set(FLASHES, None);
+            wanted.edits.set(name, None);
             (self.found.clone(), wanted)
         })
+    }
+
+    /// Returns what this request makes of the variable that it took out of the store, or the one that it has set
+    /// itself. The variable is gone then.
+    pub(crate) fn take_own(&mut self, name: &str, stored: Option<Value>) -> Result<Option<Value>, ValueError> {
+        if self.saved {
+            return Ok(None);
+        }
+        let farewell = self.wanted.farewell.remove(name);
+        if self.wanted.ended {
+            return Ok(farewell);
+        }
+        let taken = self.wanted.edits.take(name, stored);
+        self.recompute();
+        taken
     }
 
     /// Checks that the session can be changed, and records an attempt after the save. For methods that return no error.
@@ -370,12 +383,10 @@ impl State {
     }
 }
 
-/// Returns the messages among these variables.
-pub(crate) fn flashes_of(data: &Data) -> Vec<String> {
-    data.get(FLASHES).map(flashes).unwrap_or_default()
-}
-
-/// A value of another type, which a program may have put there, counts as no messages.
-fn flashes(value: &Value) -> Vec<String> {
-    value.decode().unwrap_or_default()
+/// Refuses the name under which the library keeps what no handler may make up.
+pub(crate) fn free(name: &str) -> Result<(), ValueError> {
+    if name == CONFIRMED {
+        return Err(ValueError::new(name, Reason::Reserved));
+    }
+    Ok(())
 }

@@ -36,7 +36,8 @@ use self::item::PARTITION_KEY;
 /// | `created_at`, `expires_at` | seconds since 1970 |
 /// | `revision` | counts changes of `data` |
 /// | `writes` | tokens of the last changes, which tell a request that lost its reply whether its change was made |
-/// | `owner`, `label`, `seen_at`, `remember` | only for a session with an owner, or a remembered one |
+/// | `owner`, `label`, `seen_at` | only for a session with an owner |
+/// | `remember`, `idle`, `lifetime` | only for a session that outlives the browser, or has its own timeouts |
 /// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
 /// | `ended`, `ended_at`, `replaced_by`, `renewed` | only on a tombstone |
 ///

@@ -15,6 +15,7 @@ rules! {
     async fn what_was_put_there_is_loaded(store) {
         let mut whole = admin();
         whole.remembered = true;
+        (whole.idle, whole.lifetime) = (Some(600), Some(6_000));
         whole.owner = Some(text("user-4711"));
         whole.label = Some("Firefox on Linux".to_owned());
         whole.seen_at = Some(START);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use tower::{Layer, Service};
 
 use crate::protocol::settings::Settings;
@@ -13,7 +13,7 @@ use crate::session::lazy::LazySession;
 use crate::session::request::RequestSession;
 use crate::session::sessions::Sessions;
 use crate::session::state::Outcome;
-use crate::web::Layered;
+use crate::web::{Layered, is_prefetch};
 
 /// Gives every request a [`LazySession`] and saves the handler's changes to it.
 ///
@@ -98,7 +98,9 @@ where
         }
         let ids = settings.cookie.read(request.headers());
         let deadline = request.extensions().get().copied();
-        let session = RequestSession::new(Arc::clone(&settings), ids, deadline);
+        let mut session = RequestSession::new(Arc::clone(&settings), ids, deadline);
+        session.unseen = request.method() == Method::HEAD || is_prefetch(request.headers());
+        session.polls = settings.polling.as_ref().is_some_and(|polling| polling(request.uri()));
         let session = LazySession(Arc::new(session));
         request.extensions_mut().insert(session.clone());
         let response = self.inner.call(request);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scenario::{IDLE, OWNER, Op, Vars, message, value};
-use crate::core::value::{Data, Value};
+use crate::core::value::Value;
 use crate::session::Session;
+use crate::session::flash::{Flash, flashes};
 use crate::session::request::RequestSession;
-use crate::session::state::State;
+use crate::session::state::{FLASHES, State};
 
 /// Performs the operation through a session handle, as handlers do.
 pub(crate) fn act(state: &mut State, op: Op, place: usize) {
@@ -54,19 +55,15 @@ pub(crate) fn perform(session: &Session, op: Op, place: usize) -> Result<(), cra
     Ok(())
 }
 
-/// Takes the messages that only this request knows.
-pub(crate) fn take(state: &mut State) -> u32 {
-    digits(&state.take_own_flashes())
+/// Returns the messages of a request that took `stored` out of the store.
+pub(crate) fn take(state: &mut State, stored: Option<Value>) -> u32 {
+    let taken = state.take_own(FLASHES, stored).expect("messages");
+    digits(&taken.as_ref().map(flashes).unwrap_or_default())
 }
 
-/// Returns the messages among these variables.
-pub(crate) fn flashes(data: &Data) -> u32 {
-    digits(&crate::session::state::flashes_of(data))
-}
-
-pub(crate) fn digits(messages: &[String]) -> u32 {
-    let digit = |text: &String| text.parse::<u32>().expect("a digit");
-    messages.iter().fold(0, |all, text| all * 10 + digit(text))
+pub(crate) fn digits(messages: &[Flash]) -> u32 {
+    let digit = |flash: &Flash| flash.text.parse::<u32>().expect("a digit");
+    messages.iter().fold(0, |all, flash| all * 10 + digit(flash))
 }
 
 pub(crate) fn vars(variables: impl IntoIterator<Item = (String, Value)>) -> Vars {
@@ -76,7 +73,7 @@ pub(crate) fn vars(variables: impl IntoIterator<Item = (String, Value)>) -> Vars
             "user" => vars.user = 1 + u8::from(value.decode::<String>().is_ok_and(|name| name == "bob")),
             "x" => vars.x = value.decode().expect("a number"),
             "n" => vars.n = value.decode().expect("a number"),
-            _ => vars.flashes = digits(&value.decode::<Vec<String>>().expect("texts")),
+            _ => vars.flashes = digits(&flashes(&value)),
         }
     }
     vars

@@ -3,20 +3,21 @@
 
 use std::sync::Arc;
 
-use super::ops::{act, flashes, take, vars};
+use super::ops::{act, take, vars};
 use super::scenario::{Answer, Asked, NOW, OWNER, Op, SLOW, Seen, SetCookie};
 use super::table::{PLACES, Reply, Step, moment};
 use crate::core::id::{OwnerKey, SessionId};
 use crate::core::limits::Limits;
 use crate::core::record::{Tombstone, WriteToken};
 use crate::core::time::Moment;
+use crate::core::value::Value;
 use crate::protocol::call::{Call, Next, Place, Told};
 use crate::protocol::error::{SessionError, SessionErrorKind};
 use crate::protocol::known::Known;
 use crate::protocol::next::{Task, next, undo};
 use crate::protocol::save::{Fresh, Wanted};
 use crate::session::found::{CookieAction, Found};
-use crate::session::state::State;
+use crate::session::state::{FLASHES, State};
 
 /// The result of a request.
 #[derive(Clone, Debug, Hash)]
@@ -236,14 +237,15 @@ impl Request {
     fn has_read(&mut self, found: Found) {
         let session = found.session.clone();
         self.state.found = found;
+        self.state.wanted.keeps_alive = true;
         self.seen.found = Some(session.map(|(_, record)| vars(record.data.clone())));
         if self.asked.slow {
             self.at.now += SLOW;
         }
         if self.asked.op == Op::Take {
-            match self.state.taking_flashes() {
+            match self.state.taking(FLASHES) {
                 Some((found, wanted)) => self.save(Stage::Taking, found, wanted),
-                None => self.has_taken(),
+                None => self.has_taken(None),
             }
             return;
         }
@@ -258,8 +260,8 @@ impl Request {
         self.finish();
     }
 
-    fn has_taken(&mut self) {
-        self.seen.taken += take(&mut self.state);
+    fn has_taken(&mut self, stored: Option<Value>) {
+        self.seen.taken = take(&mut self.state, stored);
         self.finish();
     }
 
@@ -296,11 +298,9 @@ impl Request {
         }
         match self.stage {
             Stage::Taking => {
-                if let Some((before, _)) = &found.known.sent {
-                    self.seen.taken = flashes(&before.data);
-                }
+                let stored = found.taken(FLASHES);
                 self.state.saved_as(found);
-                self.has_taken();
+                self.has_taken(stored);
             }
             Stage::SavingNow => {
                 self.state.saved_as(found);

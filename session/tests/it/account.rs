@@ -53,18 +53,40 @@ async fn every_route_answers_as_documented(site: &Arc<Site>) {
     );
     assert_eq!(visitor.json("/get?name=a+b").await, value!({ "value": "ä&=" }));
     assert_eq!(visitor.json("/get?name=missing").await, value!({ "value": null }));
-    for name in ["", "_flashes", "visits"] {
+    assert_eq!(
+        visitor.post("/take", &[("name", "a b")]).await.body,
+        r#"{"value":"ä&="}"#
+    );
+    assert_eq!(
+        visitor.post("/take", &[("name", "a b")]).await.body,
+        r#"{"value":null}"#
+    );
+    let old = visitor.clone();
+    assert_eq!(visitor.post("/renew", &[]).await.status, 204);
+    assert_ne!(visitor.cookie, old.cookie, "a new ID");
+    assert_eq!(visitor.json("/").await, value!({ "username": "alice" }));
+    let peeked = visitor.json("/peek").await;
+    assert_eq!(peeked["username"], "alice");
+    assert!(
+        (1..=1_800).contains(&peeked["seconds_left"].as_u64().expect("seconds")),
+        "{peeked}"
+    );
+    assert_eq!(visitor.post("/confirm", &[("password", PASSWORD)]).await.status, 204);
+    assert_error(&visitor.post("/confirm", &[("password", "wrong")]).await, 401);
+    for name in ["", "_flashes", "_confirmed", "visits"] {
         let refused = visitor.post("/set", &[("name", name), ("value", "x")]).await;
         assert_error(&refused, 400);
     }
     assert_error(&visitor.post("/set", &[("name", "no value")]).await, 422);
 
-    for text in ["first", "second"] {
-        assert_redirect(&visitor.post("/flash", &[("text", text)]).await, "/");
+    for fields in [&[("text", "first")][..], &[("text", "second"), ("level", "warning")]] {
+        assert_redirect(&visitor.post("/flash", fields).await, "/");
     }
+    let unknown = visitor.post("/flash", &[("text", "third"), ("level", "loud")]).await;
+    assert_error(&unknown, 422);
     assert_eq!(
         visitor.json("/flashes").await,
-        value!({ "flashes": ["first", "second"] })
+        value!({ "flashes": [{ "level": "info", "text": "first" }, { "level": "warning", "text": "second" }] })
     );
     assert_eq!(visitor.json("/flashes").await, value!({ "flashes": [] }));
 
@@ -388,8 +410,14 @@ async fn a_message_is_shown_to_one_of_two_at_once() {
     let [mut one, mut other] = [visitor.clone(), visitor.clone()];
     let (one, other) = tokio::join!(one.json("/flashes"), other.json("/flashes"));
     let mut both = [one, other];
-    both.sort_by_key(ToString::to_string);
-    assert_eq!(both, [value!({ "flashes": ["hello"] }), value!({ "flashes": [] })]);
+    both.sort_by_key(|flashes| std::cmp::Reverse(flashes.to_string().len()));
+    assert_eq!(
+        both,
+        [
+            value!({ "flashes": [{ "level": "info", "text": "hello" }] }),
+            value!({ "flashes": [] })
+        ]
+    );
 
     visitor.post("/flash", &[("text", "<b>&")]).await;
     visitor.json("/").await;

@@ -88,6 +88,7 @@ async fn play(order: &[Step]) {
         cookie: SessionCookie::new("session".into(), false, &keys),
         timeouts,
         clock: Arc::new(move || now),
+        polling: None,
         per_owner: None,
         max_bytes: usize::MAX,
         sealed: false,

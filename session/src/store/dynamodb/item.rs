@@ -24,6 +24,8 @@ const REPLACED_BY: &str = "replaced_by";
 const RENEWED: &str = "renewed";
 const WRITES: &str = "writes";
 const REMEMBERED: &str = "remember";
+const IDLE: &str = "idle";
+const LIFETIME: &str = "lifetime";
 pub(super) const OWNER: &str = "owner";
 pub(super) const LABEL: &str = "label";
 pub(super) const SEEN_AT: &str = "seen_at";
@@ -58,6 +60,8 @@ pub(super) fn attributes(record: &Record) -> Attributes {
         (REVISION, Some(number(record.revision))),
         (WRITES, tokens(&record.writes)),
         (REMEMBERED, truth(record.remembered)),
+        (IDLE, record.idle.map(number)),
+        (LIFETIME, record.lifetime.map(number)),
         (OWNER, record.owner.as_ref().map(to_attribute)),
         (LABEL, record.label.clone().map(AttributeValue::S)),
         (SEEN_AT, record.seen_at.map(number)),
@@ -121,6 +125,8 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
         data: required(item, DATA, variables)?,
         writes: writes(item),
         remembered: optional(item, REMEMBERED, boolean)?.unwrap_or(false),
+        idle: optional(item, IDLE, unsigned)?,
+        lifetime: optional(item, LIFETIME, unsigned)?,
         sealed: optional(item, SEALED, boolean)?.unwrap_or(false),
         owner: optional(item, OWNER, |owner| received(owner).map(Value))?,
         label: optional(item, LABEL, text)?,

@@ -8,10 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::{Refusal, raw_path};
-use crate::web::Layered;
-
-/// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
-const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
+use crate::web::{Layered, is_prefetch};
 
 /// Refuses requests from another site's page that would change something, which prevents CSRF without tokens.
 ///
@@ -192,13 +189,6 @@ impl SameOriginLayer {
 fn checked(path: String) -> String {
     assert!(path.starts_with('/'), "a path begins with `/`, and {path:?} does not");
     path
-}
-
-fn is_prefetch(headers: &HeaderMap) -> bool {
-    PREFETCH
-        .iter()
-        .flat_map(|name| headers.get_all(*name))
-        .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
 }
 
 /// The header's value, if there is one. A repeated header, or one that is not text, cannot be trusted and is refused.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
 use lambda_session::{
-    Keys, LazySession, Session, SessionError, SessionErrorKind, SessionLayer, SessionLayerBuilder, SessionService,
-    Sessions, Store, ValueError,
+    Flash, Keys, LazySession, Lifetime, Session, SessionError, SessionErrorKind, SessionLayer, SessionLayerBuilder,
+    SessionService, Sessions, Store, ValueError,
 };
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -70,7 +70,15 @@ impl Site {
 
     /// Makes a visit, with a cookie or without. The path names the view, and the query its argument.
     pub(crate) fn visit(&self, path: &str, cookie: Option<&str>) -> impl Future<Output = Answer> + Send + use<> {
-        let mut request = Request::builder().uri(path);
+        self.ask(Request::builder().uri(path), cookie)
+    }
+
+    /// Makes a visit by this request.
+    pub(crate) fn ask(
+        &self,
+        mut request: http::request::Builder,
+        cookie: Option<&str>,
+    ) -> impl Future<Output = Answer> + Send + use<> {
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }
@@ -200,6 +208,13 @@ async fn view(request: &Request<String>) -> Result<String, Refusal> {
         lazy.end();
         return Ok(String::new());
     }
+    if request.uri().path() == "/peek" {
+        return Ok(shown(&lazy.peek().await?));
+    }
+    if request.uri().path() == "/absence" {
+        let absence = lazy.absence().await?;
+        return Ok(absence.map_or_else(String::new, |absence| format!("{absence:?}")));
+    }
     let session = lazy.load().await?;
     let found = shown(&session);
     let query = request.uri().query().unwrap_or_default();
@@ -214,7 +229,15 @@ async fn view(request: &Request<String>) -> Result<String, Refusal> {
 async fn tell(request: &Request<String>, session: &Session, query: &str) -> Result<Option<String>, Refusal> {
     let (name, value) = query.split_once('=').unwrap_or((query, ""));
     let told = match request.uri().path() {
-        "/flashes" => session.take_flashes().await?.join(","),
+        "/flashes" => texts(&session.take_flashes().await?),
+        "/take" => session.take::<String>(name).await?.unwrap_or_default(),
+        "/confirmed" => session
+            .confirmed(name)
+            .map_or_else(String::new, |time| time.to_string()),
+        "/set-and-take-it" => {
+            session.insert(name, value)?;
+            session.take::<String>(name).await?.unwrap_or_default()
+        }
         "/save" => {
             session.insert(name, value)?;
             session.save().await?;
@@ -281,7 +304,7 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
         // Writes a value that changes nothing, and answers with the messages that it took.
         "/set-and-take" => {
             session.insert(name, value)?;
-            session.take_flashes().await?.join(",")
+            texts(&session.take_flashes().await?)
         }
         "/end-others" => {
             Sessions::of(request)?.end_others(session).await?;
@@ -360,6 +383,18 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
             session.remember(Duration::from_secs(value.parse().unwrap_or_default()));
             session.login(name)?;
         }
+        // Seconds without a request, and at most.
+        "/lifetime" | "/lasting" => {
+            let seconds = |text: &str| Duration::from_secs(text.parse().unwrap_or_default());
+            let lifetime = Lifetime::default().idle(seconds(name)).at_most(seconds(value));
+            session.lifetime(match path {
+                "/lasting" => lifetime.beyond_browser(),
+                _ => lifetime,
+            });
+            session.insert("a", 1)?;
+        }
+        "/layers-lifetime" => session.lifetime(Lifetime::default()),
+        "/confirm" => session.confirm(name)?,
         "/flash" => session.flash(name)?,
         "/goodbye" => {
             session.end();
@@ -380,4 +415,10 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
         _ => {}
     }
     Ok(())
+}
+
+/// The messages, separated by commas.
+fn texts(flashes: &[Flash]) -> String {
+    let texts: Vec<_> = flashes.iter().map(Flash::to_string).collect();
+    texts.join(",")
 }

@@ -19,6 +19,8 @@ const NOW: u64 = 1_000_000;
 const IDLE: u64 = 1_800;
 const LIFETIME: u64 = 43_200;
 const REMEMBERED_FOR: u64 = 100_000;
+const OWN_IDLE: &str = "idle";
+const OWN_LIFETIME: &str = "lifetime";
 
 const AT: Moment = Moment {
     now: NOW,
@@ -84,11 +86,13 @@ fn item() -> impl Strategy<Value = Item> {
         rare(REMEMBERED, any::<bool>().prop_map(AttributeValue::Bool).boxed()),
         rare(LABEL, text().prop_map(AttributeValue::S).boxed()),
         rare(SEEN_AT, any::<u64>().prop_map(number).boxed()),
+        rare(OWN_IDLE, any::<u64>().prop_map(number).boxed()),
+        rare(OWN_LIFETIME, (0..2 * REMEMBERED_FOR).prop_map(number).boxed()),
     );
     (right, known, tombstone, others, login).prop_map(
         |(right, (data, created, expires, revision), tombstone, others, login)| {
             let mut item = others;
-            item.extend([login.0, login.1, login.2].into_iter().flatten());
+            item.extend([login.0, login.1, login.2, login.3, login.4].into_iter().flatten());
             for (name, value) in [data, created, expires, revision] {
                 item.extend(value.map(|value| (name, value)));
             }
@@ -109,12 +113,17 @@ fn should_live(item: &Item) -> bool {
         _ => None,
     };
     let remembered = item.get("remember") == Some(&AttributeValue::Bool(true));
-    let longest = if remembered { REMEMBERED_FOR } else { LIFETIME };
+    let longest = match count("lifetime") {
+        _ if remembered && count("idle").is_none() => REMEMBERED_FOR,
+        Some(own) => own.min(REMEMBERED_FOR),
+        None => LIFETIME,
+    };
+    let whole = |name: &str| !item.contains_key(name) || count(name).is_some();
     let in_time = count("expires_at").is_some_and(|expiry| expiry > NOW)
         && count("created_at").is_some_and(|created| created > NOW - longest);
     let login = matches!(item.get("remember"), None | Some(AttributeValue::Bool(_)))
         && matches!(item.get("label"), None | Some(AttributeValue::S(_)))
-        && (!item.contains_key("seen_at") || count("seen_at").is_some());
+        && ["seen_at", "idle", "lifetime"].into_iter().all(whole);
     let data = matches!(item.get("data"), Some(AttributeValue::M(_)));
     in_time && data && login && count("revision").is_some() && !item.contains_key("ended")
 }
@@ -132,10 +141,12 @@ proptest! {
         login in (
             any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>(), any::<bool>(),
         ),
+        own in any::<(Option<u64>, Option<u64>)>(),
     ) {
         let (remembered, owner, label, seen_at, sealed) = login;
+        let (idle, lifetime) = own;
         let record = Record {
-            data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed,
+            data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed, idle, lifetime,
         };
         let key = RecordKey::from_stored("key".to_owned());
         let stored = Stored::Record(record);

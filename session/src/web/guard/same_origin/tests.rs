@@ -6,6 +6,7 @@ use proptest::string::string_regex;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
+use crate::web::PREFETCH;
 
 fn request(method: &str, path: &str, headers: &[(&'static str, &str)]) -> Request<String> {
     let mut request = Request::new(String::new());
