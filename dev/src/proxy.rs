@@ -232,6 +232,7 @@ impl Shared {
                 self.forward(index, headers, body, None).await
             }
             Fault::Error(status, name) => Ok(error(status, name)),
+            Fault::Answer(status, body) => Ok(answer(status, body)),
             Fault::Garbage => Ok(Response::new("<html>not DynamoDB".into())),
             Fault::Empty => Ok(Response::new(Full::default())),
             Fault::Hang => std::future::pending().await,
@@ -289,10 +290,14 @@ impl Shared {
 
 fn error(status: u16, name: &str) -> Response<Full<Bytes>> {
     let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "injected" });
+    answer(status, body.to_string())
+}
+
+fn answer(status: u16, body: String) -> Response<Full<Bytes>> {
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.0")
         .header("x-amzn-requestid", "INJECTED")
-        .body(Full::from(body.to_string()))
+        .body(Full::from(body))
         .expect("a valid answer")
 }

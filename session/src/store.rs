@@ -141,7 +141,8 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
-    /// Makes an error of this kind with its cause.
+    /// Makes an error of this kind with its cause, which is logged as it is. So give the kind or the code of what went
+    /// wrong: the text of a database's error may quote what was sent, and with it a session's variables.
     ///
     /// ```
     /// use lambda_session::{StoreError, StoreErrorKind};

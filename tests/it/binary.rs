@@ -275,6 +275,51 @@ async fn without_a_secret_key_it_says_so_and_serves_nothing() {
     }
 }
 
+/// A wrong value is refused at the start by its variable's name, and shown nowhere.
+#[tokio::test]
+async fn what_cannot_be_right_is_refused_at_the_start() {
+    let key = |around: &str| around.replace("KEY", "zqxmark-a-key-of-more-than-thirty-two-bytes");
+    for (variable, value) in [
+        ("SECRET_KEY", key("KEY\n")),
+        ("SECRET_KEY", key("\"KEY\"")),
+        ("SECRET_KEY", key("{\"key\":\"KEY\"}")),
+        (
+            "SECRET_KEY",
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:zqxmark-AbCdEf".to_owned(),
+        ),
+        ("SECRET_KEY_FALLBACKS", key("KEY, KEY")),
+        ("TABLE_NAME", "zqxmark table".to_owned()),
+        ("DYNAMODB_ENDPOINT", "zqxmark:8000".to_owned()),
+        ("AWS_ENDPOINT_URL", "zqxmark:8000".to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://zqxmark:8000\n".to_owned()),
+        ("AWS_REGION", "zqxmark\n".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "zqxmark\n".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "zqxmark\n".to_owned()),
+        ("AWS_SESSION_TOKEN", "zqxmark\n".to_owned()),
+        ("SESSION_IDLE_TIMEOUT", "86400".to_owned()),
+        ("SESSION_LIFETIME", "zqxmark".to_owned()),
+        ("SESSION_SEALED", "zqxmark".to_owned()),
+        ("SESSION_COOKIE_SECURE", "zqxmark".to_owned()),
+    ] {
+        let others = [("TABLE_NAME", "Sessions"), ("SECRET_KEY", SECRET_KEY)];
+        let others = others.iter().filter(|(name, _)| *name != variable);
+        let others = others.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let given = [(variable.to_owned(), value.clone())];
+        let mut lambda = Lambda::start(binary(), others.chain(given)).await;
+        let exit = lambda.exit().await;
+        assert!(!exit.status.success(), "{variable}={value:?}: {exit:?}");
+        let told = lambda.init_error().expect("a report to Lambda").to_string();
+        for shown in [format!("{}{}", exit.stdout, exit.stderr), told] {
+            assert!(shown.contains(variable), "{variable}={value:?}: {shown}");
+            assert!(
+                !shown.contains("zqxmark") && !shown.contains("panicked"),
+                "{variable}={value:?}: {shown}"
+            );
+        }
+        assert_eq!(lambda.polls(), 0, "{variable}={value:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_frozen_sandbox_carries_on_when_it_is_thawed() {
     let dynamodb = Embedded::in_memory().await;

@@ -187,6 +187,81 @@ impl Suite {
     }
 }
 
+/// Answers of a failing store, or of something else at its address. All of them show what was sent or what is stored.
+fn planted() -> Vec<Fault> {
+    let error = |code: &str| {
+        let body = json!({
+            "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"),
+            "message": format!("The value {MARK} is not valid"),
+            "Item": { "id": { "S": MARK }, MARK: { "S": MARK } },
+            "CancellationReasons": [{ "Message": MARK }],
+        });
+        body.to_string()
+    };
+    let answers = [
+        (400, error("ValidationException")),
+        (400, error("ConditionalCheckFailedException")),
+        (400, error("SerializationException")),
+        (400, error("InvalidSignatureException")),
+        (400, error("ItemCollectionSizeLimitExceededException")),
+        (400, error("TransactionConflictException")),
+        (400, error(&format!("{MARK} {MARK}"))),
+        (500, error("InternalServerError")),
+        (503, error("ServiceUnavailable")),
+        (
+            400,
+            format!("{{\"__type\":\"ValidationException\",\"message\":\"{MARK}"),
+        ),
+        (400, format!("{{\"__type\":{{\"{MARK}\":1}}}}")),
+        (403, format!("<html>{MARK}</html>")),
+        (502, MARK.to_owned()),
+        (200, MARK.to_owned()),
+        (200, format!("{{\"Item\":{{\"id\":{{\"S\":\"{MARK}\\ud800\"}}}}}}")),
+        (200, format!("{{\"Item\":{{\"id\":{{\"{MARK}\":\"{MARK}\"}}}}}}")),
+        (200, format!("{{\"Item\":{{\"id\":{{\"N\":{MARK}}}}}}}")),
+        (200, format!("{{\"Item\":{{\"{MARK}\":[\"{MARK}\"]}}}}")),
+        (200, format!("{{\"Attributes\":{{\"{MARK}\":{{\"B\":\"{MARK}\"}}}}}}")),
+    ];
+    let answers = answers.into_iter().map(|(status, body)| Fault::Answer(status, body));
+    answers
+        .chain([Fault::DropCall, Fault::DropReply, Fault::Hang])
+        .collect()
+}
+
+#[tokio::test]
+async fn no_text_of_a_failing_store_reaches_the_log() {
+    let dynamodb = Embedded::in_memory().await;
+    let proxy = Proxy::start(&dynamodb.endpoint());
+    let variables = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace")];
+    let mut suite = Suite {
+        lambda: function(&proxy.endpoint(), &variables).await,
+        secrets: [SECRET_KEY, MARK].map(str::to_owned).into(),
+        requests: 0,
+    };
+    let form = || Event::post_form("/login", &[("username", MARK)]);
+    for fault in planted() {
+        let cookie = suite.login(form()).await;
+        let planted = fault.clone();
+        proxy.rule(move |_| planted.clone());
+        let send = |event: Event| suite.lambda.invoke(event.cookie(&cookie).into_value());
+        let (view, login, logout) = tokio::join!(send(Event::get("/")), send(form()), send(Event::get("/logout")));
+        for answer in [view, login, logout] {
+            let answer = answer.expect("an answer");
+            assert!(!answer.body.contains(MARK), "{fault:?}: {answer:?}");
+        }
+        proxy.pass_everything();
+    }
+    let printed = suite.lambda.kill().await;
+    let failures = printed.stdout.matches("store failure").count();
+    assert!(failures > 40, "{failures} failures");
+    let run = Run {
+        printed,
+        secrets: suite.secrets,
+        requests: 0,
+    };
+    run.assert_keeps_secrets();
+}
+
 impl Run {
     fn lines(&self) -> impl Iterator<Item = &str> {
         self.printed.stdout.lines().chain(self.printed.stderr.lines())

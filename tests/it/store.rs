@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use dev::dynamodb::table;
+use dev::dynamodb::{Embedded, table};
 use dev::event::Event;
 use dev::lambda::{Answer, Lambda};
 use dev::proxy::{Ending, Fault};
@@ -45,17 +45,18 @@ async fn a_failed_store_is_answered_by_what_helps_and_logged_once_with_its_cause
         (
             || Fault::Error(400, "AccessDeniedException"),
             500,
-            "AccessDeniedException: injected",
+            "AccessDeniedException: injected (request ID INJECTED)",
         ),
         (
             || Fault::Error(400, "ResourceNotFoundException"),
             500,
-            "ResourceNotFoundException: injected",
+            "ResourceNotFoundException: the table \\\"SessionsTable\\\" in eu-central-1 does not exist; it needs a \
+             string partition key `id` and no sort key (request ID INJECTED)",
         ),
         (
             || Fault::Error(400, "ValidationException"),
             500,
-            "ValidationException: injected",
+            "ValidationException (request ID INJECTED)",
         ),
         (
             || Fault::Error(400, "ThrottlingException"),
@@ -65,7 +66,7 @@ async fn a_failed_store_is_answered_by_what_helps_and_logged_once_with_its_cause
         (
             || Fault::Error(500, "InternalServerError"),
             503,
-            "InternalServerError: injected",
+            "InternalServerError (request ID INJECTED)",
         ),
         (|| Fault::DropCall, 503, "connection"),
     ];
@@ -94,6 +95,67 @@ async fn a_failed_store_is_answered_by_what_helps_and_logged_once_with_its_cause
         let errors = logged(&mut lambda, "ERROR").await;
         assert_eq!(errors.len(), 3, "one error for each request: {errors:?}");
         assert!(errors.iter().all(|line| line.contains(cause)), "{cause}: {errors:?}");
+    }
+}
+
+/// The line stands in the log before the first visitor comes, and the function answers nevertheless.
+#[tokio::test]
+async fn a_table_that_is_missing_or_has_another_key_is_named_at_the_warm_up() {
+    use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+    let dynamodb = Embedded::in_memory().await;
+    let client = client(&dynamodb.endpoint());
+    let (string, number) = (ScalarAttributeType::S, ScalarAttributeType::N);
+    for (table, keys, problem) in [
+        (
+            "missing",
+            &[][..],
+            "ResourceNotFoundException: the table \"missing\" in eu-central-1 does not exist",
+        ),
+        (
+            "other",
+            &[("pk", &string)][..],
+            "ValidationException: the table \"other\" in eu-central-1 has another key",
+        ),
+        (
+            "sorted",
+            &[("id", &string), ("at", &number)],
+            "the table \"sorted\" in eu-central-1 has another key",
+        ),
+        (
+            "numbers",
+            &[("id", &number)],
+            "the table \"numbers\" in eu-central-1 has another key",
+        ),
+    ] {
+        if !keys.is_empty() {
+            let mut create = client
+                .create_table()
+                .table_name(table)
+                .billing_mode(BillingMode::PayPerRequest);
+            for ((name, kind), role) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+                let attribute = AttributeDefinition::builder()
+                    .attribute_name(*name)
+                    .attribute_type((*kind).clone());
+                let key = KeySchemaElement::builder().attribute_name(*name).key_type(role);
+                create = create
+                    .attribute_definitions(attribute.build().expect("a definition"))
+                    .key_schema(key.build().expect("a key"));
+            }
+            create.send().await.expect("a table");
+        }
+        let variables = [("TABLE_NAME", table), ("AWS_LAMBDA_LOG_FORMAT", "JSON")];
+        let mut lambda = function(&dynamodb.endpoint(), &variables).await;
+        assert_eq!(visit(&lambda, Event::get("/")).await.status, 200);
+        let lines = logged(&mut lambda, "ERROR").await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
+        assert_eq!(line["event"], "warm-up failed");
+        let cause = line["cause"].as_str().expect("a cause");
+        assert!(cause.contains(problem), "{cause}");
+        assert!(
+            cause.contains("it needs a string partition key `id` and no sort key"),
+            "{cause}"
+        );
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Fault {
     Delay(Duration),
     /// The call is not forwarded. The answer is this HTTP status with this DynamoDB error type.
     Error(u16, &'static str),
+    /// The call is not forwarded. The answer is this HTTP status with this body.
+    Answer(u16, String),
     /// The call is not forwarded. The answer has status 200, and is not JSON.
     Garbage,
     /// The call is not forwarded. The answer has status 200, and is empty.

@@ -118,13 +118,20 @@ pub enum BuildError {
     /// A timeout under one second.
     #[error("the {0} must be at least one second")]
     NoTime(&'static str),
+    /// An idle timeout that is longer than the lifetime, so that it would never end a session.
+    #[error(
+        "the idle timeout (SESSION_IDLE_TIMEOUT) is longer than the lifetime (SESSION_LIFETIME), which would end every \
+         session first; shorten the one, or extend the other"
+    )]
+    IdleOverLifetime,
     /// The maximum number of sessions per owner is zero.
     #[error("an owner must be allowed at least one session")]
     NoSessions,
 }
 
 impl SessionLayerBuilder {
-    /// Sets how long a session lives without a request: 30 minutes unless set. Fractions of a second are ignored.
+    /// Sets how long a session lives without a request: 30 minutes unless set, and at most the
+    /// [`lifetime`](Self::lifetime). Fractions of a second are ignored.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -367,7 +374,7 @@ impl SessionLayerBuilder {
     /// # Errors
     ///
     /// Returns a [`BuildError`] if browsers would refuse the cookie or ignore one of its attributes, a timeout is under
-    /// one second, or the maximum number of sessions per owner is zero.
+    /// one second, the idle timeout is longer than the lifetime, or the maximum number of sessions per owner is zero.
     ///
     /// ```
     /// # use lambda_session::{BuildError, Keys, MemoryStore, SessionLayer};
@@ -386,6 +393,9 @@ impl SessionLayerBuilder {
             if seconds == 0 {
                 return Err(BuildError::NoTime(timeout));
             }
+        }
+        if self.settings.timeouts.idle > self.settings.timeouts.lifetime {
+            return Err(BuildError::IdleOverLifetime);
         }
         if self.settings.per_owner == Some(0) {
             return Err(BuildError::NoSessions);

@@ -21,8 +21,8 @@ const SUCH_AS: &str = "such as `openssl rand -hex 32` prints";
 /// Looks up a variable by its name, usually [`env::var_os`].
 pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// The error of an environment variable that is missing or wrong. The message says what would be right, and never shows
-/// the value.
+/// The error of an environment variable, or of another setting from outside the program, that is missing or wrong. The
+/// message says what would be right, and never shows the value.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{variable} {problem}")]
 pub struct EnvironmentError {
@@ -60,10 +60,15 @@ impl SessionLayer {
     /// |---|---|---|
     /// | `SECRET_KEY` | signs the cookie; at least 32 bytes, without a comma | required |
     /// | `SECRET_KEY_FALLBACKS` | older keys, comma-separated, that still verify | none |
-    /// | `SESSION_IDLE_TIMEOUT` | seconds without a request until a session ends | 1800 |
+    /// | `SESSION_IDLE_TIMEOUT` | seconds without a request until a session ends; at most the lifetime | 1800 |
     /// | `SESSION_LIFETIME` | seconds from creation or the last login until a session ends, unless remembered | 43200 |
     /// | `SESSION_COOKIE_SECURE` | `true` or `false`: whether the cookie is sent over https only | `true` |
     /// | `SESSION_SEALED` | `true` or `false`: whether variables are stored encrypted | `false` |
+    ///
+    /// A key with a line break, or with a blank or a quotation mark at an end, is refused, and so is a JSON object, the
+    /// ARN of a secret, or a reference that nobody resolved: it is not the key that was meant. A blank after a comma in
+    /// `SECRET_KEY_FALLBACKS` would make another key of the one behind it, and log out the visitors whose cookies that
+    /// key signed.
     ///
     /// # Errors
     ///
@@ -113,19 +118,15 @@ pub(crate) fn read<T, P: Into<String>>(
 
 fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
     let keys = read(variables, "SECRET_KEY", |secret| {
-        resolved(&secret)?;
+        let refused = |(problem, remedy): (String, String)| format!("{problem}; {remedy}");
+        unusable(&secret).map_or(Ok(()), |problem| Err(refused(problem)))?;
         if secret.contains(',') {
             let problem =
                 "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without";
             return Err(format!("{problem}, {SUCH_AS}"));
         }
         let keys = Keys::new(secret.as_bytes());
-        keys.map_err(|short| {
-            format!(
-                "has {} bytes; it needs at least {MIN_KEY_BYTES}, {SUCH_AS}",
-                short.bytes
-            )
-        })
+        keys.map_err(|short| refused(too_short(short.bytes)))
     })?;
     let keys = keys.ok_or_else(|| {
         let problem = format!("is not set; set it to at least {MIN_KEY_BYTES} random bytes, {SUCH_AS}");
@@ -134,22 +135,42 @@ fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
     let rotated = read(variables, "SECRET_KEY_FALLBACKS", |fallbacks| {
         let mut all = (1..).zip(fallbacks.split(','));
         all.try_fold(keys.clone(), |keys, (n, fallback)| {
-            resolved(fallback)?;
-            keys.with_fallback(fallback.as_bytes()).map_err(|short| {
-                let bytes = short.bytes;
-                format!("has {bytes} bytes in element {n}; each comma-separated key needs at least {MIN_KEY_BYTES}")
-            })
+            let refused = |(problem, remedy): (String, String)| format!("{problem} in element {n}; {remedy}");
+            unusable(fallback).map_or(Ok(()), |problem| Err(refused(problem)))?;
+            let keys = keys.with_fallback(fallback.as_bytes());
+            keys.map_err(|short| refused(too_short(short.bytes)))
         })
     })?;
     Ok(rotated.unwrap_or(keys))
 }
 
-fn resolved(value: &str) -> Result<(), String> {
-    if value.trim_start().starts_with(UNRESOLVED) {
-        let hint = "under `sam local`, pass its value with --env-vars";
-        return Err(format!("is a reference that nobody resolved ({UNRESOLVED}…); {hint}"));
-    }
-    Ok(())
+/// Recognizes a value that is probably not the key that was meant. Returns what it is, and what to do.
+fn unusable(value: &str) -> Option<(String, String)> {
+    const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
+    let (problem, remedy) = if value.trim_start().starts_with(UNRESOLVED) {
+        let problem = "is a reference that nobody resolved ({{resolve:…)";
+        (problem, "under `sam local`, pass its value with --env-vars")
+    } else if value.trim_start().starts_with("arn:") {
+        let remedy = "pass its value, in a template as {{resolve:secretsmanager:ARN:SecretString}}";
+        ("is the ARN of a secret rather than its value", remedy)
+    } else if value.trim().starts_with('{') && value.trim().ends_with('}') && value.contains('"') {
+        let remedy = "pass the one value in it, in a template as {{resolve:secretsmanager:ARN:SecretString:KEY}}";
+        ("is a JSON object", remedy)
+    } else if value.contains(['\n', '\r']) {
+        ("has a line break", "remove it")
+    } else if value.trim() != value {
+        ("begins or ends with a blank", "remove it")
+    } else if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
+        ("begins or ends with a quotation mark", "remove it")
+    } else {
+        return None;
+    };
+    Some((problem.to_owned(), remedy.to_owned()))
+}
+
+fn too_short(bytes: usize) -> (String, String) {
+    let remedy = format!("a key needs at least {MIN_KEY_BYTES}, {SUCH_AS}");
+    (format!("has {bytes} bytes"), remedy)
 }
 
 fn seconds(value: String) -> Result<u64, String> {

@@ -18,12 +18,11 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use self::expression::Expression;
-use self::failure::{failed, refused};
 use crate::config::environment::EnvironmentError;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::limits::Limits;
 use crate::core::record::{Record, Stored, Tombstone};
-use crate::store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap};
+use crate::store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap, causes};
 
 use self::item::PARTITION_KEY;
 
@@ -70,8 +69,9 @@ impl DynamoDbStore {
     ///
     /// # Errors
     ///
-    /// Fails if the table, a region or credentials are missing, or the table or the endpoint is not a valid one; the
-    /// message names the variable. Any other mistake in them shows at the first call.
+    /// Fails if the table, a region or credentials are missing, or if one of these variables has a value that no call
+    /// could use: a table or a region that is none, an endpoint without `http://` or `https://`, credentials with a
+    /// line break. The message names the variable. [`warm_up`](Self::warm_up) logs any other mistake in them.
     ///
     /// ```no_run
     /// use lambda_session::DynamoDbStore;
@@ -81,13 +81,18 @@ impl DynamoDbStore {
     /// ```
     pub fn from_env() -> Result<Self, EnvironmentError> {
         let (sdk, table) = environment::settings(&|name| env::var_os(name))?;
-        Ok(Self::new(&sdk, &table, sdk.endpoint_url()))
+        Self::new(&sdk, &table, sdk.endpoint_url())
     }
 
     /// Makes a store in `table` for a program that runs elsewhere, with the SDK's configuration as
     /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. The store uses all of it except for timeouts,
     /// retries, stalled-stream protection and user agent, which are its own. `endpoint` takes precedence over the
     /// configuration's.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the table, the endpoint (the given one, or that of the configuration) or the region is missing or not
+    /// valid. The message names it.
     ///
     /// ```
     /// use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -97,18 +102,21 @@ impl DynamoDbStore {
     ///     .behavior_version(BehaviorVersion::latest())
     ///     .region(Region::from_static("eu-central-1"))
     ///     .build();
-    /// let store = DynamoDbStore::new(&sdk, "sessions", None);
+    /// let store = DynamoDbStore::new(&sdk, "sessions", None)?;
+    /// # Ok::<(), lambda_session::EnvironmentError>(())
     /// ```
-    #[must_use]
-    pub fn new(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Self {
-        Self {
+    pub fn new(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Result<Self, EnvironmentError> {
+        environment::check(sdk, table, endpoint)?;
+        Ok(Self {
             client: client::new(sdk, endpoint),
             table: table.to_owned(),
-        }
+        })
     }
 
     /// Connects and signs once, by a read of a key that cannot exist, so that the first visitor does not wait for it.
-    /// It never fails; a mistake shows at the first real call.
+    ///
+    /// It never fails. If the read does, the log says why: a table that does not exist or has another key, a missing
+    /// permission, or a DynamoDB that cannot be reached.
     ///
     /// ```no_run
     /// # async fn start() -> Result<(), lambda_session::EnvironmentError> {
@@ -122,8 +130,13 @@ impl DynamoDbStore {
     pub async fn warm_up(&self) {
         let once = Config::builder().retry_config(RetryConfig::disabled());
         let read = self.get("-").customize().config_override(once).send();
-        if tokio::time::timeout(client::ATTEMPT_TIMEOUT, read).await.is_err() {
-            tracing::debug!("the warm-up read took too long");
+        match tokio::time::timeout(client::ATTEMPT_TIMEOUT, read).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                let error = self.failed(&error);
+                tracing::error!(event = "warm-up failed", cause = causes(&error), "{error}");
+            }
+            Err(_) => tracing::debug!("the warm-up read took too long"),
         }
     }
 
@@ -158,10 +171,12 @@ impl DynamoDbStore {
     /// item within days of that time, so compare the time when you read it.
     ///
     /// ```
-    /// # use aws_config::SdkConfig;
-    /// # let sdk = SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
-    /// let store = lambda_session::DynamoDbStore::new(&sdk, "sessions", None);
+    /// # use aws_config::{BehaviorVersion, Region, SdkConfig};
+    /// # let sdk = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+    /// # let sdk = sdk.region(Region::from_static("eu-central-1"));
+    /// let store = lambda_session::DynamoDbStore::new(&sdk.build(), "sessions", None)?;
     /// assert_eq!(store.table(), "sessions");
+    /// # Ok::<(), lambda_session::EnvironmentError>(())
     /// ```
     #[must_use]
     pub fn table(&self) -> &str {
@@ -232,7 +247,11 @@ impl Store for DynamoDbStore {
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        let output = self.get(key.as_str()).send().await.map_err(failed)?;
+        let output = self
+            .get(key.as_str())
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
         Ok(output.item.map(item::read))
     }
 
@@ -241,7 +260,7 @@ impl Store for DynamoDbStore {
         let refused = if let Some(read) = read {
             let update = self.update(key.as_str(), expression::swap(read, next));
             let update = update.return_values_on_condition_check_failure(all_old);
-            update.send().await.map(drop).map_err(refused)
+            update.send().await.map(drop).map_err(|error| self.refused(error))
         } else {
             let put = self.client.put_item().table_name(&self.table);
             let put = put
@@ -249,7 +268,7 @@ impl Store for DynamoDbStore {
                 .condition_expression("attribute_not_exists(#id)")
                 .expression_attribute_names("#id", PARTITION_KEY)
                 .return_values_on_condition_check_failure(all_old);
-            put.send().await.map(drop).map_err(refused)
+            put.send().await.map(drop).map_err(|error| self.refused(error))
         };
         match refused {
             Ok(()) => Ok(Swap::Done),
@@ -262,7 +281,7 @@ impl Store for DynamoDbStore {
             .update(key.as_str(), expression::end(at))
             .return_values(ReturnValue::AllNew);
         let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match update.send().await.map_err(refused) {
+        match update.send().await.map_err(|error| self.refused(error)) {
             Ok(output) => Ok(item::tombstone(output.attributes.unwrap_or_default())),
             Err(item) => match self.found(key, item?).await? {
                 Some(Stored::Tombstone(tombstone)) => Ok(tombstone),
@@ -283,12 +302,20 @@ const MAX_STRUCK: usize = 400;
 impl OwnerStore for DynamoDbStore {
     async fn enlist(&self, owner: &OwnerKey, key: &RecordKey, at: u64, until: u64) -> Result<OwnerList, StoreError> {
         let update = self.update(owner.as_str(), expression::enlist(key, at, until));
-        let output = update.return_values(ReturnValue::AllNew).send().await.map_err(failed)?;
+        let output = update
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
         Ok(item::read_list(output.attributes.unwrap_or_default()))
     }
 
     async fn list(&self, owner: &OwnerKey) -> Result<OwnerList, StoreError> {
-        let output = self.get(owner.as_str()).send().await.map_err(failed)?;
+        let output = self
+            .get(owner.as_str())
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
         Ok(item::read_list(output.item.unwrap_or_default()))
     }
 
@@ -296,7 +323,7 @@ impl OwnerStore for DynamoDbStore {
         for keys in keys.chunks(MAX_STRUCK) {
             let struck = self.update(owner.as_str(), expression::strike(keys)).send().await;
             // If there is no list, there is nothing to remove.
-            struck.map(drop).or_else(|error| refused(error).map(drop))?;
+            struck.map(drop).or_else(|error| self.refused(error).map(drop))?;
         }
         Ok(())
     }

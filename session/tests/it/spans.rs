@@ -104,7 +104,7 @@ fn attribute(span: &SpanData, name: &str) -> Option<String> {
 async fn world() -> (Table, Proxy, Site) {
     let table = Table::embedded().await;
     let proxy = Proxy::start(table.endpoint());
-    let store = DynamoDbStore::new(&sdk(), table::NAME, Some(&proxy.endpoint()));
+    let store = DynamoDbStore::new(&sdk(), table::NAME, Some(&proxy.endpoint())).expect("a store");
     (table, proxy, Site::new(store))
 }
 

@@ -167,6 +167,11 @@ fn nonsense_is_refused_in_words() {
             builder().lifetime(Duration::ZERO),
             "the lifetime must be at least one second",
         ),
+        (
+            builder().idle_timeout(second * 3_601).lifetime(second * 3_600),
+            "the idle timeout (SESSION_IDLE_TIMEOUT) is longer than the lifetime (SESSION_LIFETIME), which would end \
+             every session first; shorten the one, or extend the other",
+        ),
     ] {
         let refused = builder.build().err().map(|error| error.to_string());
         assert_eq!(refused.as_deref(), Some(expected));

@@ -32,8 +32,8 @@ fn assert_refused(variable: &str, value: &str, message: &str) {
     assert_eq!(error, format!("{variable} {message}"), "for {value:?}");
 }
 
-/// The default that the table of `SessionLayer::from_env` tells for this variable. A test of the repository compares that table
-/// with the template and the pages.
+/// The default that the table of `SessionLayer::from_env` tells for this variable. A test of the repository compares
+/// that table with the template and the pages.
 #[track_caller]
 fn documented(variable: &str) -> u64 {
     let mut rows = include_str!("../environment.rs").lines();
@@ -107,7 +107,7 @@ fn a_bad_secret_key_is_refused_without_showing_it() {
     assert_refused(
         "SECRET_KEY",
         &KEY[1..],
-        "has 31 bytes; it needs at least 32, such as `openssl rand -hex 32` prints",
+        "has 31 bytes; a key needs at least 32, such as `openssl rand -hex 32` prints",
     );
     assert_refused(
         "SECRET_KEY",
@@ -115,19 +115,87 @@ fn a_bad_secret_key_is_refused_without_showing_it() {
         "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without, such as \
          `openssl rand -hex 32` prints",
     );
-    let unresolved =
-        "is a reference that nobody resolved ({{resolve:…); under `sam local`, pass its value with --env-vars";
-    assert_refused("SECRET_KEY", "{{resolve:secretsmanager:arn:aws:secret}}", unresolved);
-    assert_refused(
-        "SECRET_KEY_FALLBACKS",
-        "{{resolve:secretsmanager:arn:aws:secret}}",
-        unresolved,
-    );
+    for (value, problem, remedy) in [
+        (
+            "{{resolve:secretsmanager:arn:aws:secret}}".to_owned(),
+            "is a reference that nobody resolved ({{resolve:…)",
+            "under `sam local`, pass its value with --env-vars",
+        ),
+        (
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:sessions-AbCdEf".to_owned(),
+            "is the ARN of a secret rather than its value",
+            "pass its value, in a template as {{resolve:secretsmanager:ARN:SecretString}}",
+        ),
+        (
+            format!("{{\"key\":\"{KEY}\"}}\n"),
+            "is a JSON object",
+            "pass the one value in it, in a template as {{resolve:secretsmanager:ARN:SecretString:KEY}}",
+        ),
+        (format!("{KEY}\n"), "has a line break", "remove it"),
+        (format!("{KEY}\r{KEY}"), "has a line break", "remove it"),
+        (format!(" {KEY}"), "begins or ends with a blank", "remove it"),
+        (format!("{KEY}\t"), "begins or ends with a blank", "remove it"),
+        (format!("{KEY}\u{a0}"), "begins or ends with a blank", "remove it"),
+        (
+            format!("\"{KEY}\""),
+            "begins or ends with a quotation mark",
+            "remove it",
+        ),
+        (format!("{KEY}'"), "begins or ends with a quotation mark", "remove it"),
+        (format!("“{KEY}"), "begins or ends with a quotation mark", "remove it"),
+        (
+            KEY[1..].to_owned(),
+            "has 31 bytes",
+            "a key needs at least 32, such as `openssl rand -hex 32` prints",
+        ),
+        (" ".to_owned(), "begins or ends with a blank", "remove it"),
+    ] {
+        assert_refused("SECRET_KEY", &value, &format!("{problem}; {remedy}"));
+        assert_refused(
+            "SECRET_KEY_FALLBACKS",
+            &value,
+            &format!("{problem} in element 1; {remedy}"),
+        );
+        let second = format!("{KEY},{value}");
+        assert_refused(
+            "SECRET_KEY_FALLBACKS",
+            &second,
+            &format!("{problem} in element 2; {remedy}"),
+        );
+    }
     for fallbacks in [format!("{KEY},"), format!("{KEY},short"), format!(",{KEY}")] {
         let error = refusal(&[("SECRET_KEY_FALLBACKS", &fallbacks)]);
         assert!(error.starts_with("SECRET_KEY_FALLBACKS has "), "{error}");
         assert!(!error.contains("short") && !error.contains(KEY), "{error}");
     }
+}
+
+#[test]
+fn an_idle_timeout_over_the_lifetime_is_refused_by_the_names_of_both_variables() {
+    for (idle, lifetime) in [("86400", ""), ("", "1799"), ("3601", "3600")] {
+        let variables = [
+            ("SECRET_KEY", KEY),
+            ("SESSION_IDLE_TIMEOUT", idle),
+            ("SESSION_LIFETIME", lifetime),
+        ];
+        let given = layer(MemoryStore::default(), &|name| {
+            let mut all = variables.iter();
+            all.find(|(key, _)| *key == name).map(|(_, value)| value.into())
+        });
+        let refused = given
+            .expect("each is a number of seconds")
+            .build()
+            .expect_err("together they are not")
+            .to_string();
+        assert!(
+            refused.contains("SESSION_IDLE_TIMEOUT") && refused.contains("SESSION_LIFETIME"),
+            "{refused}"
+        );
+    }
+    assert_eq!(
+        settings(&[("SESSION_IDLE_TIMEOUT", "600"), ("SESSION_LIFETIME", "600")]).0,
+        600
+    );
 }
 
 #[test]

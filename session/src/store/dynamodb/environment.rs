@@ -3,6 +3,7 @@
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_types::service_config::ServiceConfigKey;
 use http::Uri;
 
 use crate::config::environment::{EnvironmentError, Variables, read};
@@ -12,7 +13,35 @@ pub(super) fn settings(variables: Variables<'_>) -> Result<(SdkConfig, String), 
     let table = read(variables, "TABLE_NAME", table)?;
     let table = table
         .ok_or_else(|| EnvironmentError::new("TABLE_NAME", "is not set; set it to the name of the sessions table"))?;
-    Ok((sdk(variables, read(variables, "DYNAMODB_ENDPOINT", endpoint)?)?, table))
+    Ok((sdk(variables)?, table))
+}
+
+/// Refuses what a program outside of Lambda gives and no call could use. The endpoints of the SDK's configuration come
+/// from variables or from a profile.
+pub(super) fn check(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Result<(), EnvironmentError> {
+    let service = ServiceConfigKey::builder()
+        .service_id("DynamoDB")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url");
+    let service = service
+        .build()
+        .ok()
+        .and_then(|key| sdk.service_config()?.load_config(key));
+    let [given, all] = [endpoint, sdk.endpoint_url()].map(|endpoint| endpoint.map(str::to_owned));
+    self::table(table.to_owned()).map_err(|problem| EnvironmentError::new("table", problem))?;
+    let endpoints = [
+        ("endpoint", given),
+        ("AWS_ENDPOINT_URL_DYNAMODB", service),
+        ("AWS_ENDPOINT_URL", all),
+    ];
+    if let Some((name, Some(endpoint))) = endpoints.into_iter().find(|(_, endpoint)| endpoint.is_some()) {
+        self::endpoint(endpoint).map_err(|problem| EnvironmentError::new(name, problem))?;
+    }
+    let region = sdk.region().ok_or(NO_REGION);
+    let region = region.and_then(|region| self::region(region.to_string()));
+    region
+        .map(drop)
+        .map_err(|problem| EnvironmentError::new("AWS_REGION", problem))
 }
 
 /// A table's name or ARN: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetItem.html>
@@ -23,43 +52,87 @@ fn table(value: String) -> Result<String, &'static str> {
     is_table.then_some(value).ok_or(problem)
 }
 
-fn endpoint(value: String) -> Result<String, &'static str> {
-    let is_url = |uri: Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+/// The address of an endpoint. The SDK would take one without a scheme, and fail at each call with an error that shows
+/// the whole request.
+pub(super) fn endpoint(value: String) -> Result<String, &'static str> {
+    let is_url = |uri: Uri| {
+        // A port that is none is left in the authority.
+        let bare = uri.authority().and_then(|all| all.as_str().rsplit('@').next());
+        let is_host = uri.host().is_some() && (uri.port().is_some() || uri.host() == bare);
+        matches!(uri.scheme_str(), Some("http" | "https")) && is_host
+    };
     let problem = "is not an http:// or https:// address, such as http://127.0.0.1:8000";
     value.parse().is_ok_and(is_url).then_some(value).ok_or(problem)
 }
 
-/// The SDK's configuration, from the variables that Lambda sets and that the SDK's own loader reads. `endpoint` takes
-/// precedence over the endpoint in them.
+/// The name of a region, which becomes a part of the endpoint's host.
+pub(super) fn region(value: String) -> Result<Region, &'static str> {
+    let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let problem = "is not the name of a region, such as eu-central-1";
+    is_name.then(|| Region::new(value)).ok_or(problem)
+}
+
+pub(super) const NO_REGION: &str =
+    "is not set; set it, or AWS_DEFAULT_REGION, to the table's region, such as eu-central-1";
+
+/// A part of the credentials. The SDK puts it into a header of each call, and panics if it cannot stand there.
+fn credential(value: String) -> Result<(), &'static str> {
+    let visible = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    let problem = "has a line break, a blank at an end, or a character that is not ASCII; remove it";
+    (visible && value.trim() == value).then_some(()).ok_or(problem)
+}
+
+/// A switch in the SDK's spelling.
+fn flag(value: String) -> Result<bool, &'static str> {
+    let problem = "is neither `true` nor `false`";
+    value.to_ascii_lowercase().parse().map_err(|_| problem)
+}
+
+/// Reads the first of these variables that is set.
+fn first<T>(
+    variables: Variables<'_>,
+    names: [&'static str; 2],
+    parse: fn(String) -> Result<T, &'static str>,
+) -> Result<Option<T>, EnvironmentError> {
+    let [first, second] = names;
+    Ok(match read(variables, first, parse)? {
+        None => read(variables, second, parse)?,
+        value => value,
+    })
+}
+
+/// The SDK's configuration, from the variables that Lambda sets and that the SDK's own loader reads.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 ///
 /// The loader also looks for profiles, containers, instances and web identities, which a function does not have.
 /// Without it the program is a quarter smaller (ARCHITECTURE.md).
-fn sdk(variables: Variables<'_>, endpoint: Option<String>) -> Result<SdkConfig, EnvironmentError> {
-    // Empty counts as unset, because SAM cannot leave a variable out.
-    let set = |name| variables(name)?.into_string().ok().filter(|value| !value.is_empty());
-    let flag = |name| set(name).map(|value| value.eq_ignore_ascii_case("true"));
-    let Some(region) = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) else {
-        let problem = "is not set; set it, or AWS_DEFAULT_REGION, to the table's region, such as eu-central-1";
-        return Err(EnvironmentError::new("AWS_REGION", problem));
+fn sdk(variables: Variables<'_>) -> Result<SdkConfig, EnvironmentError> {
+    let endpoint = match read(variables, "DYNAMODB_ENDPOINT", endpoint)? {
+        None => first(variables, ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"], endpoint)?,
+        own => own,
     };
-    if set("AWS_ACCESS_KEY_ID").is_none() || set("AWS_SECRET_ACCESS_KEY").is_none() {
-        let problem = "are not set; Lambda sets them for every function, and a local DynamoDB accepts any values";
-        return Err(EnvironmentError::new(
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            problem,
-        ));
+    let region = first(variables, ["AWS_REGION", "AWS_DEFAULT_REGION"], region)?;
+    let region = region.ok_or_else(|| EnvironmentError::new("AWS_REGION", NO_REGION))?;
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| read(variables, name, credential));
+    for key in keys {
+        key?.ok_or_else(|| {
+            let problem = "are not set; Lambda sets them for every function, and a local DynamoDB accepts any values";
+            EnvironmentError::new("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", problem)
+        })?;
     }
-    let credentials = EnvironmentVariableCredentialsProvider::new();
+    for optional in ["AWS_SESSION_TOKEN", "AWS_ACCOUNT_ID"] {
+        read(variables, optional, credential)?;
+    }
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region))
-        .credentials_provider(SharedCredentialsProvider::new(credentials));
-    let of_the_sdk = || set("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| set("AWS_ENDPOINT_URL"));
-    sdk.set_endpoint_url(endpoint.or_else(of_the_sdk));
-    sdk.set_use_fips(flag("AWS_USE_FIPS_ENDPOINT"));
-    sdk.set_use_dual_stack(flag("AWS_USE_DUALSTACK_ENDPOINT"));
+        .region(region)
+        .credentials_provider(SharedCredentialsProvider::new(
+            EnvironmentVariableCredentialsProvider::new(),
+        ));
+    sdk.set_endpoint_url(endpoint);
+    sdk.set_use_fips(read(variables, "AWS_USE_FIPS_ENDPOINT", flag)?);
+    sdk.set_use_dual_stack(read(variables, "AWS_USE_DUALSTACK_ENDPOINT", flag)?);
     Ok(sdk.build())
 }
 
@@ -71,6 +144,7 @@ mod tests {
 
     const TABLE: (&str, &str) = ("TABLE_NAME", "sessions");
 
+    /// The first of several values of a variable counts.
     fn try_in(environment: &[(&str, &str)]) -> Result<(SdkConfig, String), EnvironmentError> {
         settings(&|name| {
             let mut all = environment.iter().chain([&TABLE]);
@@ -124,19 +198,138 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_table_and_no_endpoint_is_refused_with_what_is_allowed() {
+    fn what_cannot_be_right_is_refused_with_what_is_allowed() {
         let endpoint = "is not an http:// or https:// address, such as http://127.0.0.1:8000";
         let table = "is not a DynamoDB table; use 3 or more of a-z A-Z 0-9 _ . - or a table's ARN";
-        for (variable, value, message) in [
-            ("TABLE_NAME", "my table", table),
-            ("TABLE_NAME", "my", table),
-            ("DYNAMODB_ENDPOINT", "localhost:8000", endpoint),
-            ("DYNAMODB_ENDPOINT", "ftp://x", endpoint),
-            ("DYNAMODB_ENDPOINT", "http://", endpoint),
-            ("DYNAMODB_ENDPOINT", "/x", endpoint),
+        let region = "is not the name of a region, such as eu-central-1";
+        let credential = "has a line break, a blank at an end, or a character that is not ASCII; remove it";
+        let flag = "is neither `true` nor `false`";
+        for (variables, values, message) in [
+            (&["TABLE_NAME"][..], &["my table", "my", "sessions\n"][..], table),
+            (
+                &["DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"],
+                &[
+                    "localhost:8000",
+                    "127.0.0.1:8000",
+                    "dynamodb.eu-central-1.amazonaws.com",
+                    "ftp://x",
+                    "http://",
+                    "/x",
+                    "http://127.0.0.1:",
+                    "http://127.0.0.1:99999",
+                    " http://127.0.0.1:8000",
+                    "http://127.0.0.1:8000 ",
+                    "http://127.0.0.1:8000\n",
+                    "http://127.0.0.1 :8000",
+                    "\"http://127.0.0.1:8000\"",
+                ],
+                endpoint,
+            ),
+            (
+                &["AWS_REGION", "AWS_DEFAULT_REGION"],
+                &[
+                    "eu-central-1\n",
+                    " eu-central-1",
+                    "eu central",
+                    "eu.central",
+                    "\"eu-central-1\"",
+                ],
+                region,
+            ),
+            (
+                &[
+                    "AWS_ACCESS_KEY_ID",
+                    "AWS_SECRET_ACCESS_KEY",
+                    "AWS_SESSION_TOKEN",
+                    "AWS_ACCOUNT_ID",
+                ],
+                &["AKIA\n", "AK\nIA", "AKIA\r", " AKIA", "AKIA ", "AKIÄ", " "],
+                credential,
+            ),
+            (
+                &["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"],
+                &["true\n", "1", "yes"],
+                flag,
+            ),
         ] {
-            let error = try_in(&[(variable, value)]).unwrap_err().to_string();
-            assert_eq!(error, format!("{variable} {message}"), "for {value:?}");
+            for (&variable, value) in variables
+                .iter()
+                .flat_map(|name| values.iter().map(move |value| (name, value)))
+            {
+                let region = [("AWS_REGION", "eu-central-1")];
+                let others: &[_] = if variable == "AWS_DEFAULT_REGION" { &[] } else { &region };
+                let environment = [&[(variable, *value)], others, &KEYS].concat();
+                let error = try_in(&environment).unwrap_err();
+                assert_eq!(error.to_string(), format!("{variable} {message}"), "for {value:?}");
+                assert_eq!(error.variable(), variable);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_program_elsewhere_gives_is_refused_in_the_same_way() {
+        #[derive(Debug)]
+        struct OfTheService(&'static str);
+        impl aws_types::service_config::LoadServiceConfig for OfTheService {
+            fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+                (key.env() == "AWS_ENDPOINT_URL" && key.service_id() == "DynamoDB").then(|| self.0.to_owned())
+            }
+        }
+        let sdk = || SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+        let there = || sdk().region(Region::from_static("eu-central-1"));
+        let (good, bad) = ("http://127.0.0.1:8000", "127.0.0.1:8000");
+        for (sdk, table, endpoint, refused) in [
+            (there(), "sessions", None, None),
+            (there(), "sessions", Some(good), None),
+            (there().endpoint_url(good), "sessions", None, None),
+            // The endpoint that is used counts.
+            (there().endpoint_url(bad), "sessions", Some(good), None),
+            (
+                there().endpoint_url(bad).service_config(OfTheService(good)),
+                "sessions",
+                None,
+                None,
+            ),
+            (there(), "my sessions", None, Some("table")),
+            (there(), "sessions", Some(bad), Some("endpoint")),
+            (there(), "sessions", Some(""), Some("endpoint")),
+            (there().endpoint_url(bad), "sessions", None, Some("AWS_ENDPOINT_URL")),
+            (
+                there().endpoint_url(good).service_config(OfTheService(bad)),
+                "sessions",
+                None,
+                Some("AWS_ENDPOINT_URL_DYNAMODB"),
+            ),
+            (sdk(), "sessions", None, Some("AWS_REGION")),
+            (
+                sdk().region(Region::from_static("eu central")),
+                "sessions",
+                None,
+                Some("AWS_REGION"),
+            ),
+        ] {
+            let made = crate::DynamoDbStore::new(&sdk.build(), table, endpoint);
+            assert_eq!(
+                made.err().map(|error| error.variable()),
+                refused,
+                "{table} {endpoint:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_lambda_sets_is_taken() {
+        let (token, account) = (
+            ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luX2VjE+/=="),
+            ("AWS_ACCOUNT_ID", "123456789012"),
+        );
+        let region = ("AWS_REGION", "us-gov-west-1");
+        for secret in ["wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "any value will do"] {
+            let keys = [
+                ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", secret),
+            ];
+            assert!(try_in(&[&keys[..], &[token, account, region]].concat()).is_ok());
         }
     }
 

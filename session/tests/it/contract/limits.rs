@@ -13,7 +13,8 @@ use super::{admin, change, changed, create, created, data, key, load, number, ra
 use crate::support::own_table::Table;
 use crate::support::site::{keys, layer};
 
-/// Returns a new visitor's session, which has the store's limits and no smaller ones. Its request is dropped half-way, so it is not saved.
+/// Returns a new visitor's session, which has the store's limits and no smaller ones. Its request is dropped half-way,
+/// so it is not saved.
 async fn session(table: &Table) -> Session {
     let (loaded, mut sessions) = mpsc::unbounded_channel();
     let layer = layer(table.store.clone(), keys())

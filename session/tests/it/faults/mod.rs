@@ -66,7 +66,7 @@ impl World {
     }
 
     fn store(&self) -> DynamoDbStore {
-        DynamoDbStore::new(&sdk(), table::NAME, Some(&self.proxy.endpoint()))
+        DynamoDbStore::new(&sdk(), table::NAME, Some(&self.proxy.endpoint())).expect("a store")
     }
 
     /// Another instance of the function: a client and connections of its own.

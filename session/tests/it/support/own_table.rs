@@ -46,7 +46,7 @@ impl Table {
         let dynamodb = Embedded::in_memory().await;
         let endpoint = dynamodb.endpoint();
         Self {
-            store: DynamoDbStore::new(&sdk(), table::NAME, Some(&endpoint)),
+            store: DynamoDbStore::new(&sdk(), table::NAME, Some(&endpoint)).expect("a store"),
             client: Client::from_conf(sdk_at(&endpoint).build()),
             endpoint,
             name: table::NAME.to_owned(),
@@ -75,7 +75,7 @@ impl Table {
             .key_schema(key.build().expect("a key"));
         create.send().await.expect("a table at DYNAMODB_TEST_ENDPOINT");
         Self {
-            store: DynamoDbStore::new(&sdk(), &name, Some(endpoint)),
+            store: DynamoDbStore::new(&sdk(), &name, Some(endpoint)).expect("a store"),
             client,
             endpoint: endpoint.to_owned(),
             name,

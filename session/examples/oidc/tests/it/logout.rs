@@ -189,7 +189,7 @@ async fn a_minute_passes_since_the_mark(site: &Site) {
         .region(Region::from_static("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .build();
-    let store = DynamoDbStore::new(&sdk, table::NAME, Some(&site.table.dynamodb.endpoint()));
+    let store = DynamoDbStore::new(&sdk, table::NAME, Some(&site.table.dynamodb.endpoint())).expect("a store");
     let scan = store.client().scan().table_name(table::NAME).send().await;
     let items = scan.expect("an answer").items.unwrap_or_default();
     let mut marks = items
