@@ -1,7 +1,7 @@
 //! The session in axum: extractors, and errors that are responses.
 
-use axum_core::extract::FromRequestParts;
-use axum_core::response::{IntoResponse, Response};
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::core::value::ValueError;

@@ -1,10 +1,12 @@
 //! Guards: tower layers that answer a request before its handler sees it.
 
+pub(crate) mod asked;
+pub(crate) mod login_page;
 pub(crate) mod next;
 pub(crate) mod require_login;
 pub(crate) mod same_origin;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use thiserror::Error;
 
 use crate::protocol::error::short_answer;
@@ -68,18 +70,6 @@ impl Refusal {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// The path by which plain `lambda_http` handlers route: without the stage, and before dot segments are resolved.
-#[cfg(feature = "lambda")]
-fn raw_path<B>(request: &Request<B>) -> Option<&str> {
-    let raw = lambda_http::RequestExt::raw_http_path(request.extensions());
-    (!raw.is_empty()).then_some(raw)
-}
-
-#[cfg(not(feature = "lambda"))]
-fn raw_path<B>(_: &Request<B>) -> Option<&str> {
-    None
 }
 
 #[cfg(test)]

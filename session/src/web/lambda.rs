@@ -67,6 +67,7 @@ use tower::{Service, ServiceExt as _};
 use crate::protocol::budget::Deadline;
 use crate::protocol::error::{SessionError, short_answer};
 
+pub(crate) mod path;
 mod source;
 
 pub use source::SourceAddress;

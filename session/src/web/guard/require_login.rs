@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use percent_encoding::utf8_percent_encode;
+use http::{Request, Response};
 use tower::{Layer, Service};
 
-use super::next::{RESERVED, local_path};
-use super::{Refusal, raw_path};
+use super::asked::Asked;
+use super::login_page::LoginPage;
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
@@ -64,17 +63,25 @@ type LoggedIn = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
 /// # }
 /// ```
 ///
-/// axum removes a nested router's prefix from the URIs that its layers see. Add this layer to the outer router, after
-/// `nest`; otherwise `next` lacks the prefix.
+/// # Stages, base paths and nested routers
+///
+/// Write a path as the whole site's routes have it, with the prefixes of nested routers and without an API Gateway's
+/// stage or a custom domain's base path. Each visitor is sent to it, and back, through the stage or base path by
+/// which the request came.
+///
+/// A path with that stage or base path means the same page. An HTTP API's payload format 2.0 [does not name a custom
+/// domain's API
+/// mapping](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html); if
+/// the mapping has a path, choose payload format 1.0.
 #[derive(Clone)]
 pub struct RequireLoginLayer {
-    login: Arc<str>,
+    login: LoginPage,
     logged_in: LoggedIn,
 }
 
 impl RequireLoginLayer {
-    /// Sends visitors who are not logged in to `login`, the path of the login page as the browser sees it, with or
-    /// without a query.
+    /// Sends visitors who are not logged in to `login`, the path of the login page as the site's routes have it, with
+    /// or without a query.
     ///
     /// # Panics
     ///
@@ -88,13 +95,8 @@ impl RequireLoginLayer {
     #[must_use]
     #[track_caller]
     pub fn new(login: impl Into<String>) -> Self {
-        let login = login.into();
-        assert!(
-            local_path(&login).is_some() && !login.contains('#'),
-            "the login page has to be a path of this site, and {login:?} is not"
-        );
         Self {
-            login: login.into(),
+            login: LoginPage::new(login.into()),
             logged_in: Arc::new(|session| session.owner().is_some() || session.contains_key("username")),
         }
     }
@@ -112,33 +114,6 @@ impl RequireLoginLayer {
         self.logged_in = Arc::new(logged_in);
         self
     }
-
-    fn is_login_page<B>(&self, request: &Request<B>) -> bool {
-        let path = request.uri().path();
-        // A plain handler routes by the raw path, which has no stage. To it, `/admin/../login` is not the login page.
-        let routed = raw_path(request).is_none_or(|raw| path.ends_with(raw));
-        routed && self.login.split('?').next() == Some(path)
-    }
-
-    /// The redirect to the login page, if the request is a navigation.
-    fn to_login<B, R: From<String>>(&self, request: &Request<B>) -> Option<Response<R>> {
-        if !is_navigation(request.method(), request.headers()) {
-            return None;
-        }
-        let asked = request.uri().path_and_query().map(http::uri::PathAndQuery::as_str);
-        let location = match asked.and_then(local_path) {
-            Some(next) => {
-                let separator = if self.login.contains('?') { '&' } else { '?' };
-                format!("{}{separator}next={}", self.login, utf8_percent_encode(next, RESERVED))
-            }
-            None => self.login.as_ref().to_owned(),
-        };
-        let answer = Response::builder()
-            .status(StatusCode::SEE_OTHER)
-            .header(header::LOCATION, location)
-            .header(header::CACHE_CONTROL, "no-store");
-        answer.body(String::new().into()).ok()
-    }
 }
 
 /// `Debug` omits the predicate.
@@ -147,23 +122,6 @@ impl fmt::Debug for RequireLoginLayer {
         f.debug_struct("RequireLoginLayer")
             .field("login", &self.login)
             .finish_non_exhaustive()
-    }
-}
-
-/// Whether the browser will show the answer as a page.
-fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    if *method != Method::GET && *method != Method::HEAD {
-        return false;
-    }
-    match headers.get("sec-fetch-mode") {
-        Some(mode) => mode == "navigate",
-        None => headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|accept| accept.to_str().ok())
-            .flat_map(|accept| accept.split(','))
-            .filter_map(|range| range.split(';').next())
-            .any(|range| range.trim().eq_ignore_ascii_case("text/html")),
     }
 }
 
@@ -195,7 +153,7 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        if self.layer.is_login_page(&request) {
+        if self.layer.login.is(&Asked::of(&request)) {
             return Box::pin(self.inner.call(request));
         }
         let session = LazySession::of(&request);
@@ -207,10 +165,7 @@ where
             let logged_in = async { Ok::<_, SessionError>((layer.logged_in)(&session?.load().await?)) };
             match logged_in.await {
                 Ok(true) => inner.call(request).await,
-                Ok(false) => {
-                    let refused = || Refusal::NotLoggedIn.into_response();
-                    Ok(layer.to_login(&request).unwrap_or_else(refused))
-                }
+                Ok(false) => Ok(layer.login.answer(&Asked::of(&request))),
                 Err(error) => Ok(error.into_response()),
             }
         })

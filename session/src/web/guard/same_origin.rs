@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::{Refusal, raw_path};
+use super::Refusal;
+use super::asked::Asked;
 use crate::web::{Layered, is_prefetch};
 
 /// Refuses requests from another site's page that would change something, which prevents CSRF without tokens.
@@ -75,9 +76,9 @@ impl SameOriginLayer {
 
     /// Checks every method on `path`, where a GET changes something: a link to `/logout`, for example.
     ///
-    /// `path` is compared with the request's whole path before decoding, so write it as the router has it. In a router
-    /// that axum has nested, that is without the prefix. Behind an API Gateway stage, `lambda_http` puts the stage into
-    /// the URI's path, but not into the raw path; with the feature `lambda`, either may match.
+    /// `path` is compared before decoding, and written [as in
+    /// `RequireLoginLayer`](crate::RequireLoginLayer#stages-base-paths-and-nested-routers). A request is checked, too,
+    /// if its URI has this path in a nested router or after `..` was resolved.
     ///
     /// # Panics
     ///
@@ -98,8 +99,7 @@ impl SameOriginLayer {
     /// identity provider sends its form (`response_mode=form_post`). The handler must authenticate the sender itself,
     /// by a signature or a `state`.
     ///
-    /// `path` is compared as in [`also`](Self::also). If the URI's path and the raw path differ, both have to be
-    /// exempt.
+    /// `path` is written as in [`also`](Self::also). In a nested router it has the router's prefix, too.
     ///
     /// # Panics
     ///
@@ -162,10 +162,11 @@ impl SameOriginLayer {
 
     /// Whether the layer checks this request.
     fn guards<B>(&self, request: &Request<B>) -> bool {
-        let named = |list: &[String], path: &str| list.iter().any(|known| known == path);
-        let mut paths = [Some(request.uri().path()), raw_path(request)].into_iter().flatten();
-        let exempt = paths.clone().all(|path| named(&self.paths.except, path));
-        !exempt && (!request.method().is_safe() || paths.any(|path| named(&self.paths.also, path)))
+        let asked = Asked::of(request);
+        let routed = request.uri().path();
+        let checked = |path: &String| asked.is_for(path) || routed == path || routed == asked.outside(path);
+        let exempt = self.paths.except.iter().any(|path| asked.is_for(path));
+        !exempt && (!request.method().is_safe() || self.paths.also.iter().any(checked))
     }
 
     /// Whether `origin` is the origin to which the request was sent. Browsers serialize an origin as scheme, host and

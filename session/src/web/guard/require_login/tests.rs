@@ -1,10 +1,11 @@
 use std::convert::Infallible;
 
+use http::{Method, header};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
-use crate::{Keys, MemoryStore, SessionLayer};
+use crate::{Keys, MemoryStore, Refusal, SessionLayer};
 
 type Site = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 

@@ -224,35 +224,6 @@ async fn the_layer_compares_with_http_only_if_told_to() {
     assert_eq!(answer(&layer, request("POST", "/", &local)).await.status(), 200);
 }
 
-/// Behind an API Gateway stage the two paths of a `lambda_http` request differ, and a handler may route by either.
-#[cfg(feature = "lambda")]
-#[tokio::test(flavor = "current_thread")]
-async fn of_two_paths_either_is_checked_and_both_have_to_be_exempt() {
-    use lambda_http::RequestExt as _;
-
-    let staged = |method, path| {
-        let request = request(method, &format!("/live{path}"), THEIRS);
-        request.map(lambda_http::Body::from).with_raw_http_path(path)
-    };
-    for (layer, method, path, status) in [
-        (SameOriginLayer::new().also("/logout"), "GET", "/logout", 403),
-        (SameOriginLayer::new().also("/live/logout"), "GET", "/logout", 403),
-        (SameOriginLayer::new().also("/logout"), "GET", "/", 200),
-        (SameOriginLayer::new().except("/hook"), "POST", "/hook", 403),
-        (SameOriginLayer::new().except("/live/hook"), "POST", "/hook", 403),
-        (
-            SameOriginLayer::new().except("/hook").except("/live/hook"),
-            "POST",
-            "/hook",
-            200,
-        ),
-    ] {
-        let views = crate::lambda::handler(async |_| Ok("done"));
-        let answer = layer.layer(views).oneshot(staged(method, path)).await.unwrap();
-        assert_eq!(answer.status(), status, "{method} {path} {layer:?}");
-    }
-}
-
 #[test]
 #[should_panic(expected = "a path begins with `/`, and \"logout\" does not")]
 fn a_path_that_no_request_has_is_a_mistake() {

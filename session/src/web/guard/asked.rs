@@ -1,0 +1,96 @@
+//! What a guard knows of a request: its method and headers, and the path that the browser sent.
+
+use std::borrow::Cow;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri, header};
+
+#[cfg(feature = "lambda")]
+use crate::web::lambda::path::in_event;
+
+/// A request as the browser sent it, with the stage or base path in front of the site's own paths, and with the
+/// prefixes of axum's nested routers.
+pub(crate) struct Asked<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    path: Cow<'a, str>,
+    /// The stage or base path with which `path` begins.
+    base: Cow<'a, str>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+        Self::new(request.method(), request.uri(), request.headers(), request.extensions())
+    }
+
+    pub(crate) fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap, extensions: &'a Extensions) -> Self {
+        let uri = before_nesting(extensions).unwrap_or(uri);
+        let (path, base) = in_event(extensions).unwrap_or((uri.path().into(), "".into()));
+        Self {
+            method,
+            headers,
+            query: uri.query(),
+            path,
+            base,
+        }
+    }
+
+    /// Whether the browser will show the answer as a page.
+    pub(crate) fn is_navigation(&self) -> bool {
+        if *self.method != Method::GET && *self.method != Method::HEAD {
+            return false;
+        }
+        match self.headers.get("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            None => self
+                .headers
+                .get_all(header::ACCEPT)
+                .iter()
+                .filter_map(|accept| accept.to_str().ok())
+                .flat_map(|accept| accept.split(','))
+                .filter_map(|range| range.split(';').next())
+                .any(|range| range.trim().eq_ignore_ascii_case("text/html")),
+        }
+    }
+
+    /// The path and query that the browser sent.
+    pub(crate) fn path_and_query(&self) -> Cow<'_, str> {
+        match self.query {
+            Some(query) => format!("{}?{query}", self.path).into(),
+            None => self.path.as_ref().into(),
+        }
+    }
+
+    /// The path by which the browser reaches `path` of this site: with this request's stage or base path in front,
+    /// unless `path` has it already.
+    pub(crate) fn outside<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        match path.strip_prefix(self.base.as_ref()) {
+            Some(rest) if rest.starts_with('/') => path.into(),
+            _ => format!("{}{path}", self.base).into(),
+        }
+    }
+
+    /// Whether the browser asks for `path` of this site.
+    pub(crate) fn is_for(&self, path: &str) -> bool {
+        self.outside(path) == self.path
+    }
+}
+
+/// The URI before axum's nested routers removed their prefixes.
+#[cfg(feature = "axum")]
+fn before_nesting(extensions: &Extensions) -> Option<&Uri> {
+    extensions.get().map(|axum::extract::OriginalUri(uri)| uri)
+}
+
+#[cfg(not(feature = "axum"))]
+fn before_nesting(_: &Extensions) -> Option<&Uri> {
+    None
+}
+
+#[cfg(not(feature = "lambda"))]
+fn in_event(_: &Extensions) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    None
+}
+
+#[cfg(all(test, feature = "axum", feature = "lambda"))]
+mod tests;

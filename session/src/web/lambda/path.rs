@@ -1,0 +1,110 @@
+//! The path that the browser sent, according to Lambda's event.
+
+use std::borrow::Cow;
+
+use http::Extensions;
+use lambda_http::RequestExt as _;
+use lambda_http::request::RequestContext;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+/// The characters that no path has on the wire, whatever the browser: the path percent-encode set of the URL Standard,
+/// and `\`, which a URL parser reads as `/`.
+const NEVER_SENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// Encodes what an HTTP API has decoded in a path, and leaves a path that is encoded as it is: every other service
+/// gives it as the browser sent it.
+pub(super) fn encoded(path: &str) -> Cow<'_, str> {
+    let whole: Cow<'_, str> = utf8_percent_encode(path, NEVER_SENT).into();
+    let is_escape =
+        |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    if whole.split('%').skip(1).all(is_escape) {
+        return whole;
+    }
+    let mut pieces = whole.split('%');
+    let mut path = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        path.push_str(if is_escape(piece) { "%" } else { "%25" });
+        path.push_str(piece);
+    }
+    path.into()
+}
+
+/// The path that the browser sent, and the stage or base path with which it begins; or `None` if the request comes
+/// from no event.
+///
+/// - A REST API and payload format 1.0 tell the path that was sent. Their `path` lacks the stage.
+/// - The path of payload format 2.0 has the stage, if the browser sent it.
+/// - Either tells the API's own route, and what stands before it is the stage or a custom domain's base path.
+///
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+pub(crate) fn in_event(extensions: &Extensions) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let raw = extensions.raw_http_path();
+    let (sent, stage, route) = match extensions.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => {
+            let stage = in_front(context.stage.as_deref());
+            let told = context.path.as_deref().filter(|path| path.ends_with(raw));
+            let sent = match (told, &stage) {
+                (Some(told), _) => told.into(),
+                (None, Some(stage)) if !begins_with(raw, stage) => format!("{stage}{raw}").into(),
+                (None, _) => Cow::Borrowed(raw),
+            };
+            (sent, stage, context.resource_path.as_deref())
+        }
+        RequestContext::ApiGatewayV2(context) => {
+            // Such as `GET /orders/{id}`.
+            let route = context.route_key.as_deref().and_then(|key| key.split_once(' '));
+            (
+                raw.into(),
+                in_front(context.stage.as_deref()),
+                route.map(|(_, route)| route),
+            )
+        }
+        _ => (raw.into(), None, None),
+    };
+    let base = route.and_then(|route| before(route, &sent, extensions));
+    let base = base.or_else(|| stage.filter(|stage| begins_with(&sent, stage)));
+    let sent = match sent {
+        Cow::Borrowed(sent) => encoded(sent),
+        Cow::Owned(sent) => encoded(&sent).into_owned().into(),
+    };
+    Some((sent, base.unwrap_or_default().into()))
+}
+
+/// How a stage stands in front of a path. `$default` never does.
+fn in_front(stage: Option<&str>) -> Option<String> {
+    let stage = stage.filter(|stage| !matches!(*stage, "" | "$default"))?;
+    Some(format!("/{stage}"))
+}
+
+fn begins_with(path: &str, base: &str) -> bool {
+    path.strip_prefix(base)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What stands in `sent` before the API's route, such as `/orders/{id}` or `/{proxy+}`. API Gateway may have decoded
+/// one of them and not the other, and the names of stages and base paths need no encoding.
+fn before(route: &str, sent: &str, extensions: &Extensions) -> Option<String> {
+    let parameters = extensions.path_parameters_ref();
+    let mut taken = String::new();
+    for segment in route.split('/').filter(|segment| !segment.is_empty()) {
+        let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
+        taken.push('/');
+        taken.push_str(match name {
+            Some(name) => parameters?.first(name.strip_suffix('+').unwrap_or(name))?,
+            None => segment,
+        });
+    }
+    let [sent, taken] = [sent, &taken].map(|path| percent_decode_str(path).decode_utf8_lossy());
+    let base = sent.trim_end_matches('/').strip_suffix(taken.trim_end_matches('/'))?;
+    (base.is_empty() || base.starts_with('/')).then(|| base.to_owned())
+}
