@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::Write;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::process::Stdio;
 
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
@@ -38,11 +39,23 @@ pub async fn in_browser<F>(test: &str, flags: &[&str], something: impl FnOnce(Cl
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let profile = tempdir().expect("a directory");
+    in_profile(test, flags, profile.path(), something).await;
+}
+
+/// Does the same in a browser whose profile stays in this directory, for the next browser.
+///
+/// # Panics
+///
+/// The given function panics, or the browser does not start.
+pub async fn in_profile<F>(test: &str, flags: &[&str], profile: &Path, something: impl FnOnce(Client) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let Some((mut driver, address)) = driver().await else {
         return skip(test, "there is no chromedriver");
     };
-    let profile = tempdir().expect("a directory");
-    let profile_flag = format!("--user-data-dir={}", profile.path().display());
+    let profile_flag = format!("--user-data-dir={}", profile.display());
     let flags: Vec<_> = FLAGS
         .iter()
         .chain(flags)

@@ -18,6 +18,8 @@ pub struct Terminator {
     acceptor: TlsAcceptor,
     /// The certificate in PEM, which is its own authority.
     pub authority: String,
+    /// The certificate's public key, as it stands in the certificate (DER).
+    pub public_key: Vec<u8>,
 }
 
 impl Terminator {
@@ -36,6 +38,7 @@ impl Terminator {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             authority: made.cert.pem(),
+            public_key: rcgen::PublicKeyData::subject_public_key_info(&made.signing_key),
         })
     }
 

@@ -11,6 +11,7 @@ macro_rules! show_name_only {
     )+};
 }
 
+pub(crate) mod bound;
 pub(crate) mod cookie;
 pub(crate) mod edits;
 pub(crate) mod id;

@@ -123,6 +123,7 @@ mod web;
 #[doc(inline)]
 pub use web::lambda;
 
+pub use crate::core::bound::Binding;
 pub use crate::core::cookie::attributes::SameSite;
 pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};

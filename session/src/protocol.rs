@@ -1,6 +1,8 @@
 //! The protocol by which a session's record changes: a pure function decides (`next`, with `save` and `owners`), and a
 //! loop makes the store calls (`run`).
 
+#[cfg(feature = "bound")]
+pub(crate) mod bind;
 pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod error;

@@ -4,6 +4,8 @@ use http::HeaderMap;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "bound")]
+pub(crate) mod bound;
 pub(crate) mod guard;
 #[cfg(feature = "lambda")]
 pub mod lambda;

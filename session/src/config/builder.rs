@@ -1,5 +1,8 @@
 //! The builder of a layer, and the settings that it refuses.
 
+#[cfg(feature = "bound")]
+pub(super) mod bound;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +44,8 @@ impl SessionLayer {
                 max_bytes: MAX_BYTES,
                 sealed: false,
             },
+            #[cfg(feature = "bound")]
+            bound: bound::Settings::default(),
             keys,
             cookie_name: Cow::Borrowed("session"),
             attributes,
@@ -57,7 +62,7 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cookie_name(&self) -> &str {
-        self.0.cookie.name()
+        self.settings.cookie.name()
     }
 
     /// Whether the cookie is sent over https only.
@@ -69,7 +74,7 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_secure(&self) -> bool {
-        self.0.cookie.is_secure()
+        self.settings.cookie.is_secure()
     }
 }
 
@@ -79,6 +84,8 @@ impl SessionLayer {
 pub struct SessionLayerBuilder {
     /// `build` replaces the cookie by one with the name and the attributes.
     pub(super) settings: Settings,
+    #[cfg(feature = "bound")]
+    pub(super) bound: bound::Settings,
     keys: Keys,
     /// May have a prefix already.
     cookie_name: Cow<'static, str>,
@@ -115,6 +122,11 @@ pub enum BuildError {
     /// An attribute that browsers accept only with `Secure`.
     #[error("{0} is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute")]
     NeedsSecure(&'static str),
+    /// Bound sessions with a `Partitioned` cookie, which browsers do not bind.
+    #[error(
+        "sessions whose cookie is Partitioned are not bound by browsers; leave out `partitioned(true)` or `bound(true)`"
+    )]
+    BoundPartitioned,
     /// A timeout under one second.
     #[error("the {0} must be at least one second")]
     NoTime(&'static str),
@@ -384,7 +396,7 @@ impl SessionLayerBuilder {
     /// assert!(matches!(refused, Err(BuildError::CookieName(_))));
     /// ```
     pub fn build(mut self) -> Result<SessionLayer, BuildError> {
-        let name = cookie_name(self.cookie_name, &self.attributes)?;
+        let name = cookie_name(self.cookie_name.clone(), &self.attributes)?;
         for (seconds, timeout) in [
             (self.settings.timeouts.idle, "idle timeout"),
             (self.settings.timeouts.lifetime, "lifetime"),
@@ -400,8 +412,14 @@ impl SessionLayerBuilder {
         if self.settings.per_owner == Some(0) {
             return Err(BuildError::NoSessions);
         }
+        #[cfg(feature = "bound")]
+        let bound = self.make_bound(&name)?;
         self.settings.cookie = SessionCookie::with(name, &self.attributes, &self.keys);
-        Ok(SessionLayer(Arc::new(self.settings)))
+        Ok(SessionLayer {
+            settings: Arc::new(self.settings),
+            #[cfg(feature = "bound")]
+            bound,
+        })
     }
 }
 

@@ -64,6 +64,7 @@ impl SessionLayer {
     /// | `SESSION_LIFETIME` | seconds from creation or the last login until a session ends, unless remembered | 43200 |
     /// | `SESSION_COOKIE_SECURE` | `true` or `false`: whether the cookie is sent over https only | `true` |
     /// | `SESSION_SEALED` | `true` or `false`: whether variables are stored encrypted | `false` |
+    /// | `SESSION_BOUND` | `true` or `false`: whether sessions are bound to the visitor's device | `false` |
     ///
     /// A key with a line break, or with a blank or a quotation mark at an end, is refused, and so is a JSON object, the
     /// ARN of a secret, or a reference that nobody resolved: it is not the key that was meant. A blank after a comma in
@@ -98,6 +99,17 @@ fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuil
         switch => switch,
     });
     builder.settings.sealed = sealed?.unwrap_or(false);
+    let bound = read(variables, "SESSION_BOUND", |value| match switch(value) {
+        Ok(true) if !cfg!(feature = "bound") => {
+            Err("is `true`, but lambda-session was built without its feature `bound`")
+        }
+        switch => switch,
+    });
+    let bound = bound?.unwrap_or(false);
+    #[cfg(feature = "bound")]
+    let builder = builder.bound(bound);
+    #[cfg(not(feature = "bound"))]
+    debug_assert!(!bound);
     Ok(builder.secure(read(variables, "SESSION_COOKIE_SECURE", switch)?.unwrap_or(true)))
 }
 

@@ -90,26 +90,37 @@ impl Keys {
         Ok(self)
     }
 
-    /// These keys, bound to the cookie `name`.
+    /// These keys, for what is signed in this context for the cookie `name`.
+    pub(crate) fn with_context(&self, context: &[u8], name: &str) -> Self {
+        let within = |key: &Hmac<Sha256>| key.clone().chain_update(context).chain_update(name).chain_update([0]);
+        Self(self.0.iter().map(within).collect())
+    }
+
     fn for_cookie(&self, name: &str) -> Self {
-        let bound = |key: &Hmac<Sha256>| key.clone().chain_update(CONTEXT).chain_update(name).chain_update([0]);
-        Self(self.0.iter().map(bound).collect())
+        self.with_context(CONTEXT, name)
+    }
+
+    /// The MAC of `text` in base64url.
+    pub(crate) fn mac(&self, text: &str) -> String {
+        let mac = self.0[0].clone().chain_update(text).finalize();
+        URL_SAFE_NO_PAD.encode(mac.into_bytes())
+    }
+
+    /// Whether one of these keys made this MAC of `text`. It is compared in constant time.
+    pub(crate) fn made(&self, text: impl AsRef<[u8]>, mac: &[u8]) -> bool {
+        let mut claimed = [0; MAC_BYTES];
+        let is_mac = URL_SAFE_NO_PAD.decode_slice(mac, &mut claimed) == Ok(MAC_BYTES);
+        let verifies = |key: &Hmac<_>| key.clone().chain_update(text.as_ref()).verify_slice(&claimed).is_ok();
+        is_mac && self.0.iter().any(verifies)
     }
 
     fn sign(&self, id: &str) -> String {
-        let mac = self.0[0].clone().chain_update(id).finalize();
-        format!("{id}.{}", URL_SAFE_NO_PAD.encode(mac.into_bytes()))
+        format!("{id}.{}", self.mac(id))
     }
 
     fn verify(&self, value: &[u8]) -> Option<SessionId> {
         let (id, mac) = value.split_at_checked(ID_CHARS)?;
-        let mut claimed = [0; MAC_BYTES];
-        match URL_SAFE_NO_PAD.decode_slice(mac.strip_prefix(b".")?, &mut claimed) {
-            Ok(MAC_BYTES) => {}
-            _ => return None,
-        }
-        let verifies = |key: &Hmac<_>| key.clone().chain_update(id).verify_slice(&claimed).is_ok();
-        self.0.iter().any(verifies).then(|| SessionId::decode(id))?
+        self.made(id, mac.strip_prefix(b".")?).then(|| SessionId::decode(id))?
     }
 }
 
@@ -158,15 +169,7 @@ impl SessionCookie {
     /// a neighbour subdomain can set them.
     pub(crate) fn read(&self, headers: &HeaderMap) -> Vec<SessionId> {
         let mut ids = Vec::new();
-        let verified = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|&byte| byte == b';'))
-            .filter_map(|pair| {
-                let value = pair.trim_ascii().strip_prefix(self.name.as_bytes())?;
-                self.keys.verify(value.strip_prefix(b"=")?)
-            });
-        for id in verified {
+        for id in values(headers, &self.name).filter_map(|value| self.keys.verify(value)) {
             if !ids.contains(&id) {
                 ids.push(id);
             }
@@ -186,16 +189,27 @@ impl SessionCookie {
     }
 
     fn set_cookie(&self, value: &str, max_age: Option<u64>) -> HeaderValue {
-        let (name, tail) = (&self.name, &self.tail);
-        let line = match max_age {
-            None => format!("{name}={value}{tail}"),
-            Some(seconds) => format!("{name}={value}{tail}; Max-Age={seconds}"),
-        };
-        let mut header = HeaderValue::try_from(line)
-            .expect("the builder allows only visible ASCII in name and attributes, and base64url is visible ASCII");
-        header.set_sensitive(true);
-        header
+        set_cookie(&self.name, value, &self.tail, max_age)
     }
+}
+
+/// The values of the cookies with this name that a request presents.
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = headers.get_all(header::COOKIE).iter();
+    let pairs = pairs.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+    pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The `Set-Cookie` value with these attributes after the cookie's value.
+pub(crate) fn set_cookie(name: &str, value: &str, tail: &str, max_age: Option<u64>) -> HeaderValue {
+    let line = match max_age {
+        None => format!("{name}={value}{tail}"),
+        Some(seconds) => format!("{name}={value}{tail}; Max-Age={seconds}"),
+    };
+    let mut header = HeaderValue::try_from(line)
+        .expect("the builder allows only visible ASCII in name and attributes, and base64url is visible ASCII");
+    header.set_sensitive(true);
+    header
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bound::Binding;
 use super::id::{OwnerKey, RecordKey};
 use super::time::{Lifetime, MAX_AGE, Moment, Timeouts};
 use super::value::{Data, Value};
@@ -103,6 +104,8 @@ pub struct Record {
     /// Whether the variables and the owner are encrypted. Each is bytes then.
     #[serde(default)]
     pub sealed: bool,
+    /// The device that the session is [bound](crate::SessionLayerBuilder::bound) to.
+    pub bound: Option<Binding>,
 }
 
 impl Record {
@@ -128,6 +131,7 @@ impl Record {
             label: None,
             seen_at: None,
             sealed: false,
+            bound: None,
         }
     }
 
@@ -261,6 +265,7 @@ impl Record {
             label: self.label.clone(),
             seen_at: self.seen_after(at),
             sealed: self.sealed,
+            bound: self.bound.clone(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The protocol: one pure function that decides what a task does next, from what is known, what is wanted, and the
 //! time.
 
+#[cfg(feature = "bound")]
+use super::bind::{self, Bind};
 use super::call::{Call, Next, Place, Told};
 use super::error::SessionError;
 use super::known::Known;
@@ -18,6 +20,9 @@ pub(crate) enum Task {
     View(RecordKey),
     /// Saves what a handler did to its session.
     Save(Box<Save>),
+    /// Binds a session to a device.
+    #[cfg(feature = "bound")]
+    Bind(Box<Bind>),
     /// Lists an owner's sessions.
     List(OwnerKey),
     /// Ends one session of an owner.
@@ -40,6 +45,8 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
         }
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
+        #[cfg(feature = "bound")]
+        Task::Bind(bind) => Ok(bind::bind(known, bind, at)),
         Task::List(owner) => Ok(owners::list(known, owner, at)),
         Task::End(owner, handle) => Ok(owners::end(known, owner, handle, at)),
         Task::EndAll(owner, but) => owners::end_all(known, owner, but.as_ref()),

@@ -10,6 +10,7 @@ use super::call::{Call, Next, Opened, Place, Told, Write};
 use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
 use super::owners;
+use crate::core::bound::Binding;
 use crate::core::edits::Edits;
 use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
@@ -23,6 +24,10 @@ pub(crate) const MOST_COOKIES: usize = 4;
 /// The seconds after a session's end for which a change with its cookie is refused and begins no new session. A request
 /// that arrives in that time was probably on its way when the session ended.
 const STRAGGLER: u64 = 60;
+
+/// The seconds that a browser has for binding a session that renewed a bound one, so that nobody can shake the binding
+/// off by asking for a new ID.
+const REGISTRATION: u64 = 600;
 
 /// What a handler wants to happen to its session.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +73,10 @@ impl Wanted {
             record.owner.clone_from(&before.owner);
             record.label.clone_from(&before.label);
             record.inherit(before, at);
+            record.bound = before
+                .bound
+                .as_ref()
+                .map(|_| Binding::awaited(at.now.saturating_add(REGISTRATION)));
         }
         if let Some(login) = &self.login {
             record.owner = Some(login.owner.clone());
@@ -108,6 +117,9 @@ pub(crate) struct Save {
     pub(crate) read_at: u64,
     /// The live session that the handler saw.
     pub(crate) saw: Option<Saw>,
+    /// Whether the visitor may have a live session that is bound to a device, and the request does not come from it.
+    /// Such a request leaves the cookie alone, unless it logs in anew.
+    pub(crate) locked: bool,
     pub(crate) wanted: Wanted,
     pub(crate) fresh: Fresh,
     /// The most sessions that an owner may have.
@@ -118,6 +130,9 @@ impl Save {
     /// Decides what comes next. If the handler did several things, the strongest counts: ended, emptied, renewed,
     /// changed.
     pub(super) fn next(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
+        if self.wanted.ended && self.locked {
+            return Ok(Next::Over(Told::Keep));
+        }
         if self.wanted.ended {
             return self.end(known, &self.keys, at);
         }
@@ -156,7 +171,7 @@ impl Save {
                 Ok(Next::Over(Told::Keep))
             };
         }
-        if !self.wanted.renewed && (self.is_late(known) || self.is_planted(known, at)) {
+        if !self.wanted.renewed && (self.locked || self.is_late(known) || self.is_planted(known, at)) {
             return Err(SessionError::conflict());
         }
         self.stand(known, record, None, at)

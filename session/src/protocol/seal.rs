@@ -79,6 +79,7 @@ impl Seal {
             sealed: true,
             writes: record.writes.clone(),
             label: record.label.clone(),
+            bound: record.bound.clone(),
             ..*record
         })
     }

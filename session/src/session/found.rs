@@ -26,6 +26,10 @@ pub(crate) struct Found {
     pub(crate) absence: Option<Absence>,
     /// When the keys were read, in seconds since 1970; `None` if they were not read.
     pub(crate) read_at: Option<u64>,
+    /// The IDs that open nothing if their sessions are bound to a device, because the second cookie is missing.
+    pub(crate) unproven: Vec<SessionId>,
+    /// Whether a cookie's session is alive, but bound to a device from which the request does not come.
+    pub(crate) locked: bool,
 }
 
 /// What the response does to the browser's cookie.
@@ -33,8 +37,9 @@ pub(crate) struct Found {
 pub(crate) enum CookieAction {
     #[default]
     Keep,
-    /// Sends the cookie of this session. One that outlives the browser has a `Max-Age` of this many seconds.
-    Issue(SessionId, Option<u64>),
+    /// Sends the cookie of this session. One that outlives the browser has a `Max-Age` of this many seconds. The session
+    /// may be bound to a device if a login or a renewal began it.
+    Issue(SessionId, Option<u64>, bool),
     Clear,
 }
 
@@ -81,7 +86,28 @@ impl Found {
             known,
             session,
             read_at: Some(at.now),
+            ..Self::default()
         }
+    }
+
+    /// Takes away the sessions that are bound to a device, if the request does not come from it. For the rest of the
+    /// request, their IDs are as unknown as those of forged cookies.
+    pub(crate) fn locked(mut self, unproven: Vec<SessionId>, at: &Moment) -> Self {
+        let known = &self.known;
+        let is_locked = |id: &SessionId| {
+            // More cookies than a request may have are not read, so that nobody knows.
+            let unread = known.place(id.record_key()).is_none();
+            let bound = known
+                .alive(id.record_key(), at)
+                .and_then(|opened| opened.record.bound.as_ref());
+            unproven.contains(id) && (unread || bound.is_some_and(|bound| bound.is_due(at.now)))
+        };
+        let before = self.ids.len();
+        self.ids.retain(|id| !is_locked(id));
+        self.locked = self.ids.len() < before;
+        self.session = self.session.filter(|(id, _)| !is_locked(id));
+        self.unproven = unproven;
+        self
     }
 
     /// Returns the task that reads the sessions of these IDs, or `None` if there are no IDs.
@@ -110,6 +136,7 @@ impl Found {
             keys: keys(&self.ids),
             read_at: self.read_at.unwrap_or(at.now),
             saw,
+            locked: self.locked,
             wanted,
             fresh: fresh()?,
             per_owner,
@@ -127,6 +154,7 @@ impl Found {
         let id = match (told, task) {
             (Told::Issue, Task::Save(save)) => {
                 self.ids.push(save.fresh.id.clone());
+                self.locked = false;
                 Some(save.fresh.id.clone())
             }
             (Told::Keep | Told::Changed, _) => self.session.take().map(|(id, _)| id),
@@ -145,7 +173,10 @@ impl Found {
         });
         self.known = known;
         let action = match (told, &self.session) {
-            (Told::Issue, Some((id, record))) => CookieAction::Issue(id.clone(), record.max_age(at)),
+            (Told::Issue, Some((id, record))) => {
+                let renewed = matches!(task, Task::Save(save) if save.wanted.renewed);
+                CookieAction::Issue(id.clone(), record.max_age(at), renewed)
+            }
             (Told::Clear, _) => CookieAction::Clear,
             _ => CookieAction::Keep,
         };

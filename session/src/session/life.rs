@@ -315,6 +315,19 @@ impl Session {
         self.state().live().map(|(_, record)| record.expires_at)
     }
 
+    /// Returns whether the session is [bound](crate::SessionLayerBuilder::bound) to the visitor's device.
+    ///
+    /// ```
+    /// # use lambda_session::Session;
+    /// assert!(!Session::default().is_bound());
+    /// ```
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        let state = self.state();
+        let bound = state.live().and_then(|(_, record)| record.bound.as_ref());
+        bound.is_some_and(|bound| bound.key().is_some())
+    }
+
     /// Ends the session, as at a logout: its variables are deleted, its ID becomes invalid on the server, and the
     /// cookie is cleared.
     ///

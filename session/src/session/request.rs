@@ -85,8 +85,8 @@ impl RequestSession {
             let read = "another read of this session did not end";
             let _one_at_a_time = budget.turn(&self.reading, read).await?;
             if !self.is_used() {
-                let ids = self.state().found.ids.clone();
-                let found = find(budget, ids).await.inspect_err(SessionError::log)?;
+                let unread = self.state().found.clone();
+                let found = find(budget, unread).await.inspect_err(SessionError::log)?;
                 self.state().found = found;
             }
         }
@@ -198,7 +198,8 @@ impl Drop for Dropped<'_> {
 }
 
 /// Reads the sessions of the cookies.
-async fn find(budget: &Budget, ids: Vec<SessionId>) -> Result<Found, SessionError> {
+async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
+    let Found { ids, unproven, .. } = unread;
     let (at, mut known) = (budget.settings.moment(), Known::default());
     if let Some(task) = Found::reading(&ids) {
         let run = Run {
@@ -208,11 +209,15 @@ async fn find(budget: &Budget, ids: Vec<SessionId>) -> Result<Found, SessionErro
         };
         spans::within(spans::load(), Box::pin(run.task(&mut known, &task))).await?;
     }
-    Ok(Found::read(ids, known, &at))
+    Ok(Found::read(ids, known, &at).locked(unproven, &at))
 }
 
 /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.
 async fn save(budget: &Budget, mut found: Found, wanted: Wanted) -> Result<(Found, CookieAction), SessionError> {
+    if found.read_at.is_none() && !found.unproven.is_empty() && !wanted.is_nothing() {
+        // Only the record says whether the session is bound to a device, and then it is not this request's to end.
+        found = find(budget, found).await?;
+    }
     let at = budget.settings.moment();
     let Some(task) = found.saving(wanted, budget.settings.per_owner, &at, random::fresh)? else {
         return Ok((found, CookieAction::Keep));

@@ -75,6 +75,8 @@ pub struct ListedSession {
     pub expires_at: u64,
     /// Whether it is the session of the request that asks.
     pub current: bool,
+    /// Whether it is [bound](crate::SessionLayerBuilder::bound) to its device.
+    pub bound: bool,
 }
 
 impl Sessions {
@@ -133,6 +135,7 @@ impl Sessions {
             created_at: record.created_at,
             last_seen: record.seen_at.unwrap_or(record.created_at),
             expires_at: record.expires_at,
+            bound: record.bound.as_ref().is_some_and(|bound| bound.key().is_some()),
         });
         let mut sessions: Vec<_> = sessions.collect();
         sessions.sort_by(|a, b| (b.created_at, &b.handle).cmp(&(a.created_at, &a.handle)));

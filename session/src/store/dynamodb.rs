@@ -38,6 +38,7 @@ use self::item::PARTITION_KEY;
 /// | `owner`, `label`, `seen_at` | only for a session with an owner |
 /// | `remember`, `idle`, `lifetime` | only for a session that outlives the browser, or has its own timeouts |
 /// | `sealed` | only where the variables and the owner are [encrypted](crate::SessionLayerBuilder::sealed) |
+/// | `bound` | only where the session is [bound](crate::SessionLayerBuilder::bound) to a device: its public key |
 /// | `ended`, `ended_at`, `replaced_by`, `renewed` | only on a tombstone |
 ///
 /// An owner's list is an item of the same table. Its `id` is a hash of the owner's name. Each other attribute, except

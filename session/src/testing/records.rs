@@ -3,7 +3,7 @@
 use super::steps::{
     IDLE, START, admin, change, changed, create, created, end, key, load, number, put, record, set_theme, text,
 };
-use crate::{Store, Stored, Swap, Tombstone, Value, WriteToken};
+use crate::{Binding, Store, Stored, Swap, Tombstone, Value, WriteToken};
 
 rules! {
     $ records store_contract Store
@@ -20,6 +20,7 @@ rules! {
         whole.label = Some("Firefox on Linux".to_owned());
         whole.seen_at = Some(START);
         whole.sealed = true;
+        whole.bound = Some(Binding::from_stored("1800000060.BJ2xwg"));
         whole.writes = vec![WriteToken::from_stored("one"), WriteToken::from_stored("two")];
         for record in [admin(), whole] {
             let key = key();

@@ -13,6 +13,8 @@ use crate::session::lazy::LazySession;
 use crate::session::request::RequestSession;
 use crate::session::sessions::Sessions;
 use crate::session::state::Outcome;
+#[cfg(feature = "bound")]
+use crate::web::bound::Bound;
 use crate::web::{Layered, is_prefetch};
 
 /// Gives every request a [`LazySession`] and saves the handler's changes to it.
@@ -42,7 +44,11 @@ use crate::web::{Layered, is_prefetch};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct SessionLayer(pub(crate) Arc<Settings>);
+pub struct SessionLayer {
+    pub(crate) settings: Arc<Settings>,
+    #[cfg(feature = "bound")]
+    pub(crate) bound: Option<Arc<Bound>>,
+}
 
 impl SessionLayer {
     /// Gives access to the sessions of this layer's store by their owners, for a program that serves no requests, such
@@ -58,7 +64,7 @@ impl SessionLayer {
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions {
-            settings: Arc::clone(&self.0),
+            settings: Arc::clone(&self.settings),
             current: None,
         }
     }
@@ -91,17 +97,29 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let settings = Arc::clone(&self.layer.0);
+        let settings = Arc::clone(&self.layer.settings);
         let outer = request.extensions().get::<LazySession>();
         if outer.is_some_and(|session| session.is_of(&settings.cookie)) {
             return Box::pin(self.inner.call(request));
         }
         let ids = settings.cookie.read(request.headers());
+        #[cfg(feature = "bound")]
+        let binding = self.layer.bound.clone();
+        #[cfg(feature = "bound")]
+        let binding = binding.map(|bound| bound.visit(&request, &ids, settings.moment().now));
         let deadline = request.extensions().get().copied();
         let mut session = RequestSession::new(Arc::clone(&settings), ids, deadline);
         session.unseen = request.method() == Method::HEAD || is_prefetch(request.headers());
         session.polls = settings.polling.as_ref().is_some_and(|polling| polling(request.uri()));
+        #[cfg(feature = "bound")]
+        if let Some(binding) = &binding {
+            session.state().found.unproven.clone_from(&binding.unproven);
+        }
         let session = LazySession(Arc::new(session));
+        #[cfg(feature = "bound")]
+        if let Some(answer) = binding.as_ref().and_then(|binding| binding.answer(&session)) {
+            return Box::pin(async move { Ok(answer.await.map(ResponseBody::from)) });
+        }
         request.extensions_mut().insert(session.clone());
         let response = self.inner.call(request);
         Box::pin(async move {
@@ -112,8 +130,14 @@ where
             }
             match action {
                 CookieAction::Keep => {}
-                CookieAction::Issue(id, max_age) => set_cookie(&mut response, settings.cookie.issue(&id, max_age)),
+                CookieAction::Issue(ref id, max_age, _) => {
+                    set_cookie(&mut response, settings.cookie.issue(id, max_age));
+                }
                 CookieAction::Clear => set_cookie(&mut response, settings.cookie.clear()),
+            }
+            #[cfg(feature = "bound")]
+            if let Some(binding) = binding {
+                binding.finish(&action, &session, &mut response);
             }
             if session.0.is_used() {
                 mark_private(&mut response);

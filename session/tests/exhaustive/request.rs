@@ -318,7 +318,7 @@ impl Request {
         let cookie = match &self.cookie {
             CookieAction::Keep => SetCookie::Nothing,
             CookieAction::Clear => SetCookie::Cleared,
-            CookieAction::Issue(issued, _) => {
+            CookieAction::Issue(issued, ..) => {
                 let mut places = 0..PLACES;
                 SetCookie::Issued(
                     places

@@ -17,7 +17,7 @@ fn time_is_in_seconds_since_1970() {
 /// The name and the attributes of the cookie, from the header that clears it.
 fn cookie(builder: SessionLayerBuilder) -> String {
     let layer = builder.build().unwrap();
-    let cleared = layer.0.cookie.clear();
+    let cleared = layer.settings.cookie.clear();
     let cleared = cleared.to_str().unwrap().trim_end_matches("; Max-Age=0");
     assert_eq!(cleared.split_once('=').unwrap().0, layer.cookie_name());
     assert_eq!(cleared.contains("; Secure"), layer.is_secure());

@@ -17,7 +17,7 @@ fn layer_in(variables: &[(&str, &str)]) -> Result<SessionLayer, EnvironmentError
 /// The idle timeout, the lifetime and the cookie's name.
 fn settings(variables: &[(&str, &str)]) -> (u64, u64, String) {
     let layer = layer_in(variables).unwrap();
-    let timeouts = &layer.0.timeouts;
+    let timeouts = &layer.settings.timeouts;
     (timeouts.idle, timeouts.lifetime, layer.cookie_name().to_owned())
 }
 
@@ -77,7 +77,7 @@ fn every_variable_is_taken() {
     #[cfg(feature = "sealed")]
     for (value, sealed) in [("true", true), ("false", false), ("", false)] {
         let layer = layer_in(&[("SESSION_SEALED", value)]).unwrap();
-        assert_eq!(layer.0.sealed, sealed, "{value:?}");
+        assert_eq!(layer.settings.sealed, sealed, "{value:?}");
     }
 }
 
@@ -93,10 +93,14 @@ fn what_the_secret_key_and_each_fallback_signed_is_read() {
         (other.as_str(), true),
         ("a key of nobody that has at least 32 bytes", false),
     ] {
-        let issued = layer_in(&[("SECRET_KEY", key)]).unwrap().0.cookie.issue(&id, None);
+        let issued = layer_in(&[("SECRET_KEY", key)])
+            .unwrap()
+            .settings
+            .cookie
+            .issue(&id, None);
         let pair = issued.to_str().unwrap().split(';').next().unwrap();
         let request = [(http::header::COOKIE, pair.parse().unwrap())].into_iter().collect();
-        assert_eq!(!rotated.0.cookie.read(&request).is_empty(), known, "{key}");
+        assert_eq!(!rotated.settings.cookie.read(&request).is_empty(), known, "{key}");
     }
 }
 

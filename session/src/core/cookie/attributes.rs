@@ -88,7 +88,7 @@ impl Attributes {
     }
 
     /// The attributes as they follow the value (RFC 6265bis, section 4.1). `HttpOnly` hides the cookie from scripts.
-    pub(super) fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         // The variants have the names of the attribute's values.
         let mut tail = format!("; HttpOnly; SameSite={:?}; Path={}", self.same_site, self.path);
         if let Some(domain) = &self.domain {

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
-    Attributes, CREATED_AT, DATA, ENDED, ENDED_AT, LABEL, OWNER, PARTITION_KEY, REVISION, SEEN_AT, TTL_ATTRIBUTE,
-    attributes, number, to_attribute, to_map, tombstone_attributes,
+    Attributes, BOUND, CREATED_AT, DATA, ENDED, ENDED_AT, LABEL, OWNER, PARTITION_KEY, REVISION, SEEN_AT,
+    TTL_ATTRIBUTE, attributes, number, to_attribute, to_map, tombstone_attributes,
 };
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
@@ -152,7 +152,7 @@ pub(super) fn end(at: u64) -> Expression {
     expression.set(TTL_ATTRIBUTE, number(tombstone.expires_at()));
     expression.set(ENDED_AT, number(tombstone.ended_at));
     expression.set_once(REVISION, number(tombstone.revision));
-    for name in [OWNER, LABEL, SEEN_AT] {
+    for name in [OWNER, LABEL, SEEN_AT, BOUND] {
         expression.remove(name);
     }
     expression

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_dynamo::AttributeValue as Kept;
 
+use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone, WriteToken};
 use crate::core::value::{Data, Value};
@@ -30,6 +31,7 @@ pub(super) const OWNER: &str = "owner";
 pub(super) const LABEL: &str = "label";
 pub(super) const SEEN_AT: &str = "seen_at";
 const SEALED: &str = "sealed";
+pub(super) const BOUND: &str = "bound";
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -66,6 +68,13 @@ pub(super) fn attributes(record: &Record) -> Attributes {
         (LABEL, record.label.clone().map(AttributeValue::S)),
         (SEEN_AT, record.seen_at.map(number)),
         (SEALED, truth(record.sealed)),
+        (
+            BOUND,
+            record
+                .bound
+                .as_ref()
+                .map(|bound| AttributeValue::S(bound.as_str().to_owned())),
+        ),
     ])
 }
 
@@ -131,6 +140,7 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
         owner: optional(item, OWNER, |owner| received(owner).map(Value))?,
         label: optional(item, LABEL, text)?,
         seen_at: optional(item, SEEN_AT, unsigned)?,
+        bound: optional(item, BOUND, text)?.map(Binding::from_stored),
     })
 }
 

@@ -88,11 +88,16 @@ fn item() -> impl Strategy<Value = Item> {
         rare(SEEN_AT, any::<u64>().prop_map(number).boxed()),
         rare(OWN_IDLE, any::<u64>().prop_map(number).boxed()),
         rare(OWN_LIFETIME, (0..2 * REMEMBERED_FOR).prop_map(number).boxed()),
+        rare(BOUND, text().prop_map(AttributeValue::S).boxed()),
     );
     (right, known, tombstone, others, login).prop_map(
         |(right, (data, created, expires, revision), tombstone, others, login)| {
             let mut item = others;
-            item.extend([login.0, login.1, login.2, login.3, login.4].into_iter().flatten());
+            item.extend(
+                [login.0, login.1, login.2, login.3, login.4, login.5]
+                    .into_iter()
+                    .flatten(),
+            );
             for (name, value) in [data, created, expires, revision] {
                 item.extend(value.map(|value| (name, value)));
             }
@@ -123,6 +128,7 @@ fn should_live(item: &Item) -> bool {
         && count("created_at").is_some_and(|created| created > NOW - longest);
     let login = matches!(item.get("remember"), None | Some(AttributeValue::Bool(_)))
         && matches!(item.get("label"), None | Some(AttributeValue::S(_)))
+        && matches!(item.get("bound"), None | Some(AttributeValue::S(_)))
         && ["seen_at", "idle", "lifetime"].into_iter().all(whole);
     let data = matches!(item.get("data"), Some(AttributeValue::M(_)));
     in_time && data && login && count("revision").is_some() && !item.contains_key("ended")
@@ -140,13 +146,15 @@ proptest! {
         writes in vec(any::<[u8; 6]>().prop_map(WriteToken::new), 1..4),
         login in (
             any::<bool>(), prop::option::of(value()), prop::option::of(text()), any::<Option<u64>>(), any::<bool>(),
+            prop::option::of(text().prop_map(Binding::from_stored)),
         ),
         own in any::<(Option<u64>, Option<u64>)>(),
     ) {
-        let (remembered, owner, label, seen_at, sealed) = login;
+        let (remembered, owner, label, seen_at, sealed, bound) = login;
         let (idle, lifetime) = own;
         let record = Record {
-            data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed, idle, lifetime,
+            data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed, bound, idle,
+            lifetime,
         };
         let key = RecordKey::from_stored("key".to_owned());
         let stored = Stored::Record(record);
@@ -160,7 +168,7 @@ proptest! {
             Stored::Record(record) => prop_assert_eq!(record.is_alive(&AT), expected),
             Stored::Malformed(reason) => {
                 prop_assert!(!expected);
-                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT, SEALED];
+                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT, SEALED, BOUND];
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }

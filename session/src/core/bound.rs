@@ -1,0 +1,86 @@
+//! Sessions that are bound to a device (Device Bound Session Credentials, <https://w3c.github.io/webappsec-dbsc/>).
+//!
+//! The browser keeps a private key that cannot be copied, and proves that it has it by signing a challenge. A second
+//! cookie shows for some minutes that it did. The second cookie, the challenges and the session's public name carry a
+//! MAC over their purpose, the session and a time, so the server keeps no state for them.
+
+#[cfg(feature = "bound")]
+pub(crate) mod proof;
+#[cfg(feature = "bound")]
+pub(crate) mod tokens;
+
+use serde::{Deserialize, Serialize};
+
+/// The binding of a session to a device: the public key that the device's signatures verify with, and the time from
+/// which the session is open only to requests that carry the second cookie.
+///
+/// A session that replaced a bound one has no key until its browser sends one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Binding(String);
+
+impl Binding {
+    /// Makes a binding of the text that a store has kept.
+    ///
+    /// ```
+    /// # use lambda_session::Binding;
+    /// assert_eq!(Binding::from_stored("1800000060.BJ2xwg").as_str(), "1800000060.BJ2xwg");
+    /// ```
+    #[must_use]
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The binding as text without blanks, for a store to keep: at most 97 bytes for a key of ES256.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A binding to this key, in base64url, for requests from this time on.
+    #[cfg(feature = "bound")]
+    pub(crate) fn new(from: u64, key: &str) -> Self {
+        Self(format!("{from}.{key}"))
+    }
+
+    /// A binding to a key that the browser has to send before this time.
+    pub(crate) fn awaited(from: u64) -> Self {
+        Self(format!("{from}."))
+    }
+
+    /// The key in base64url, if the browser has sent one.
+    pub(crate) fn key(&self) -> Option<&str> {
+        let (_, key) = self.0.split_once('.')?;
+        (!key.is_empty()).then_some(key)
+    }
+
+    /// Whether requests need the second cookie at this time. A binding that nobody can read needs it always.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        let from = self.0.split_once('.').and_then(|(from, _)| from.parse().ok());
+        from.is_none_or(|from: u64| from <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn a_binding_is_due_from_its_time_on_and_always_if_nobody_can_read_it() {
+        let awaited = Binding::awaited(NOW);
+        assert_eq!(
+            (awaited.key(), awaited.is_due(NOW - 1), awaited.is_due(NOW)),
+            (None, false, true)
+        );
+        let bound = Binding::from_stored("1800000060.key");
+        assert_eq!(
+            (bound.key(), bound.is_due(NOW), bound.is_due(NOW + 60)),
+            (Some("key"), false, true)
+        );
+        for text in ["", "key", "soon.key", "-1.key"] {
+            assert!(Binding::from_stored(text).is_due(0), "{text}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Device Bound Session Credentials (<https://w3c.github.io/webappsec-dbsc/>): the layer's part of the protocol.
+//!
+//! ```text
+//! browser                                                   layer                              store
+//!    │ ── a login ─────────────────────────────────────────▶ │ ── as always ───────────────────▶ │
+//!    │ ◀─ Secure-Session-Registration: a challenge ───────── │                                   │
+//!    │ ── POST /.session/bind: key and challenge, signed ──▶ │ ── load, swap: the key ─────────▶ │
+//!    │ ◀─ second cookie, what it protects, next challenge ── │                                   │
+//!    ⋮   until the second cookie is about to end             │                                   │
+//!    │ ── POST /.session/refresh: challenge, signed ───────▶ │ ── load ────────────────────────▶ │
+//!    │ ◀─ second cookie, next challenge ──────────────────── │                                   │
+//! ```
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use crate::core::bound::Binding;
+use crate::core::bound::proof::{ALGORITHMS, MOST_BYTES, Proof};
+use crate::core::bound::tokens::{Purpose, Tokens};
+use crate::core::cookie::{set_cookie, values};
+use crate::core::id::{RecordKey, SessionId};
+use crate::core::record::WriteToken;
+use crate::protocol::bind::Bind;
+use crate::protocol::budget::Budget;
+use crate::protocol::call::Told;
+use crate::protocol::error::SessionError;
+use crate::protocol::known::Known;
+use crate::protocol::next::Task;
+use crate::protocol::random;
+use crate::protocol::run::Run;
+use crate::session::found::CookieAction;
+use crate::session::lazy::LazySession;
+
+const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
+const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
+const RESPONSE: HeaderName = HeaderName::from_static("secure-session-response");
+const SESSION: HeaderName = HeaderName::from_static("sec-secure-session-id");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The seconds for which a challenge is good. That of a refresh is good for so much longer than the second cookie, as
+/// it is sent together with that.
+const MINUTES: u64 = 300;
+
+/// The most seconds after a registration in which requests need no second cookie: those that were on their way.
+const ON_ITS_WAY: u64 = 60;
+
+/// Binds the sessions of one layer.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    tokens: Tokens,
+    /// The name and the attributes of the second cookie.
+    name: String,
+    tail: String,
+    /// The seconds for which the second cookie is good.
+    life: u64,
+    bind: String,
+    refresh: String,
+    scope: serde_json::Value,
+}
+
+/// A request that the layer answers itself, with a proof if the browser has sent one.
+#[derive(Clone)]
+enum Asked {
+    Bind(Option<String>),
+    /// The session, by the name that the layer gave it.
+    Refresh(Option<String>, Option<String>),
+}
+
+/// One request to a layer that binds its sessions.
+pub(crate) struct BoundVisit {
+    bound: Arc<Bound>,
+    /// The IDs of the sessions for which the request presents no second cookie.
+    pub(crate) unproven: Vec<SessionId>,
+    asked: Option<Asked>,
+    /// Removes the second cookie, if the request presents one.
+    clear: Option<HeaderValue>,
+    /// Whether the request presents second cookies, but only those of other sessions.
+    foreign: bool,
+}
+
+impl BoundVisit {
+    /// The layer's own answer, if it is the layer that the request asks.
+    pub(crate) fn answer(
+        &self,
+        session: &LazySession,
+    ) -> Option<impl Future<Output = Response<String>> + Send + use<>> {
+        let (bound, asked, session) = (Arc::clone(&self.bound), self.asked.clone()?, session.clone());
+        Some(async move { bound.answer(asked, session).await })
+    }
+
+    /// Adds to an answer what it means for the binding that the session's cookie is set or removed.
+    pub(crate) fn finish<B>(self, action: &CookieAction, session: &LazySession, response: &mut Response<B>) {
+        let headers = response.headers_mut();
+        // An answer that was late may have left the second cookie of the session before. The browser does not ask for
+        // the right one until that is gone.
+        let stale = self.foreign && session.0.state().found.locked;
+        if let Some(clear) = self.clear.filter(|_| stale || *action != CookieAction::Keep) {
+            headers.append(header::SET_COOKIE, clear);
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
+        }
+        if let (CookieAction::Issue(id, _, true), Some(budget)) = (action, &session.0.budget) {
+            headers.extend([self.bound.registration(id, budget.settings.moment().now)]);
+        }
+    }
+}
+
+impl Bound {
+    /// Takes the name of the session's cookie, the attributes as they follow the second cookie's value, their `Domain`,
+    /// the seconds for which the second cookie is good, and the folder of the two paths.
+    pub(crate) fn new(tokens: Tokens, cookie: &str, tail: String, domain: Option<&str>, life: u64, path: &str) -> Self {
+        let path = path.trim_end_matches('/');
+        Self {
+            tokens,
+            name: format!("{cookie}-bound"),
+            tail,
+            life,
+            bind: format!("{path}/bind"),
+            refresh: format!("{path}/refresh"),
+            scope: match domain {
+                Some(domain) => json!({ "origin": format!("https://{domain}"), "include_site": true }),
+                None => json!({ "include_site": false }),
+            },
+        }
+    }
+
+    /// Looks at a request whose cookies have these IDs.
+    pub(crate) fn visit<B>(self: Arc<Self>, request: &Request<B>, ids: &[SessionId], now: u64) -> BoundVisit {
+        let presented = || values(request.headers(), &self.name);
+        let clear = presented()
+            .next()
+            .map(|_| set_cookie(&self.name, "", &self.tail, Some(0)));
+        let is_open =
+            |id: &&SessionId| presented().any(|value| self.tokens.opens(value, id.record_key(), now, self.life));
+        let is_of_one = |value| ids.iter().any(|id| self.tokens.until(value, id.record_key()).is_some());
+        let foreign = clear.is_some() && !presented().any(is_of_one);
+        let unproven = ids.iter().filter(|id| !is_open(id)).cloned().collect();
+        BoundVisit {
+            unproven,
+            asked: self.asked(request),
+            clear,
+            foreign,
+            bound: self,
+        }
+    }
+
+    /// The header with which the answer of a login asks the browser to bind the session.
+    fn registration(&self, id: &SessionId, now: u64) -> (HeaderName, HeaderValue) {
+        let challenge = self
+            .tokens
+            .token(Purpose::Bind, id.record_key(), now.saturating_add(MINUTES));
+        let path = &self.bind;
+        let value = format!("({ALGORITHMS});path=\"{path}\";challenge=\"{challenge}\"");
+        (REGISTRATION, secret(&value))
+    }
+
+    /// What the request asks of the layer itself.
+    fn asked<B>(&self, request: &Request<B>) -> Option<Asked> {
+        if request.method() != Method::POST {
+            return None;
+        }
+        let text = |name| string(request.headers(), name);
+        match request.uri().path() {
+            path if path == self.bind => Some(Asked::Bind(text(&RESPONSE))),
+            path if path == self.refresh => Some(Asked::Refresh(text(&SESSION), text(&RESPONSE))),
+            _ => None,
+        }
+    }
+
+    async fn answer(&self, asked: Asked, session: LazySession) -> Response<String> {
+        let answer = match (asked, &session.0.budget) {
+            (_, None) => Err(SessionError::no_layer()),
+            (Asked::Bind(proof), Some(budget)) => self.bind(proof, budget).await,
+            (Asked::Refresh(name, proof), Some(budget)) => {
+                let ids = session.0.state().found.ids.clone();
+                self.refresh(name, proof, &ids, budget).await
+            }
+        };
+        let mut response = answer.unwrap_or_else(|error| {
+            error.log();
+            error.into_response()
+        });
+        response.extensions_mut().insert(session);
+        response
+    }
+
+    /// Binds the session for whose login the challenge was made.
+    async fn bind(&self, proof: Option<String>, budget: &Budget) -> Result<Response<String>, SessionError> {
+        let now = budget.settings.moment().now;
+        let proven = || {
+            let proof = Proof::read(proof.as_deref()?)?;
+            let session = self.tokens.challenged(Purpose::Bind, &proof.challenge, now, MINUTES)?;
+            let key = proof.key.as_ref().filter(|key| proof.verifies(key))?;
+            let from = now.saturating_add(ON_ITS_WAY.min(self.life / 10));
+            Some((session, Binding::new(from, key)))
+        };
+        let Some((session, binding)) = proven() else {
+            return Ok(refused("this proves no key for a session"));
+        };
+        let task = Task::Bind(Box::new(Bind {
+            key: session.clone(),
+            binding,
+            token: WriteToken::new(random::bytes()?),
+        }));
+        if self.run(&task, budget).await?.0 != Told::Changed {
+            return Ok(refused("there is no such session to bind"));
+        }
+        let name = self.tokens.token(Purpose::Name, &session, now);
+        Ok(self.instructions(&name, &session, now))
+    }
+
+    /// Gives the second cookie anew to whoever has the key.
+    async fn refresh(
+        &self,
+        name: Option<String>,
+        proof: Option<String>,
+        ids: &[SessionId],
+        budget: &Budget,
+    ) -> Result<Response<String>, SessionError> {
+        let now = budget.settings.moment().now;
+        let Some((name, session)) = name.and_then(|name| {
+            let (session, _) = self.tokens.read(Purpose::Name, &name)?;
+            Some((name, session))
+        }) else {
+            return Ok(refused("this names no bound session"));
+        };
+        // A browser that has another session now keeps no second cookie of this one. A request that another site caused
+        // carries no cookie.
+        if !ids.is_empty() && ids.iter().all(|id| *id.record_key() != session) {
+            return Ok(over());
+        }
+        let Some(proof) = proof else {
+            return Ok(self.challenge(&name, &session, now));
+        };
+        let Some(proof) = Proof::read(&proof) else {
+            return Ok(refused("this is no proof of a key"));
+        };
+        let answered = self
+            .tokens
+            .challenged(Purpose::Refresh, &proof.challenge, now, self.challenge_life());
+        if answered.as_ref() != Some(&session) {
+            return Ok(self.challenge(&name, &session, now));
+        }
+        let (_, known) = self.run(&Task::Read(vec![session.clone()]), budget).await?;
+        let bound = known
+            .alive(&session, &budget.settings.moment())
+            .and_then(|opened| opened.record.bound.clone());
+        match bound.as_ref().and_then(Binding::key) {
+            Some(key) if proof.verifies(key) => Ok(self.instructions(&name, &session, now)),
+            Some(_) => Ok(refused("this proves another key")),
+            None => Ok(over()),
+        }
+    }
+
+    /// Runs a task without any session's ID, so sealed sessions stay as they are.
+    async fn run(&self, task: &Task, budget: &Budget) -> Result<(Told, Known), SessionError> {
+        let (at, mut known) = (budget.settings.moment(), Known::default());
+        let run = Run {
+            budget,
+            ids: &[],
+            at: &at,
+        };
+        let told = run.task(&mut known, task).await?;
+        Ok((told, known))
+    }
+
+    /// The seconds for which the challenge of a refresh is good.
+    fn challenge_life(&self) -> u64 {
+        self.life.saturating_add(MINUTES)
+    }
+
+    /// The next challenge for the session, which the browser signs at its next refresh.
+    fn next_challenge(&self, name: &str, session: &RecordKey, now: u64) -> (HeaderName, HeaderValue) {
+        let until = now.saturating_add(self.challenge_life());
+        let challenge = self.tokens.token(Purpose::Refresh, session, until);
+        (CHALLENGE, secret(&format!("\"{challenge}\";id=\"{name}\"")))
+    }
+
+    /// Asks the browser to sign a challenge and to come again.
+    fn challenge(&self, name: &str, session: &RecordKey, now: u64) -> Response<String> {
+        let mut response = answer(StatusCode::FORBIDDEN, "{}".to_owned());
+        response.headers_mut().extend([self.next_challenge(name, session, now)]);
+        response
+    }
+
+    /// Gives the second cookie, and tells the browser what it protects.
+    fn instructions(&self, name: &str, session: &RecordKey, now: u64) -> Response<String> {
+        let instructions = json!({
+            "session_identifier": name,
+            "refresh_url": self.refresh,
+            "scope": self.scope,
+            "credentials": [{
+                "type": "cookie",
+                "name": self.name,
+                "attributes": self.tail.trim_start_matches("; "),
+            }],
+            // Whoever follows a link from another site is logged in there, too.
+            "allowed_refresh_initiators": ["*"],
+        });
+        let mut response = answer(StatusCode::OK, instructions.to_string());
+        let value = self.tokens.cookie(session, now.saturating_add(self.life));
+        // The browser asks for the next one before this one ends, also where a clock is behind.
+        let max_age = self.life - ON_ITS_WAY.min(self.life / 10);
+        let cookie = set_cookie(&self.name, &value, &self.tail, Some(max_age));
+        let challenge = self.next_challenge(name, session, now);
+        response.headers_mut().extend([(header::SET_COOKIE, cookie), challenge]);
+        response
+    }
+}
+
+/// A structured string (RFC 9651, section 3.3.3) in a header that is not larger than a proof. Parameters are ignored.
+fn string(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers
+        .get(name)
+        .filter(|value| value.len() <= MOST_BYTES)?
+        .to_str()
+        .ok()?;
+    let value = match value.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?.0,
+        None => value,
+    };
+    Some(value.to_owned())
+}
+
+fn secret(text: &str) -> HeaderValue {
+    let mut value = HeaderValue::try_from(text).expect("tokens, names of algorithms and the path are visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// Tells the browser that the session is not bound any more.
+fn over() -> Response<String> {
+    answer(StatusCode::OK, json!({ "continue": false }).to_string())
+}
+
+fn refused(problem: &str) -> Response<String> {
+    answer(StatusCode::BAD_REQUEST, json!({ "error": problem }).to_string())
+}
+
+/// An answer that no cache keeps, and that no other site shows.
+fn answer(status: StatusCode, json: String) -> Response<String> {
+    let mut response = Response::new(json);
+    *response.status_mut() = status;
+    response.headers_mut().extend([
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, NO_STORE),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+    ]);
+    response
+}
