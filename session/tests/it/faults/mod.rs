@@ -13,6 +13,7 @@ use crate::support::site::{Site, keys, sealed};
 
 mod answers;
 mod attacks;
+mod bound;
 mod budget;
 mod cookies;
 mod deadline;

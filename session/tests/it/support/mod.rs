@@ -9,6 +9,7 @@ use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 pub(crate) mod clock;
+pub(crate) mod device;
 pub(crate) mod forge;
 pub(crate) mod own_table;
 pub(crate) mod site;

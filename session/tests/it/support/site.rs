@@ -90,6 +90,12 @@ impl Site {
         }
     }
 
+    /// Returns the whole answer to a request.
+    pub(crate) async fn answer(&self, request: Request<String>) -> Response<String> {
+        let Ok(response) = self.0.clone().oneshot(request).await;
+        response
+    }
+
     /// Logs in, and returns the cookie.
     pub(crate) async fn login(&self, name: &str, cookie: Option<&str>) -> String {
         self.visit(&format!("/login?{name}"), cookie).await.issued()
@@ -281,6 +287,7 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             session.created_at(),
             session.expires_at()
         ),
+        "/bound" => session.is_bound().to_string(),
         "/owner" => session.owner().unwrap_or_default(),
         "/sessions" => {
             let listed = Sessions::of(request)?.list(name).await?;

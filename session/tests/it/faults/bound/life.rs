@@ -1,0 +1,316 @@
+//! The life of a bound session: registration, refreshes, renewals, the end, and instances that do not know of it.
+
+use super::*;
+use dev::proxy::Fault;
+
+use crate::support::device::header_of;
+use lambda_session::SameSite;
+
+#[tokio::test]
+async fn a_login_is_bound_once_and_refreshed_in_one_round_trip_as_long_as_it_lives() {
+    let world = World::new().await;
+    let site = world.bound_site();
+    let mut browser = Browser::new(&site);
+    assert_eq!(browser.visit("/login?admin").await.status(), 200);
+    assert_eq!(browser.visit("/bound").await.body(), "false");
+    let (answer, calls) = world.cost(browser.register()).await;
+    assert_eq!(
+        (answer.status().as_u16(), calls),
+        (200, vec!["GetItem".to_owned(), "UpdateItem".to_owned()])
+    );
+    assert_eq!(header_of(&answer, "cache-control").as_deref(), Some("no-store"));
+    assert_eq!(browser.visit("/bound").await.body(), "true");
+    for _ in 0..3 {
+        wait(TEN_MINUTES - 60);
+        assert!(
+            !browser.cookies().contains(SECOND),
+            "the browser has to refresh before the server asks for it"
+        );
+        let (answer, calls) = world.cost(browser.attempt()).await;
+        assert_eq!((answer.status().as_u16(), calls), (200, vec!["GetItem".to_owned()]));
+        let (answer, calls) = world.cost(browser.visit("/")).await;
+        assert_admin(&answer);
+        assert_eq!(calls[0], "GetItem");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_slept_gets_a_challenge_and_comes_again() {
+    let (world, _, mut browser) = World::bound().await;
+    wait(1_500);
+    let (answer, calls) = world.cost(browser.attempt()).await;
+    assert_eq!((answer.status().as_u16(), calls), (403, Vec::new()));
+    assert_eq!(browser.attempt().await.status(), 200);
+    assert_admin(&browser.visit("/").await);
+    // A refresh is no visit: it keeps no session alive.
+    wait(1_700);
+    assert_eq!(browser.refresh().await.status(), 200);
+    wait(200);
+    assert_eq!(browser.refresh().await.status(), 200);
+    assert!(browser.session.is_none(), "the session has ended");
+    assert_nobody(&browser.visit("/").await);
+}
+
+#[tokio::test]
+async fn requests_that_were_on_their_way_when_the_session_was_bound_are_answered() {
+    let (_world, _, browser) = World::bound().await;
+    let mut early = browser.copied();
+    early.jar.remove(SECOND);
+    wait(59);
+    assert_admin(&early.visit("/").await);
+    wait(1);
+    assert_nobody(&early.visit("/").await);
+}
+
+#[tokio::test]
+async fn a_browser_that_cannot_bind_is_served_as_before() {
+    let world = World::new().await;
+    let site = world.bound_site();
+    let mut browser = Browser::new(&site);
+    browser.visit("/login?admin").await;
+    wait(TEN_MINUTES * 2);
+    let (answer, calls) = world.cost(browser.visit("/")).await;
+    assert_admin(&answer);
+    assert_eq!(calls[0], "GetItem");
+    assert_eq!(browser.visit("/set?theme=dark").await.status(), 200);
+    let (answer, calls) = world.cost(browser.visit("/logout")).await;
+    assert_eq!(
+        (answer.status().as_u16(), calls),
+        (200, vec!["GetItem".to_owned(), "UpdateItem".to_owned()])
+    );
+    assert!(browser.jar.is_empty());
+}
+
+#[tokio::test]
+async fn a_visitor_who_does_not_log_in_is_asked_for_no_key() {
+    let world = World::new().await;
+    let mut browser = Browser::new(&world.bound_site());
+    browser.visit("/set?basket=full").await;
+    assert!(browser.jar.contains_key(FIRST) && browser.asked.is_none());
+    browser.visit("/login?admin").await;
+    assert!(browser.asked.is_some());
+}
+
+#[tokio::test]
+async fn a_renewal_binds_anew_and_a_thief_cannot_shake_the_binding_off_by_one() {
+    let (_world, _, mut browser) = World::bound().await;
+    let mut thief = browser.copied();
+    let before = browser.session.clone().expect("it is bound");
+    browser.asked = None;
+    assert_eq!(browser.visit("/renew").await.status(), 200);
+    assert_eq!(browser.visit("/bound").await.body(), "false");
+    assert_eq!(browser.register().await.status(), 200);
+    assert_eq!(browser.visit("/bound").await.body(), "true");
+    // The browser refreshes the session before it once more, and is told to stop.
+    let now_bound = browser.session.replace(before);
+    browser.refresh().await;
+    assert!(browser.session.is_none());
+    browser.session = now_bound;
+    wait(TEN_MINUTES);
+    assert_admin(&browser.browse("/").await);
+
+    // The thief asks for a new ID while the stolen cookies are good, and has no browser that registers.
+    thief.jar = browser.jar.clone();
+    assert_eq!(thief.visit("/renew").await.status(), 200);
+    assert_admin(&thief.visit("/").await);
+    wait(TEN_MINUTES);
+    assert_nobody(&thief.visit("/").await);
+}
+
+#[tokio::test]
+async fn after_a_logout_the_next_refresh_says_that_it_is_over() {
+    let (_world, _, mut browser) = World::bound().await;
+    let answer = browser.visit("/logout").await;
+    assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
+    assert!(browser.jar.is_empty());
+    assert_eq!(browser.attempt().await.body(), "{\"continue\":false}");
+    assert!(browser.session.is_none());
+}
+
+#[tokio::test]
+async fn the_list_and_the_session_say_that_it_is_bound() {
+    let world = World::new().await;
+    let site = world.bound_site();
+    let mut browser = Browser::new(&site);
+    let listed = async || {
+        let sessions = world.sessions().list("ann").await.expect("a list");
+        sessions.iter().map(|session| session.bound).collect::<Vec<_>>()
+    };
+    browser.visit("/log-in?ann").await;
+    assert_eq!(listed().await, [false]);
+    browser.register().await;
+    assert_eq!(listed().await, [true]);
+    assert_eq!(browser.visit("/bound").await.body(), "true");
+    // A session that is ended from elsewhere is over at the next refresh, too.
+    world.sessions().end_all("ann").await.expect("an end");
+    browser.refresh().await;
+    assert!(browser.session.is_none());
+}
+
+#[tokio::test]
+async fn a_remembered_session_is_refreshed_for_its_thirty_days() {
+    const DAY: u64 = 24 * 60 * 60;
+    let world = World::new().await;
+    let mut browser = Browser::log_in(&world.bound_site(), &format!("/remember?ann={}", 30 * DAY)).await;
+    for _ in 0..29 {
+        wait(DAY);
+        assert_eq!(browser.browse("/owner").await.body(), "ann");
+    }
+    wait(DAY);
+    browser.refresh().await;
+    assert!(browser.session.is_none());
+}
+
+#[tokio::test]
+async fn a_sealed_session_is_bound_without_being_opened() {
+    let world = World::new().await;
+    let sealed = Site::of(world.bound_layer().sealed(true));
+    let mut browser = Browser::log_in(&sealed, "/login?admin").await;
+    world.check_sealed();
+    wait(TEN_MINUTES);
+    assert_admin(&browser.browse("/").await);
+}
+
+#[tokio::test]
+async fn the_record_grows_by_at_most_150_bytes() {
+    let (world, _, _) = World::bound().await;
+    let item = world.only_item().await;
+    let bound = item["bound"].as_s().expect("a text");
+    assert!("bound".len() + bound.len() <= 150, "{bound}");
+}
+
+#[tokio::test]
+async fn the_second_cookie_and_the_scope_follow_the_attributes() {
+    let world = World::new().await;
+    let scope = async |layer: SessionLayerBuilder| {
+        let browser = Browser::log_in(&Site::of(layer), "/login?admin").await;
+        let instructions = browser.session.expect("it is bound").instructions;
+        assert_eq!(instructions["allowed_refresh_initiators"], serde_json::json!(["*"]));
+        let (told, credential) = (instructions["scope"].to_string(), &instructions["credentials"][0]);
+        let [name, attributes] =
+            ["name", "attributes"].map(|part| credential[part].as_str().expect("a text").to_owned());
+        assert!(browser.jar.contains_key(&name), "{name}");
+        assert_eq!(credential["type"], "cookie");
+        [told, name, attributes]
+    };
+    let site = "{\"include_site\":true,\"origin\":\"https://example.com\"}";
+    assert_eq!(
+        scope(world.bound_layer()).await,
+        [
+            "{\"include_site\":false}",
+            SECOND,
+            "HttpOnly; SameSite=Lax; Path=/; Secure"
+        ]
+    );
+    assert_eq!(
+        scope(world.bound_layer().domain("example.com").same_site(SameSite::Strict)).await,
+        [
+            site,
+            "__Secure-session-bound",
+            "HttpOnly; SameSite=Strict; Path=/; Domain=example.com; Secure"
+        ]
+    );
+    assert_eq!(
+        scope(
+            world
+                .bound_layer()
+                .cookie_name("shop")
+                .path("/shop")
+                .bound_path("/shop/keys")
+        )
+        .await,
+        [
+            "{\"include_site\":false}",
+            "__Secure-shop-bound",
+            "HttpOnly; SameSite=Lax; Path=/shop; Secure"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_rotation_of_the_keys_ends_no_bound_session() {
+    const NEW: &[u8] = b"the new key, which signs from now on";
+    let (world, _, mut browser) = World::bound().await;
+    let rotated = lambda_session::Keys::new(NEW).expect("a long key");
+    let rotated = rotated
+        .with_fallback(crate::support::SECRET_KEY.as_bytes())
+        .expect("a long key");
+    let site = Site::of(layer(world.store(), rotated).clock(now).bound(true));
+    assert_admin(&browser.at(&site).visit("/").await);
+    wait(TEN_MINUTES);
+    assert_admin(&browser.browse("/").await);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_by_a_minute_locks_nobody_out() {
+    let (world, site, mut browser) = World::bound().await;
+    for skew in [60, -60_i64] {
+        let other = Site::of(world.bound_layer().clock(move || now().saturating_add_signed(skew)));
+        wait(TEN_MINUTES);
+        // One instance gives the second cookie, and the other one looks at it, until the browser asks for the next.
+        browser.at(&other).refresh().await;
+        assert_admin(&browser.at(&site).visit("/").await);
+        wait(TEN_MINUTES - 61);
+        assert_admin(&browser.at(&site).visit("/").await);
+        browser.at(&site).refresh().await;
+        assert_admin(&browser.at(&other).visit("/").await);
+        wait(TEN_MINUTES - 61);
+        assert_admin(&browser.at(&other).visit("/").await);
+        browser.at(&site).browse("/").await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_does_not_bind_opens_a_bound_session_and_keeps_its_binding() {
+    let (world, site, mut browser) = World::bound().await;
+    let other = world.site();
+    wait(TEN_MINUTES);
+    let mut late = browser.copied();
+    assert_admin(&late.at(&other).visit("/").await);
+    assert_eq!(late.at(&other).visit("/set?theme=dark").await.status(), 200);
+    assert_eq!(late.at(&site).visit("/").await.body(), "");
+    assert_eq!(browser.browse("/").await.body(), "theme=dark username=admin");
+    assert_eq!(browser.browse("/bound").await.body(), "true");
+}
+
+#[tokio::test]
+async fn a_browser_whose_refresh_fails_logs_in_again() {
+    let (world, _, mut browser) = World::bound().await;
+    wait(TEN_MINUTES);
+    world.spoil("GetItem", || Fault::Error(400, "AccessDeniedException"));
+    // A browser forgets no session for an error of the server.
+    assert_eq!(browser.attempt().await.status(), 500);
+    assert!(browser.session.is_some());
+    world.proxy.rule(|_| Fault::Pass);
+    assert_nobody(&browser.visit("/").await);
+    // Or its next refresh succeeds.
+    assert_admin(&browser.browse("/").await);
+    wait(TEN_MINUTES);
+    let old = browser.session.take();
+    assert_eq!(browser.visit("/login?admin").await.status(), 200);
+    assert_eq!(browser.register().await.status(), 200);
+    let new = browser.session.clone();
+    // The session before is alive, but the browser is told to forget it, and keeps the second cookie of the new one.
+    browser.session = old;
+    browser.refresh().await;
+    assert!(browser.session.is_none());
+    browser.session = new;
+    assert_admin(&browser.visit("/").await);
+}
+
+#[tokio::test]
+async fn a_second_cookie_that_a_late_answer_has_left_is_removed_so_that_the_browser_refreshes() {
+    let (_world, _, mut browser) = World::bound().await;
+    let old = browser.jar[SECOND].clone();
+    browser.visit("/login?bob").await;
+    browser.register().await;
+    wait(61);
+    browser.jar.insert(SECOND.to_owned(), old);
+    let answer = browser.browse("/").await;
+    assert_eq!(
+        (answer.body().as_str(), header_of(&answer, "cache-control").as_deref()),
+        ("", Some("no-store"))
+    );
+    assert_eq!(browser.jar.keys().collect::<Vec<_>>(), [FIRST]);
+    assert_eq!(browser.browse("/").await.body(), "username=bob");
+}
