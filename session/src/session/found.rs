@@ -56,6 +56,8 @@ pub enum Absence {
     Ended,
     /// A login or a renewal gave the session another ID, and the browser sent the old one.
     Replaced,
+    /// The session is bound to a device, from which the request does not come.
+    Locked,
 }
 
 impl Absence {
@@ -106,6 +108,9 @@ impl Found {
         self.ids.retain(|id| !is_locked(id));
         self.locked = self.ids.len() < before;
         self.session = self.session.filter(|(id, _)| !is_locked(id));
+        if self.locked && self.session.is_none() {
+            self.absence = Some(Absence::Locked);
+        }
         self.unproven = unproven;
         self
     }

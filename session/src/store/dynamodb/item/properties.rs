@@ -168,7 +168,10 @@ proptest! {
             Stored::Record(record) => prop_assert_eq!(record.is_alive(&AT), expected),
             Stored::Malformed(reason) => {
                 prop_assert!(!expected);
-                let names = [DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT, SEALED, BOUND];
+                let names = [
+                    DATA, CREATED_AT, TTL_ATTRIBUTE, REVISION, REMEMBERED, LABEL, SEEN_AT, SEALED, BOUND, OWN_IDLE,
+                    OWN_LIFETIME,
+                ];
                 let named = names.map(|name| format!("attribute `{name}` is missing or of another type"));
                 prop_assert!(named.contains(&reason), "{reason} shows nothing of the item");
             }
