@@ -149,3 +149,4 @@ pub use web::guard::next::local_path;
 pub use web::guard::require_login::{RequireLoginLayer, RequireLoginService};
 pub use web::guard::same_origin::{SameOriginLayer, SameOriginService};
 pub use web::layer::{SessionLayer, SessionService};
+pub use web::open::OpenSession;

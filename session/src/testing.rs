@@ -14,10 +14,12 @@
 //! `owner_store_contract!` does the same for an [`OwnerStore`](crate::OwnerStore).
 //!
 //! [`in_request`] tests a handler with a session, without a layer, a store or a network. A whole service is tested with
-//! a [`MemoryStore`](crate::MemoryStore) and a [`Clock`].
+//! a [`MemoryStore`](crate::MemoryStore), a [`Browser`] and a [`Clock`].
 
+mod browser;
 mod handler;
 
+pub use browser::{Browser, Page, visitor};
 pub use handler::{Clock, in_request, is_ended, is_renewed};
 
 /// Makes a function of each rule, and a macro that makes each of them a test. The first argument is `$`, because a

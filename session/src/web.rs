@@ -10,6 +10,7 @@ pub(crate) mod guard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 pub(crate) mod layer;
+pub(crate) mod open;
 
 /// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];

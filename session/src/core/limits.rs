@@ -36,6 +36,18 @@ impl Limits {
         digits: usize::MAX,
         exponents: i64::MIN..=i64::MAX,
     };
+
+    /// The limits of DynamoDB, which [`DynamoDbStore`](crate::DynamoDbStore) has, and
+    /// [`MemoryStore`](crate::MemoryStore) unless told otherwise.
+    pub const DYNAMODB: Self = Self {
+        // An item may have 400 KB. The rest is for the record's other attributes; a sealed owner needs most.
+        bytes: 400 * 1024 - 4 * 1024,
+        name_bytes: 65_535,
+        // DynamoDB allows 32 levels. The map of all variables and the innermost value take one each.
+        depth: 30,
+        digits: 38,
+        exponents: -130..=125,
+    };
 }
 
 /// Refuses a variable that the store would refuse.

@@ -217,15 +217,7 @@ impl DynamoDbStore {
 impl Store for DynamoDbStore {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
     fn limits(&self) -> Limits {
-        Limits {
-            // An item may have 400 KB. The rest is for the record's other attributes; a sealed owner needs most.
-            bytes: 400 * 1024 - 4 * 1024,
-            name_bytes: 65_535,
-            // DynamoDB allows 32 levels. The map of all variables and the innermost value take one each.
-            depth: 30,
-            digits: 38,
-            exponents: -130..=125,
-        }
+        Limits::DYNAMODB
     }
 
     fn owners(&self) -> Option<&dyn AnyOwnerStore> {

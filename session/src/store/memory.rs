@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, Swap};
 use crate::core::id::{OwnerKey, RecordKey};
+use crate::core::limits::Limits;
 use crate::core::record::{Record, Stored, Tombstone};
 
 /// A [`Store`] in memory, for tests and for a program that runs as one process: its sessions end with the process, and
 /// no other process sees them. A Lambda function runs in many processes.
 ///
-/// Clones share one memory. Ended sessions stay as tombstones, and expired ones as they are, until the process ends.
+/// Clones share one memory. Ended sessions stay as tombstones, and expired ones as they are, until the process ends. It
+/// has [DynamoDB's limits](Limits::DYNAMODB), so that what a test stores can be stored in production, too.
 ///
 /// ```
 /// use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -20,8 +22,17 @@ use crate::core::record::{Record, Stored, Tombstone};
 /// let sessions = SessionLayer::builder(MemoryStore::default(), keys).build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<Memory>>);
+#[derive(Clone)]
+pub struct MemoryStore {
+    memory: Arc<Mutex<Memory>>,
+    limits: Limits,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::with_limits(Limits::DYNAMODB)
+    }
+}
 
 #[derive(Default)]
 struct Memory {
@@ -38,12 +49,30 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl MemoryStore {
+    /// Makes a store with other limits than DynamoDB's, such as [`Limits::NONE`].
+    ///
+    /// ```
+    /// use lambda_session::{Limits, MemoryStore, Store as _};
+    ///
+    /// let store = MemoryStore::with_limits(Limits::NONE);
+    /// assert_eq!(store.limits().bytes, usize::MAX);
+    /// ```
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        let memory = Arc::default();
+        Self { memory, limits }
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store for MemoryStore {
+    fn limits(&self) -> Limits {
+        self.limits.clone()
+    }
+
     fn owners(&self) -> Option<&dyn AnyOwnerStore> {
         Some(self)
     }

@@ -80,9 +80,17 @@ pub(crate) struct BoundVisit {
     clear: Option<HeaderValue>,
     /// Whether the request presents second cookies, but only those of other sessions.
     foreign: bool,
+    /// Whether the browser may bind the session that the answer begins.
+    registers: bool,
 }
 
 impl BoundVisit {
+    /// Leaves out the registration, where nobody would answer the browser's requests.
+    pub(crate) fn without_registration(mut self) -> Self {
+        self.registers = false;
+        self
+    }
+
     /// The layer's own answer, if it is the layer that the request asks.
     pub(crate) fn answer(
         &self,
@@ -102,7 +110,9 @@ impl BoundVisit {
             headers.append(header::SET_COOKIE, clear);
             headers.insert(header::CACHE_CONTROL, NO_STORE);
         }
-        if let (CookieAction::Issue(id, _, true), Some(budget)) = (action, &session.0.budget) {
+        if let (CookieAction::Issue(id, _, true), Some(budget)) = (action, &session.0.budget)
+            && self.registers
+        {
             headers.extend([self.bound.registration(id, budget.settings.moment().now)]);
         }
     }
@@ -143,6 +153,7 @@ impl Bound {
             asked: self.asked(request),
             clear,
             foreign,
+            registers: true,
             bound: self,
         }
     }

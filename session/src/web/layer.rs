@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{Request, Response};
 use tower::{Layer, Service};
 
 use crate::protocol::settings::Settings;
-use crate::session::found::CookieAction;
 use crate::session::lazy::LazySession;
-use crate::session::request::RequestSession;
 use crate::session::sessions::Sessions;
 use crate::session::state::Outcome;
+use crate::web::Layered;
 #[cfg(feature = "bound")]
 use crate::web::bound::Bound;
-use crate::web::{Layered, is_prefetch};
 
 /// Gives every request a [`LazySession`] and saves the handler's changes to it.
 ///
@@ -97,78 +95,28 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let settings = Arc::clone(&self.layer.settings);
         let outer = request.extensions().get::<LazySession>();
-        if outer.is_some_and(|session| session.is_of(&settings.cookie)) {
+        if outer.is_some_and(|session| session.is_of(&self.layer.settings.cookie)) {
             return Box::pin(self.inner.call(request));
         }
-        let ids = settings.cookie.read(request.headers());
+        let opened = self.layer.open_request(&request);
         #[cfg(feature = "bound")]
-        let binding = self.layer.bound.clone();
-        #[cfg(feature = "bound")]
-        let binding = binding.map(|bound| bound.visit(&request, &ids, settings.moment().now));
-        let deadline = request.extensions().get().copied();
-        let mut session = RequestSession::new(Arc::clone(&settings), ids, deadline);
-        session.unseen = request.method() == Method::HEAD || is_prefetch(request.headers());
-        session.polls = settings.polling.as_ref().is_some_and(|polling| polling(request.uri()));
-        #[cfg(feature = "bound")]
-        if let Some(binding) = &binding {
-            session.state().found.unproven.clone_from(&binding.unproven);
-        }
-        let session = LazySession(Arc::new(session));
-        #[cfg(feature = "bound")]
-        if let Some(answer) = binding.as_ref().and_then(|binding| binding.answer(&session)) {
+        if let Some(answer) = opened.own_answer() {
             return Box::pin(async move { Ok(answer.await.map(ResponseBody::from)) });
         }
-        request.extensions_mut().insert(session.clone());
+        request.extensions_mut().insert(opened.session().clone());
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
-            let Outcome { cookie: action, failed } = session.0.finish().await;
+            let Outcome { cookie, failed } = opened.save().await;
             if let Some(error) = failed {
                 response = error.into_response();
             }
-            match action {
-                CookieAction::Keep => {}
-                CookieAction::Issue(ref id, max_age, _) => {
-                    set_cookie(&mut response, settings.cookie.issue(id, max_age));
-                }
-                CookieAction::Clear => set_cookie(&mut response, settings.cookie.clear()),
-            }
-            #[cfg(feature = "bound")]
-            if let Some(binding) = binding {
-                binding.finish(&action, &session, &mut response);
-            }
-            if session.0.is_used() {
-                mark_private(&mut response);
-            }
-            response.extensions_mut().insert(session);
+            response.extensions_mut().insert(opened.session().clone());
+            opened.set_headers(&cookie, &mut response);
             Ok(response)
         })
     }
-}
-
-/// Sets the cookie and forbids caching, whatever the handler says: a cache would give one visitor's session to another.
-fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
-    let headers = response.headers_mut();
-    headers.append(header::SET_COOKIE, value);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// Keeps caches from giving another visitor an answer that was made with a session (RFC 9111, section 4.1; RFC
-/// 6265bis, section 8.8). A `Cache-Control` that the handler has set stays. All `Vary` values go into one header,
-/// because payload format 2.0 keeps only one header of a name.
-fn mark_private<B>(response: &mut Response<B>) {
-    let headers = response.headers_mut();
-    if headers.append(header::VARY, HeaderValue::from_static("Cookie")) {
-        let values = headers.get_all(header::VARY).iter();
-        let values: Vec<_> = values.map(HeaderValue::as_bytes).collect();
-        if let Ok(vary) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
-            headers.insert(header::VARY, vary);
-        }
-    }
-    let no_store = HeaderValue::from_static("no-store");
-    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }
 
 #[cfg(test)]
@@ -177,6 +125,7 @@ mod tests {
     use std::future::Ready;
     use std::task::Waker;
 
+    use http::header;
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;

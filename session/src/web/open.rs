@@ -1,0 +1,173 @@
+//! A session from a request's headers to the headers of its answer: what the layer does, and what a framework without
+//! tower asks for.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+
+use crate::protocol::error::SessionError;
+use crate::session::found::CookieAction;
+use crate::session::lazy::LazySession;
+use crate::session::request::RequestSession;
+use crate::session::state::Outcome;
+#[cfg(feature = "bound")]
+use crate::web::bound::BoundVisit;
+use crate::web::is_prefetch;
+use crate::web::layer::SessionLayer;
+
+/// The session of one request to a framework without tower. See [`SessionLayer::open`].
+#[must_use = "`close` saves the session"]
+pub struct OpenSession {
+    session: LazySession,
+    layer: SessionLayer,
+    #[cfg(feature = "bound")]
+    binding: Option<BoundVisit>,
+}
+
+impl SessionLayer {
+    /// Opens the session of a request with these headers, for a framework that has no tower services. It reads nothing
+    /// from the store yet. [Close](OpenSession::close) it when the answer is made.
+    ///
+    /// A request is not [polling](crate::SessionLayerBuilder::polling) here, and a `HEAD` is like a `GET`: use
+    /// [`LazySession::peek`] for such requests. Sessions are not [bound](crate::SessionLayerBuilder::bound) here,
+    /// because only the layer answers the browser's two requests for that. Those that are bound elsewhere open only with
+    /// their second cookie, as everywhere.
+    ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use lambda_session::{SessionError, SessionLayer};
+    ///
+    /// /// Returns the text of a page, and the headers to add to its answer.
+    /// async fn visits(sessions: &SessionLayer, headers: &HeaderMap) -> Result<(String, HeaderMap), SessionError> {
+    ///     let opened = sessions.open(headers);
+    ///     let visits = opened.session().load().await?.increment("visits", 1)?;
+    ///     let (headers, failed) = opened.close().await;
+    ///     failed.map_or_else(|| Ok((format!("Visit number {visits}"), headers)), Err)
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = lambda_session::Keys::new(b"a long and random secret of at least 32 bytes")?;
+    /// # let sessions = SessionLayer::builder(lambda_session::MemoryStore::default(), keys).build()?;
+    /// # let (_, headers) = visits(&sessions, &HeaderMap::new()).await?;
+    /// # let cookie = headers["set-cookie"].to_str()?.split(';').next().unwrap_or_default();
+    /// # let mut again = HeaderMap::new();
+    /// # again.insert("cookie", cookie.parse()?);
+    /// # assert_eq!(visits(&sessions, &again).await?.0, "Visit number 2");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(&self, headers: &HeaderMap) -> OpenSession {
+        let mut request = Request::new(());
+        request.headers_mut().clone_from(headers);
+        let opened = self.open_request(&request);
+        #[cfg(feature = "bound")]
+        let opened = opened.without_registration();
+        opened
+    }
+
+    pub(super) fn open_request<B>(&self, request: &Request<B>) -> OpenSession {
+        let settings = &self.settings;
+        let ids = settings.cookie.read(request.headers());
+        #[cfg(feature = "bound")]
+        let binding = self.bound.clone();
+        #[cfg(feature = "bound")]
+        let binding = binding.map(|bound| bound.visit(request, &ids, settings.moment().now));
+        let deadline = request.extensions().get().copied();
+        let mut session = RequestSession::new(Arc::clone(settings), ids, deadline);
+        session.unseen = request.method() == Method::HEAD || is_prefetch(request.headers());
+        session.polls = settings.polling.as_ref().is_some_and(|polling| polling(request.uri()));
+        #[cfg(feature = "bound")]
+        if let Some(binding) = &binding {
+            session.state().found.unproven.clone_from(&binding.unproven);
+        }
+        OpenSession {
+            session: LazySession(Arc::new(session)),
+            layer: self.clone(),
+            #[cfg(feature = "bound")]
+            binding,
+        }
+    }
+}
+
+impl OpenSession {
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &LazySession {
+        &self.session
+    }
+
+    /// Saves the session. Returns the headers to add to the answer (`Set-Cookie`, `Cache-Control`, `Vary`), and the
+    /// error with which to answer if the session could not be saved. Replace headers of these names except for
+    /// `Set-Cookie`.
+    pub async fn close(self) -> (HeaderMap, Option<SessionError>) {
+        let Outcome { cookie, failed } = self.save().await;
+        let mut answer = Response::new(());
+        self.set_headers(&cookie, &mut answer);
+        (std::mem::take(answer.headers_mut()), failed)
+    }
+
+    /// The layer's own answer to a request of the browser about a bound session.
+    #[cfg(feature = "bound")]
+    pub(super) fn own_answer(&self) -> Option<impl Future<Output = Response<String>> + Send + use<>> {
+        self.binding.as_ref()?.answer(&self.session)
+    }
+
+    #[cfg(feature = "bound")]
+    fn without_registration(mut self) -> Self {
+        self.binding = self.binding.map(BoundVisit::without_registration);
+        self
+    }
+
+    pub(super) async fn save(&self) -> Outcome {
+        self.session.0.finish().await
+    }
+
+    /// Sets the headers of the answer, which does this to the cookie.
+    pub(super) fn set_headers<B>(self, action: &CookieAction, response: &mut Response<B>) {
+        let cookie = &self.layer.settings.cookie;
+        match action {
+            CookieAction::Keep => {}
+            CookieAction::Issue(id, max_age, _) => set_cookie(response, cookie.issue(id, *max_age)),
+            CookieAction::Clear => set_cookie(response, cookie.clear()),
+        }
+        #[cfg(feature = "bound")]
+        if let Some(binding) = self.binding {
+            binding.finish(action, &self.session, response);
+        }
+        if self.session.0.is_used() {
+            mark_private(response);
+        }
+    }
+}
+
+/// `Debug` shows no ID.
+impl std::fmt::Debug for OpenSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenSession")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sets the cookie and forbids caching, whatever the handler says: a cache would give one visitor's session to another.
+fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, value);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// Keeps caches from giving another visitor an answer that was made with a session (RFC 9111, section 4.1; RFC
+/// 6265bis, section 8.8). A `Cache-Control` that the handler has set stays. All `Vary` values go into one header,
+/// because payload format 2.0 keeps only one header of a name.
+fn mark_private<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
+    if headers.append(header::VARY, HeaderValue::from_static("Cookie")) {
+        let values = headers.get_all(header::VARY).iter();
+        let values: Vec<_> = values.map(HeaderValue::as_bytes).collect();
+        if let Ok(vary) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
+            headers.insert(header::VARY, vary);
+        }
+    }
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+}
