@@ -1,6 +1,6 @@
 //! The session ID, which is the secret in the cookie, and the key of its record.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,8 +19,9 @@ pub(crate) const ID_BYTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct SessionId {
     bytes: [u8; ID_BYTES],
-    /// The key of its record, once somebody has asked for it: a hash takes a tenth of a view's instructions.
-    key: OnceLock<RecordKey>,
+    /// The key of its record, once somebody has asked a clone of this ID for it. Over the memory store, the hash takes a
+    /// tenth of a view's instructions.
+    key: Arc<OnceLock<RecordKey>>,
 }
 
 impl PartialEq for SessionId {
@@ -33,10 +34,10 @@ impl Eq for SessionId {}
 
 impl SessionId {
     /// Makes an ID of bytes that nobody can guess.
-    pub(crate) const fn new(random: [u8; ID_BYTES]) -> Self {
+    pub(crate) fn new(random: [u8; ID_BYTES]) -> Self {
         Self {
             bytes: random,
-            key: OnceLock::new(),
+            key: Arc::default(),
         }
     }
 
@@ -62,7 +63,7 @@ impl SessionId {
     /// The key of this session's record.
     pub(crate) fn record_key(&self) -> &RecordKey {
         self.key
-            .get_or_init(|| RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.bytes))))
+            .get_or_init(|| RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.bytes)).into()))
     }
 }
 
@@ -71,7 +72,7 @@ impl SessionId {
 /// A store never sees an ID, so nobody can open a session with a copy of the table.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RecordKey(String);
+pub struct RecordKey(Arc<str>);
 
 impl RecordKey {
     /// Makes a key of the text that a store has kept, such as a tombstone's `replaced_by`.
@@ -83,12 +84,12 @@ impl RecordKey {
     /// ```
     #[must_use]
     pub fn from_stored(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// The key that equals this handle of a session, if it has the form of one.
     pub(crate) fn from_handle(text: &str) -> Option<Self> {
-        SessionId::decode(text.as_bytes()).map(|_| Self(text.to_owned()))
+        SessionId::decode(text.as_bytes()).map(|_| Self(text.into()))
     }
 
     /// The key as text, for a store to use.

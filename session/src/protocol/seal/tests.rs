@@ -1,6 +1,7 @@
 //! Only a value that was sealed for its place opens, and the sealed form never changes.
 
 use std::convert::Infallible;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +9,7 @@ use ring::{aead, hkdf};
 
 use super::*;
 
-static ID: SessionId = SessionId::new([7; 32]);
+static ID: LazyLock<SessionId> = LazyLock::new(|| SessionId::new([7; 32]));
 
 /// Returns nonces that count up.
 fn counting() -> impl FnMut() -> Result<Nonce, Infallible> {
