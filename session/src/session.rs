@@ -401,13 +401,18 @@ impl fmt::Debug for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::time::{Moment, Timeouts};
 
     #[test]
     fn a_handle_that_outlives_the_save_still_reads_but_is_told_that_it_cannot_write() {
+        let at = Moment {
+            now: 1_800_000_000,
+            timeouts: Timeouts::default(),
+        };
         let session = Session::default();
         session.insert("username", "admin").unwrap();
         let late = session.clone();
-        assert!(session.state().close().is_some());
+        assert!(session.state().close(&at).is_some());
         assert_eq!(late.get::<String>("username").unwrap().as_deref(), Some("admin"));
         let error = late.insert("theme", "dark").unwrap_err();
         assert_eq!(
@@ -419,7 +424,7 @@ mod tests {
         late.clear();
         late.end();
         assert_eq!(late.len(), 1);
-        assert!(session.state().close().is_none(), "a session is closed only once");
+        assert!(session.state().close(&at).is_none(), "a session is closed only once");
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl From<Record> for Opened {
 pub(crate) enum Place {
     Nothing,
     Record(Opened),
-    Tombstone(Tombstone),
+    /// Boxed, because a place is small then, and nearly all places are records.
+    Tombstone(Box<Tombstone>),
     Malformed,
 }
 
@@ -36,7 +37,7 @@ impl From<Stored> for Place {
     fn from(stored: Stored) -> Self {
         match stored {
             Stored::Record(record) => Self::Record(record.into()),
-            Stored::Tombstone(tombstone) => Self::Tombstone(tombstone),
+            Stored::Tombstone(tombstone) => Self::Tombstone(tombstone.into()),
             Stored::Malformed(_) => Self::Malformed,
         }
     }

@@ -20,8 +20,8 @@ pub(crate) struct Known {
     ended_before_list: BTreeSet<RecordKey>,
     /// The number of sessions in the list when it was read.
     pub(crate) listed: usize,
-    /// The keys that the task loaded, or tried to load.
-    pub(crate) loaded: BTreeSet<RecordKey>,
+    /// Whether the task loaded what it knew already: its new record, which somebody may have ended.
+    pub(crate) reloaded: bool,
     /// The last state of the visitor's session that a write started from or was about to start from, and whether a
     /// write was sent that leaves a token in the record.
     pub(crate) sent: Option<(Arc<Record>, bool)>,
@@ -75,7 +75,7 @@ impl Known {
     /// Records that a call is about to be made. The store may carry it out even if no answer comes.
     pub(crate) fn sending(&mut self, call: &Call) {
         match call {
-            Call::Load(keys) => self.loaded.extend(keys.iter().cloned()),
+            Call::Load(keys) => self.reloaded |= keys.iter().any(|key| self.places.contains_key(key)),
             Call::End(keys) => self.ended.extend(keys.iter().cloned()),
             Call::Swap { read, write, .. } => match (write, read) {
                 (Write::Create, _) => self.created = true,
@@ -87,9 +87,9 @@ impl Known {
         }
     }
 
-    /// Records what is stored under these keys now: what was written, or what a write found instead.
-    pub(crate) fn stands(&mut self, places: impl IntoIterator<Item = (RecordKey, Place)>) {
-        self.places.extend(places);
+    /// Records what is stored under the key now: what was read or written, or what a write found instead.
+    pub(crate) fn stands(&mut self, key: RecordKey, place: Place) {
+        self.places.insert(key, place);
     }
 
     /// Records an owner's list.

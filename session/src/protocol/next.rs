@@ -36,11 +36,11 @@ pub(crate) enum Task {
 pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, SessionError> {
     match task {
         Task::Read(keys) => {
-            let unread: Vec<_> = keys.iter().filter(|key| known.place(key).is_none()).cloned().collect();
-            Ok(if unread.is_empty() || keys.len() > MOST_COOKIES {
+            let is_read = keys.iter().all(|key| known.place(key).is_some());
+            Ok(if is_read || keys.len() > MOST_COOKIES {
                 Next::Over(Told::Keep)
             } else {
-                Next::Call(Call::Load(unread))
+                Next::Call(Call::Load(keys.clone()))
             })
         }
         Task::View(key) => Ok(view(known, key, at)),

@@ -119,8 +119,9 @@ pub(super) fn tidy(
     let full = known.place(login.new).is_none() && !list.contains_key(login.new);
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
     let crowded = full || count > MOST || login.most.is_some_and(reaches);
-    let others_of = |key: &RecordKey| key != login.new && !login.replaced.contains(key);
-    let sweeps = known.listed.is_multiple_of(SWEEP_EVERY) && !known.loaded.iter().any(others_of);
+    // A login that has swept knows some entries or has struck some.
+    let is_unswept = || count == known.listed && entries().all(|(_, entry)| entry == Entry::Unread);
+    let sweeps = count.is_multiple_of(SWEEP_EVERY) && is_unswept();
     if !known.hurried {
         let looks = crowded || sweeps;
         let call = strike(owner, entries())

@@ -96,9 +96,10 @@ impl Run<'_> {
                     _ => "done",
                 };
                 let found = budget.call(limit, "store.load", keys.len(), loads, outcome).await?;
-                let places = keys.into_iter().zip(found);
-                let places = places.map(|(key, found)| self.place(&key, found).map(|place| (key, place)));
-                known.stands(places.collect::<Result<Vec<_>, _>>()?);
+                for (key, found) in keys.into_iter().zip(found) {
+                    let place = self.place(&key, found)?;
+                    known.stands(key, place);
+                }
             }
             Call::Swap { key, read, next, write } => {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
@@ -126,12 +127,14 @@ impl Run<'_> {
                         self.place(&key, found)?
                     }
                 };
-                known.stands([(key, place)]);
+                known.stands(key, place);
             }
             Call::End(keys) => {
                 let ends = together(keys.iter().map(|key| store.any_end(key, at.now)).collect());
                 let ended = budget.call(limit, "store.end", keys.len(), ends, |_| "done").await?;
-                known.stands(keys.into_iter().zip(ended.into_iter().map(Place::Tombstone)));
+                for (key, tombstone) in keys.into_iter().zip(ended) {
+                    known.stands(key, Place::Tombstone(tombstone.into()));
+                }
             }
             Call::Enlist(owner, key) => {
                 let enlist = self.owners()?.any_enlist(&owner, &key, at.now, at.list_expiry());

@@ -289,7 +289,7 @@ impl Save {
                 }
                 // A request that ended all of the owner's sessions may have ended the new one, too.
                 let new = &self.fresh.key;
-                if known.record(new).is_some() && !known.loaded.contains(new) {
+                if known.record(new).is_some() && !known.reloaded {
                     return Ok(Next::Call(Call::Load(vec![new.clone()])));
                 }
                 own

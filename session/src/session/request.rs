@@ -7,6 +7,7 @@ use super::computing;
 use super::found::{CookieAction, Found};
 use super::state::{Outcome, State};
 use crate::core::id::SessionId;
+use crate::core::time::Moment;
 use crate::core::value::Value;
 use crate::protocol::budget::{Budget, Deadline};
 use crate::protocol::call::Next;
@@ -43,8 +44,12 @@ impl RequestSession {
         limits.bytes = limits.bytes.min(settings.max_bytes);
         Self {
             state: Mutex::new(State::new(ids, limits, settings.sealed)),
+            scratch: OnceLock::new(),
             budget: Some(Budget::new(settings, deadline)),
-            ..Self::default()
+            unseen: false,
+            polls: false,
+            reading: tokio::sync::Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -103,9 +108,10 @@ impl RequestSession {
             let late = "the session was changed after it was saved; that change is lost";
             return Err(SessionError::new(SessionErrorKind::Saved, late));
         }
-        let taken = self.state().take();
+        let at = budget.settings.moment();
+        let taken = self.state().take(&at);
         match taken {
-            Some((found, wanted)) => self.save(budget, found, wanted).await,
+            Some((found, wanted)) => self.save(budget, &at, found, wanted).await,
             None => Ok(()),
         }
     }
@@ -114,10 +120,11 @@ impl RequestSession {
     pub(crate) async fn finish(&self) -> Outcome {
         if let Some(budget) = &self.budget {
             let turn = self.turn(budget).await;
-            let closed = self.state().close();
+            let at = budget.settings.moment();
+            let closed = self.state().close(&at);
             // The outcome says whether it was saved.
             let _ = match (turn, closed) {
-                (Ok(_one_at_a_time), Some((found, wanted))) => self.save(budget, found, wanted).await,
+                (Ok(_one_at_a_time), Some((found, wanted))) => self.save(budget, &at, found, wanted).await,
                 (Err(error), _) => Err(self.fail(error)),
                 _ => Ok(()),
             };
@@ -133,7 +140,7 @@ impl RequestSession {
             self.not_failed()?;
             let taking = self.state().taking(name);
             if let Some((found, wanted)) = taking {
-                match save(budget, found, wanted).await {
+                match save(budget, &budget.settings.moment(), found, wanted).await {
                     Ok((found, _)) => {
                         stored = found.taken(name);
                         self.state().saved_as(found);
@@ -156,10 +163,10 @@ impl RequestSession {
         budget.turn(&self.writing, save).await
     }
 
-    async fn save(&self, budget: &Budget, found: Found, wanted: Wanted) -> Result<(), SessionError> {
+    async fn save(&self, budget: &Budget, at: &Moment, found: Found, wanted: Wanted) -> Result<(), SessionError> {
         // Only this future holds what is wanted. If the handler drops it, the request fails.
         let dropped = Dropped(self);
-        let saved = save(budget, found, wanted).await;
+        let saved = save(budget, at, found, wanted).await;
         std::mem::forget(dropped);
         match saved {
             Ok((found, cookie)) => {
@@ -213,32 +220,32 @@ async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
 }
 
 /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.
-async fn save(budget: &Budget, mut found: Found, wanted: Wanted) -> Result<(Found, CookieAction), SessionError> {
+async fn save(
+    budget: &Budget,
+    at: &Moment,
+    mut found: Found,
+    wanted: Wanted,
+) -> Result<(Found, CookieAction), SessionError> {
     if found.read_at.is_none() && !found.unproven.is_empty() && !wanted.is_nothing() {
         // Only the record says whether the session is bound to a device, and then it is not this request's to end.
         found = find(budget, found).await?;
     }
-    let at = budget.settings.moment();
-    let Some(task) = found.saving(wanted, budget.settings.per_owner, &at, random::fresh)? else {
+    let Some(task) = found.saving(wanted, budget.settings.per_owner, at, random::fresh)? else {
         return Ok((found, CookieAction::Keep));
     };
     let mut known = std::mem::take(&mut found.known);
-    let told = if let Next::Over(told) = next(&known, &task, &at)? {
+    let told = if let Next::Over(told) = next(&known, &task, at)? {
         told
     } else {
         let mut ids = found.ids.clone();
         if let Task::Save(save) = &task {
             ids.push(save.fresh.id.clone());
         }
-        let run = Run {
-            budget,
-            ids: &ids,
-            at: &at,
-        };
+        let run = Run { budget, ids: &ids, at };
         // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
         spans::within(spans::save(), Box::pin(run.task(&mut known, &task))).await?
     };
-    Ok(found.saved(known, &task, told, &at))
+    Ok(found.saved(known, &task, told, at))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use crate::core::edits::{Edits, Step};
 use crate::core::id::SessionId;
 use crate::core::limits::{self, Limits};
 use crate::core::record::Record;
-use crate::core::time::Lifetime;
+use crate::core::time::{Lifetime, Moment};
 use crate::core::value::{Data, Reason, Value, ValueError};
 use crate::protocol::error::SessionError;
+use crate::protocol::known::Known;
 use crate::protocol::save::{NewOwner, Wanted};
 
 /// The variable that holds the proofs of [`Session::confirm`](crate::Session::confirm).
@@ -81,9 +82,9 @@ impl State {
 
     /// Takes what was found and done so far, for a save in the middle of a request; `None` if the session was saved for
     /// the last time. Later changes apply to what this save leaves.
-    pub(crate) fn take(&mut self) -> Option<(Found, Wanted)> {
+    pub(crate) fn take(&mut self, at: &Moment) -> Option<(Found, Wanted)> {
         if self.saved || self.wanted.ended {
-            return self.close();
+            return self.close(at);
         }
         let wanted = std::mem::take(&mut self.wanted);
         self.before_save = Some((self.data().clone(), wanted.renewed, wanted.lifetime));
@@ -91,9 +92,13 @@ impl State {
         Some((self.hand_over(), wanted))
     }
 
-    /// Does the same for the layer. After it, nothing can be changed.
-    pub(crate) fn close(&mut self) -> Option<(Found, Wanted)> {
-        if std::mem::replace(&mut self.saved, true) {
+    /// Does the same for the layer. After it, nothing can be changed. Returns `None` also if nothing is to be saved, as
+    /// after most views.
+    pub(crate) fn close(&mut self, at: &Moment) -> Option<(Found, Wanted)> {
+        let is_due = |(_, record): (_, &Arc<Record>)| record.slid(at).is_some();
+        let moves = self.wanted.keeps_alive && self.live().is_some_and(is_due);
+        let rests = self.wanted.is_nothing() && !moves;
+        if std::mem::replace(&mut self.saved, true) || rests {
             return None;
         }
         // If the handler saved a new session and then ended it, the new cookie is not sent, even if ending it fails.
@@ -114,6 +119,15 @@ impl State {
 
     /// Records what a save left. It may differ from what the handler saw, because other requests may have written, too.
     pub(crate) fn saved_as(&mut self, found: Found) {
+        if self.saved {
+            // Nothing is saved any more, so only what the handles read counts.
+            self.found = Found {
+                known: Known::default(),
+                ..found
+            };
+            self.wanted.edits = Edits::default();
+            return self.recompute();
+        }
         self.found = Found {
             known: found.known.for_next_task(),
             ..found
@@ -126,9 +140,6 @@ impl State {
                 self.wanted.renewed |= renewed;
                 self.wanted.lifetime = self.wanted.lifetime.or(lifetime);
             }
-        }
-        if self.saved {
-            self.wanted.edits = Edits::default();
         }
         self.recompute();
     }

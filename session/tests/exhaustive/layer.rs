@@ -203,7 +203,7 @@ fn found(place: Place) -> Option<Stored> {
     match place {
         Place::Nothing => None,
         Place::Record(opened) => Some(Stored::Record(Arc::unwrap_or_clone(opened.stored))),
-        Place::Tombstone(tombstone) => Some(Stored::Tombstone(tombstone)),
+        Place::Tombstone(tombstone) => Some(Stored::Tombstone(*tombstone)),
         Place::Malformed => Some(Stored::Malformed("an attribute of another type".to_owned())),
     }
 }
@@ -229,7 +229,7 @@ impl Store for Steps {
 
     async fn end(&self, key: &RecordKey, _: u64) -> Result<Tombstone, StoreError> {
         match self.place(key, Step::End(key.clone())).await? {
-            Place::Tombstone(tombstone) => Ok(tombstone),
+            Place::Tombstone(tombstone) => Ok(*tombstone),
             other => panic!("{other:?}"),
         }
     }

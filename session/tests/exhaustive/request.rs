@@ -8,7 +8,7 @@ use super::scenario::{Answer, Asked, NOW, OWNER, Op, SLOW, Seen, SetCookie};
 use super::table::{PLACES, Reply, Step, moment};
 use crate::core::id::{OwnerKey, SessionId};
 use crate::core::limits::Limits;
-use crate::core::record::{Tombstone, WriteToken};
+use crate::core::record::WriteToken;
 use crate::core::time::Moment;
 use crate::core::value::Value;
 use crate::protocol::call::{Call, Next, Place, Told};
@@ -251,7 +251,7 @@ impl Request {
         }
         act(&mut self.state, self.asked.op, self.place);
         if self.asked.op == Op::SaveAndAdd {
-            match self.state.take() {
+            match self.state.take(&self.at) {
                 Some((found, wanted)) => self.save(Stage::SavingNow, found, wanted),
                 None => self.answer(500),
             }
@@ -267,9 +267,9 @@ impl Request {
 
     /// Finishes the request as the layer does.
     fn finish(&mut self) {
-        match self.state.close() {
+        match self.state.close(&self.at) {
             Some((found, wanted)) => self.save(Stage::Saving, found, wanted),
-            None => self.answer(500),
+            None => self.answer(200),
         }
     }
 
@@ -345,17 +345,22 @@ impl Request {
 /// Records the store's answer to a call, which consists of the replies to its parts.
 fn learn(known: &mut Known, call: Call, mut replies: impl Iterator<Item = Reply>) {
     match call {
-        Call::Load(keys) => known.stands(keys.into_iter().zip(places(replies))),
+        Call::Load(keys) => keys
+            .into_iter()
+            .zip(places(replies))
+            .for_each(|(key, place)| known.stands(key, place)),
         Call::Swap { key, .. } => {
             let place = places(replies).next().expect("a reply");
-            known.stands([(key, place)]);
+            known.stands(key, place);
         }
         Call::End(keys) => {
             let ended = places(replies).map(|place| match place {
                 Place::Tombstone(_) => place,
-                _ => Place::Tombstone(Tombstone::default()),
+                _ => Place::Tombstone(Box::default()),
             });
-            known.stands(keys.into_iter().zip(ended));
+            keys.into_iter()
+                .zip(ended)
+                .for_each(|(key, place)| known.stands(key, place));
         }
         Call::Enlist(owner, _) | Call::List(owner) => match replies.next() {
             Some(Reply::List(list)) => known.listed(owner, Arc::unwrap_or_clone(list)),

@@ -96,7 +96,7 @@ pub(crate) fn as_place(stored: Option<&Stored>) -> Place {
     match stored {
         None => Place::Nothing,
         Some(Stored::Record(record)) => Place::Record(record.clone().into()),
-        Some(Stored::Tombstone(tombstone)) => Place::Tombstone(tombstone.clone()),
+        Some(Stored::Tombstone(tombstone)) => Place::Tombstone(tombstone.clone().into()),
         Some(Stored::Malformed(_)) => Place::Malformed,
     }
 }
