@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let port = port()?;
-    lambda_http::tracing::init_default_subscriber();
+    lambda::log();
     let site = site(sessions().await?);
     if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
         return lambda::run(site).await;

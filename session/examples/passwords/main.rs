@@ -96,7 +96,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let port = port()?;
-    lambda_http::tracing::init_default_subscriber();
+    lambda::log();
     let (sessions, app) = settings().await?;
     let site = site(sessions, app);
     if variable("AWS_LAMBDA_RUNTIME_API").is_some() {

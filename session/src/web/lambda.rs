@@ -67,9 +67,11 @@ use tower::{Service, ServiceExt as _};
 use crate::protocol::budget::Deadline;
 use crate::protocol::error::{SessionError, short_answer};
 
+mod log;
 pub(crate) mod path;
 mod source;
 
+pub use log::log;
 pub use source::SourceAddress;
 
 /// Serves Lambda's events with `service` until Lambda ends the process: the events of a Function URL, an HTTP API

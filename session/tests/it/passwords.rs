@@ -78,7 +78,7 @@ async fn a_login_goes_on_to_the_page_that_was_asked_for_and_to_no_other_site() {
 
 #[tokio::test]
 async fn a_hash_is_kept_and_nothing_that_was_typed_is_logged() {
-    let site = Site::new().await;
+    let site = Site::with(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace")]).await;
     let mut user = site.user("alice").await;
     user.log_in("alice", WRONG).await;
     user.log_in("no name at all!", WRONG).await;
@@ -90,14 +90,29 @@ async fn a_hash_is_kept_and_nothing_that_was_typed_is_logged() {
     let hashes: BTreeSet<_> = users.iter().filter_map(|user| user["password"].as_s().ok()).collect();
     assert_eq!(hashes.len(), 2, "each has a salt");
 
+    site.tables
+        .proxy
+        .once("GetItem", Fault::Error(400, "AccessDeniedException"));
+    assert_eq!(user.get("/").await.status, 500);
+
+    let cookie = user.session().expect("a session");
+    let (id, mac) = cookie.split_once('.').expect("an ID and a MAC");
+    let secrets = ["horse", "alice", "no name", id, mac].map(str::to_owned);
     drop(user);
     let Some(Program::Function(mut function)) = Arc::into_inner(site.function) else {
         panic!("somebody uses the function")
     };
     let exit = function.kill().await;
-    for typed in ["horse", "alice", "no name"] {
-        assert!(!exit.stdout.contains(typed) && !exit.stderr.contains(typed), "{exit:?}");
+    for secret in secrets {
+        assert!(
+            !exit.stdout.contains(&secret) && !exit.stderr.contains(&secret),
+            "{secret} in {exit:?}"
+        );
     }
+    assert!(
+        exit.stdout.contains("store failure"),
+        "the library's events are logged: {exit:?}"
+    );
 }
 
 #[tokio::test]

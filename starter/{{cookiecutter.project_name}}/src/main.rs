@@ -9,7 +9,7 @@ use lambda_session::{DynamoDbStore, MemoryStore, SessionLayer, lambda};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    lambda::log();
     lambda::run(site::site(sessions().await?)).await
 }
 

@@ -129,7 +129,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let port = port()?;
-    lambda_http::tracing::init_default_subscriber();
+    lambda::log();
     if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
         let base_url = required("BASE_URL")?;
         return lambda::run(site(&base_url).await?).await;

@@ -27,6 +27,11 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts the function with these variables in addition.
+    pub(super) async fn with(variables: &[(&str, &str)]) -> Self {
         let tables = Table::new().await;
         let client = Client::from_conf(sdk_at(tables.dynamodb.endpoint()).build());
         let name = AttributeDefinition::builder()
@@ -42,7 +47,12 @@ impl Site {
             .attribute_definitions(name.build().expect("a definition"))
             .key_schema(key.build().expect("a key"));
         create.send().await.expect("the users' table");
-        let function = Program::function(example("passwords"), &tables, &[("USERS_TABLE_NAME", USERS)]).await;
+        let function = Program::function(
+            example("passwords"),
+            &tables,
+            &[variables, &[("USERS_TABLE_NAME", USERS)]].concat(),
+        )
+        .await;
         Self {
             tables,
             function: Arc::new(function),

@@ -1,0 +1,43 @@
+//! The log of a program that has no subscriber of its own.
+
+use std::{env, io};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
+
+/// Writes `tracing` events to standard output, which Lambda collects, in the level and the format that
+/// `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT` ask for ([Lambda's logging controls][controls]). Does nothing if
+/// the program has set a subscriber before.
+///
+/// Below `INFO`, it writes the events of this library alone, because those of other crates show requests: at `TRACE`,
+/// `lambda_runtime` logs each event with its passwords and cookies, and the SDK what is sent to DynamoDB. A program
+/// that sets a subscriber of its own has to leave them out, too.
+///
+/// [controls]: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
+///
+/// ```
+/// lambda_session::lambda::log();
+/// ```
+pub fn log() {
+    let set = |name| env::var(name).unwrap_or_default().to_ascii_uppercase();
+    let level = match set("AWS_LAMBDA_LOG_LEVEL").as_str() {
+        "TRACE" => LevelFilter::TRACE,
+        "DEBUG" => LevelFilter::DEBUG,
+        "WARN" => LevelFilter::WARN,
+        "ERROR" | "FATAL" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    let shown = Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        .with_target("lambda_session", level);
+    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(io::stdout);
+    let lines = if set("AWS_LAMBDA_LOG_FORMAT") == "JSON" {
+        lines.json().flatten_event(true).with_span_list(false).boxed()
+    } else {
+        lines.boxed()
+    };
+    // Fails if there is a subscriber.
+    let _ = registry().with(shown).with(lines).try_init();
+}
