@@ -61,7 +61,7 @@ pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormE
         // The visitor could not see and correct them, and HTML allows no control characters, escaped or not.
         Err(message) => Err(FormError::Field {
             message,
-            typed: name.replace(is_invisible, ""),
+            typed: seen(name),
         }),
     }
 }
@@ -120,7 +120,7 @@ fn has_broken_escape(body: &[u8]) -> bool {
 
 fn check(name: &str) -> Result<(), &'static str> {
     let length = name.chars().count();
-    if name.chars().any(is_invisible) {
+    if seen(name) != name {
         Err("The username had characters that cannot be seen. They are left out now: please check it and try again.")
     } else if length == 0 {
         Err("Please enter a username.")
@@ -143,6 +143,32 @@ fn is_invisible(c: char) -> bool {
     ];
     c.is_control() || UNSEEN.iter().any(|range| range.contains(&c))
 }
+
+/// Returns the name without its invisible characters. A joiner stays between two characters of a script that needs it,
+/// or of one picture, because it changes what is seen there.
+fn seen(name: &str) -> String {
+    let joined = |c: &char| JOINED.iter().any(|range| range.contains(c));
+    let chars: Vec<char> = name.chars().collect();
+    let joins = |at: usize| {
+        let neighbours = [at.checked_sub(1), Some(at + 1)].map(|at| chars.get(at?));
+        matches!(chars[at], '\u{200c}' | '\u{200d}') && neighbours.iter().all(|c| c.is_some_and(joined))
+    };
+    let kept = chars
+        .iter()
+        .enumerate()
+        .filter(|&(at, c)| !is_invisible(*c) || joins(at));
+    kept.map(|(_, c)| *c).collect()
+}
+
+/// The characters that a joiner may join: those of the scripts from Arabic to those of India and Mongolia, and
+/// pictures.
+const JOINED: [std::ops::RangeInclusive<char>; 5] = [
+    '\u{600}'..='\u{1cff}',
+    '\u{2190}'..='\u{2bff}',
+    '\u{a800}'..='\u{abff}',
+    '\u{fb50}'..='\u{fefe}',
+    '\u{10000}'..='\u{1ffff}',
+];
 
 #[cfg(test)]
 mod tests {
@@ -209,6 +235,33 @@ mod tests {
         assert_field(&format!("username={long}"), "longer than 64", &long);
         for unseen in ["%00", "%0A", "%7F", "%E2%80%8B", "%E2%80%AE", "%EF%BB%BF", "%E2%80%A8"] {
             assert_field(&format!("username=+a{unseen}b"), "cannot be seen", "ab");
+        }
+    }
+
+    #[test]
+    fn a_joiner_is_part_of_a_name_where_it_is_seen_and_only_there() {
+        let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
+        let (heart, persian, sinhala) = ("❤\u{fe0f}\u{200d}🔥", "علی\u{200c}رضا", "ශ්\u{200d}රී");
+        for name in [family, heart, persian, sinhala] {
+            let body = format!(
+                "username={}",
+                form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>()
+            );
+            assert_eq!(parse(FORM, &body).unwrap(), name);
+        }
+        for (hidden, seen) in [
+            ("ad\u{200d}min", "admin"),
+            ("é\u{200d}ü", "éü"),
+            ("👩\u{200d}", "👩"),
+            ("\u{200d}👩", "👩"),
+            ("👩\u{200d}\u{200d}👧", "👩👧"),
+            ("👩\u{200b}👧", "👩👧"),
+        ] {
+            let body = format!(
+                "username={}",
+                form_urlencoded::byte_serialize(hidden.as_bytes()).collect::<String>()
+            );
+            assert_field(&body, "cannot be seen", seen);
         }
     }
 
