@@ -70,7 +70,8 @@ impl Keys {
         Self(Vec::new()).with_fallback(secret)
     }
 
-    /// Adds an older key that still verifies. Remove it when the sessions that it signed have ended.
+    /// Adds an older key that still verifies. Remove it when the sessions that it signed have ended: one lifetime after
+    /// the last of them began, or, if your program remembers sessions, after the longest time for which it does.
     ///
     /// # Errors
     ///
