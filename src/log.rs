@@ -92,13 +92,9 @@ pub(crate) fn cannot_start(message: &str, json: bool) {
 }
 
 /// Logs each panic as an event that names its place in the source. The panic's message is not logged, because it can
-/// contain text from a request, and would take several lines. A panic while the library reads an event is not logged
-/// here: the request's line says that the event is unreadable.
+/// contain text from a request, and would take several lines.
 pub(crate) fn panics() {
     std::panic::set_hook(Box::new(|panic| {
-        if lambda_session::lambda::is_reading_event() {
-            return;
-        }
         let place = panic.location().map(ToString::to_string);
         tracing::error!(event = "panic", place, "panicked; the message is not shown");
     }));

@@ -6,6 +6,7 @@ mod binary;
 mod browser;
 mod cookies;
 mod documentation;
+mod doors;
 mod events;
 mod forms;
 mod headers;

@@ -44,20 +44,15 @@
 //! }
 //! ```
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
 /// The error of a function's `main`: `?` converts any error into it.
 pub use lambda_http::Error;
-use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::lambda_runtime;
-use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -67,10 +62,13 @@ use tower::{Service, ServiceExt as _};
 use crate::protocol::budget::Deadline;
 use crate::protocol::error::{SessionError, short_answer};
 
+mod answer;
+mod event;
 mod log;
 pub(crate) mod path;
 mod source;
 
+use event::Read;
 pub use log::log;
 pub use source::SourceAddress;
 
@@ -126,35 +124,54 @@ where
     S::Response: IntoResponse + Send,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
+    let ignores_stage = ignores_stage();
     tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let LambdaEvent { payload, context } = event;
-        let service = service.clone();
-        // The service is called inside the future, so the panics that are caught below are those of the conversion.
-        let answer = tower::service_fn(move |mut request: Request| {
-            let service = service.clone();
-            if let Some(deadline) = request.lambda_context_ref().and_then(deadline) {
-                request.extensions_mut().insert(deadline);
-            }
-            if let Some(source) = SourceAddress::of(&request) {
-                request.extensions_mut().insert(source);
-            }
+        let Read { door, request } = event::read(payload.get(), ignores_stage);
+        let mut work = Some((service.clone(), unreadable.clone(), request));
+        // `lambda_http` makes this request of an empty event, and an answer for the kind of that event.
+        let answer = tower::service_fn(move |empty: Request| {
+            let work = work.take();
             async move {
                 others_first().await;
-                Ok(service.oneshot(request).await?.into_response().await)
+                let mut response = match work {
+                    Some((service, _, Some(request))) => {
+                        service.oneshot(invoked(request, empty)).await?.into_response().await
+                    }
+                    Some((_, unreadable, None)) => {
+                        unreadable(empty.lambda_context_ref().map(|context| context.request_id.as_str()))
+                    }
+                    None => Response::default(),
+                };
+                answer::fit(&mut response, door);
+                Ok(response)
             }
         });
-        // An event with more headers than a map can hold panics when it is read, other bad events when they are
-        // converted.
-        let payload = unless_it_panics(|| read(payload.get())).flatten();
-        let like = empty_like(payload.as_ref());
-        let event = payload.map(|payload| LambdaEvent::new(payload, context.clone()));
-        if let Some(answer) = event.and_then(|event| unless_it_panics(|| Adapter::from(answer).call(event))) {
-            return answer;
-        }
-        let mut refusal = unreadable(Some(&context.request_id));
-        let refused = tower::service_fn(move |_| std::future::ready(Ok(std::mem::take(&mut refusal))));
-        Adapter::from(refused).call(LambdaEvent::new(like(), context))
+        Adapter::from(answer).call(LambdaEvent::new(door.empty_event(), context))
     })
+}
+
+/// Whether the program asked `lambda_http` for paths without the stage.
+fn ignores_stage() -> bool {
+    std::env::var_os(event::IGNORE_STAGE).is_some()
+}
+
+/// Adds to a request what its invocation tells: Lambda's context, the deadline, the trace, and the visitor's address.
+fn invoked(request: Request, empty: Request) -> Request {
+    let (parts, _) = empty.into_parts();
+    let context = parts.lambda_context_ref().cloned().unwrap_or_default();
+    let deadline = deadline(&context);
+    let mut request = request.with_lambda_context(context);
+    request.headers_mut().extend(parts.headers);
+    let source = SourceAddress::of(&request);
+    let extensions = request.extensions_mut();
+    if let Some(deadline) = deadline {
+        extensions.insert(deadline);
+    }
+    if let Some(source) = source {
+        extensions.insert(source);
+    }
+    request
 }
 
 /// Makes a service of an async function that fails with [`SessionError`](crate::SessionError). [`run`] and
@@ -194,24 +211,6 @@ fn bad_request(_: Option<&str>) -> Response<Body> {
     short_answer(StatusCode::BAD_REQUEST, "this request cannot be read\n".to_owned())
 }
 
-thread_local! {
-    static READING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is reading an event. A panic meanwhile is the event's fault and is answered with 400. A panic
-/// hook that writes to a log should ask this first; otherwise strangers can write to the log.
-#[must_use]
-pub fn is_reading_event() -> bool {
-    READING.get()
-}
-
-fn unless_it_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
-    READING.set(true);
-    let result = catch_unwind(AssertUnwindSafe(read));
-    READING.set(false);
-    result.ok()
-}
-
 /// Lets other tasks run first that are ready. One of them returns the connection on which the event arrived; an answer
 /// that is ready earlier needs a second connection.
 async fn others_first() {
@@ -224,30 +223,6 @@ async fn others_first() {
         Poll::Pending
     })
     .await;
-}
-
-/// Parses an HTTP event; otherwise returns `None`.
-///
-/// `lambda_http` tries one kind of event after the other and begins with a REST API's. Most events are those of a
-/// Function URL or an HTTP API, and only these have the method in `requestContext.http`. Trying them first reads most
-/// events once.
-fn read(event: &str) -> Option<LambdaRequest> {
-    let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event) else {
-        return serde_json::from_str(event).ok();
-    };
-    // A query with a `#` ends there in a URL. No client can have sent it, and the conversion would drop the rest of it.
-    let query = event.raw_query_string.as_deref();
-    let is_whole = query.is_none_or(|query| !query.contains('#'));
-    is_whole.then_some(LambdaRequest::ApiGatewayV2(event))
-}
-
-/// Makes an empty event of the same kind, for an answer of the same kind.
-fn empty_like(event: Option<&LambdaRequest>) -> fn() -> LambdaRequest {
-    match event {
-        Some(LambdaRequest::ApiGatewayV1(_)) => || LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
-        Some(LambdaRequest::Alb(_)) => || LambdaRequest::Alb(AlbTargetGroupRequest::default()),
-        _ => || LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default()),
-    }
 }
 
 /// An earlier deadline than this one, in 2001, is not a time: `cargo lambda watch` gives the duration that an
@@ -266,31 +241,7 @@ fn deadline(context: &Context) -> Option<Deadline> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn each_kind_of_event_is_read_as_what_it_is() {
-        let http = json!({ "requestContext": { "http": { "method": "GET" } } });
-        let rest = json!({ "httpMethod": "GET", "requestContext": { "httpMethod": "GET" } });
-        let alb = json!({ "httpMethod": "GET", "requestContext": { "elb": { "targetGroupArn": "arn" } } });
-        // Has the fields that mark the other two kinds, some of them where strangers can put them.
-        let named = json!({
-            "version": "2.0", "httpMethod": "GET", "requestContext": { "httpMethod": "GET" },
-            "queryStringParameters": { "requestContext": "http" }, "body": http.to_string(),
-        });
-        let kind = |event: &serde_json::Value| match read(&event.to_string()) {
-            Some(LambdaRequest::ApiGatewayV2(_)) => "http",
-            Some(LambdaRequest::ApiGatewayV1(_)) => "rest",
-            Some(LambdaRequest::Alb(_)) => "alb",
-            _ => "none",
-        };
-        assert_eq!(
-            [&http, &rest, &alb, &named, &json!({})].map(kind),
-            ["http", "rest", "alb", "rest", "none"]
-        );
-    }
 
     #[test]
     fn a_deadline_is_a_time_and_not_how_long_an_invocation_may_take() {

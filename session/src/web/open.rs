@@ -158,15 +158,35 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
 
 /// Keeps caches from giving another visitor an answer that was made with a session (RFC 9111, section 4.1; RFC
 /// 6265bis, section 8.8). A `Cache-Control` that the handler has set stays. All `Vary` values go into one header,
-/// because payload format 2.0 keeps only one header of a name.
+/// because payload format 2.0 keeps only one header of a name. `*` says more than any name, and stands alone (RFC 9110,
+/// section 12.5.5).
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    if headers.append(header::VARY, HeaderValue::from_static("Cookie")) {
-        let values = headers.get_all(header::VARY).iter();
-        let values: Vec<_> = values.map(HeaderValue::as_bytes).collect();
-        if let Ok(vary) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
-            headers.insert(header::VARY, vary);
-        }
+    let values: Vec<_> = headers
+        .get_all(header::VARY)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let names = || {
+        values
+            .iter()
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+    };
+    let vary = if names().any(|name| name == b"*") {
+        b"*".to_vec()
+    } else {
+        let ours = Some(&b"Cookie"[..]).filter(|ours| !names().any(|name| name.eq_ignore_ascii_case(ours)));
+        let all: Vec<_> = values
+            .iter()
+            .copied()
+            .chain(ours)
+            .filter(|value| !value.is_empty())
+            .collect();
+        all.join(&b", "[..])
+    };
+    if let Ok(vary) = HeaderValue::from_bytes(&vary) {
+        headers.insert(header::VARY, vary);
     }
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::Extensions;
 use lambda_http::RequestExt as _;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::request::RequestContext;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
@@ -48,42 +49,48 @@ pub(super) fn encoded(path: &str) -> Cow<'_, str> {
 ///
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 pub(crate) fn in_event(extensions: &Extensions) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let raw = extensions.raw_http_path();
+    let raw = encoded(extensions.raw_http_path());
     let (sent, stage, route) = match extensions.request_context_ref()? {
         RequestContext::ApiGatewayV1(context) => {
-            let stage = in_front(context.stage.as_deref());
-            let told = context.path.as_deref().filter(|path| path.ends_with(raw));
-            let sent = match (told, &stage) {
-                (Some(told), _) => told.into(),
-                (None, Some(stage)) if !begins_with(raw, stage) => format!("{stage}{raw}").into(),
-                (None, _) => Cow::Borrowed(raw),
+            let sent = match raw {
+                Cow::Borrowed(raw) => sent(context, raw),
+                Cow::Owned(raw) => sent(context, &raw).into_owned().into(),
             };
-            (sent, stage, context.resource_path.as_deref())
+            (sent, context.stage.as_deref(), context.resource_path.as_deref())
         }
         RequestContext::ApiGatewayV2(context) => {
             // Such as `GET /orders/{id}`.
             let route = context.route_key.as_deref().and_then(|key| key.split_once(' '));
-            (
-                raw.into(),
-                in_front(context.stage.as_deref()),
-                route.map(|(_, route)| route),
-            )
+            (raw, context.stage.as_deref(), route.map(|(_, route)| route))
         }
-        _ => (raw.into(), None, None),
+        _ => (raw, None, None),
     };
+    let stage = in_front(stage);
     let base = route.and_then(|route| before(route, &sent, extensions));
     let base = base.or_else(|| stage.filter(|stage| begins_with(&sent, stage)));
-    let sent = match sent {
-        Cow::Borrowed(sent) => encoded(sent),
-        Cow::Owned(sent) => encoded(&sent).into_owned().into(),
-    };
     Some((sent, base.unwrap_or_default().into()))
+}
+
+/// The path that the browser sent to a REST API, or to an HTTP API with payload format 1.0. `raw` is the event's own
+/// path, which may lack the stage; both are encoded.
+pub(super) fn sent<'a>(context: &'a ApiGatewayProxyRequestContext, raw: &'a str) -> Cow<'a, str> {
+    let told = context.path.as_deref().map(encoded);
+    let told = told.filter(|path| path.ends_with(raw));
+    told.unwrap_or_else(|| with_stage(context.stage.as_deref(), raw).into())
+}
+
+/// A path with the stage in front, unless it begins with it already.
+pub(super) fn with_stage(stage: Option<&str>, path: &str) -> String {
+    match in_front(stage) {
+        Some(stage) if !begins_with(path, &stage) => stage + path,
+        _ => path.to_owned(),
+    }
 }
 
 /// How a stage stands in front of a path. `$default` never does.
 fn in_front(stage: Option<&str>) -> Option<String> {
     let stage = stage.filter(|stage| !matches!(*stage, "" | "$default"))?;
-    Some(format!("/{stage}"))
+    Some(format!("/{}", encoded(stage)))
 }
 
 fn begins_with(path: &str, base: &str) -> bool {

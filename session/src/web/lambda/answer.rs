@@ -1,0 +1,64 @@
+//! What an answer loses on its way out, and how it is fitted to its door before that.
+
+use http::header::{Entry, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+
+use super::event::Door;
+use crate::session::lazy::LazySession;
+
+/// Fits the headers to what the door lets through.
+pub(super) fn fit<B>(response: &mut Response<B>, door: Door) {
+    match door {
+        Door::V1 | Door::LoadBalancer => {}
+        Door::V2 => join(response.headers_mut()),
+        Door::SingleValueLoadBalancer | Door::Lattice => {
+            join(response.headers_mut());
+            keep_one_cookie(response, door);
+        }
+    }
+}
+
+/// Joins the values of each repeated header, because only one of them would be left (RFC 9110, section 5.3). Cookies
+/// cannot be joined.
+fn join(headers: &mut HeaderMap) {
+    let repeated = |name: &&HeaderName| **name != SET_COOKIE && headers.get_all(*name).iter().nth(1).is_some();
+    let names: Vec<_> = headers.keys().filter(repeated).cloned().collect();
+    for name in names {
+        let values: Vec<_> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
+            headers.insert(name, joined);
+        }
+    }
+}
+
+/// Keeps the session's cookie, or the first one if the session sets none.
+fn keep_one_cookie<B>(response: &mut Response<B>, door: Door) {
+    let session = response
+        .extensions()
+        .get::<LazySession>()
+        .and_then(LazySession::cookie_name);
+    let session = session.map(str::to_owned);
+    let Entry::Occupied(cookies) = response.headers_mut().entry(SET_COOKIE) else {
+        return;
+    };
+    let mut cookies: Vec<_> = cookies.remove_entry_mult().1.collect();
+    let ours = cookies
+        .iter()
+        .position(|cookie| Some(name(cookie)) == session.as_deref());
+    let kept = cookies.remove(ours.unwrap_or_default());
+    if !cookies.is_empty() {
+        let dropped: Vec<_> = cookies.iter().map(name).collect();
+        let mends = match door {
+            Door::Lattice => "VPC Lattice takes one cookie of each answer",
+            _ => "set `lambda.multi_value_headers.enabled` on the load balancer's target group",
+        };
+        tracing::warn!(event = "cookies_dropped", ?dropped, "{mends}");
+    }
+    response.headers_mut().insert(SET_COOKIE, kept);
+}
+
+/// The name of the cookie that a `Set-Cookie` header sets.
+fn name(cookie: &HeaderValue) -> &str {
+    let name = cookie.as_bytes().split(|&byte| byte == b'=').next();
+    name.and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
+}

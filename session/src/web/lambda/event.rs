@@ -1,0 +1,343 @@
+//! Makes a request of Lambda's event.
+//!
+//! `lambda_http` has the types of the events, and its own conversion panics on what strangers can send: a host or a
+//! query that cannot be in a URL, a body that is not base64. It also loses repeated headers, and parts of a path that
+//! an HTTP API has decoded. So the conversion is here, and every event that has no request is `None`.
+
+use std::str::FromStr as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
+use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::aws_lambda_events::vpc_lattice::VpcLatticeRequestV2;
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Body, RequestExt as _};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::path::{self, encoded};
+
+/// If this is set, `lambda_http` leaves the stage out of a request's path.
+pub(super) const IGNORE_STAGE: &str = "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH";
+
+/// A header map panics when it gets more entries than it can hold. An event with so many is longer than this.
+const SHORT: usize = 100_000;
+
+/// More headers than any of AWS's services lets through.
+const MOST_HEADERS: usize = 10_000;
+
+/// The service that sent an event, which decides the form of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// A Function URL, or an HTTP API with payload format 2.0.
+    V2,
+    /// A REST API, or an HTTP API with payload format 1.0.
+    V1,
+    /// A load balancer whose target group has multi-value headers.
+    LoadBalancer,
+    /// A load balancer that sends and takes one value of each header.
+    SingleValueLoadBalancer,
+    Lattice,
+}
+
+impl Door {
+    /// An empty event of this door's kind, for an answer of the same kind.
+    pub(super) fn empty_event(self) -> LambdaRequest {
+        match self {
+            Self::V2 => LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default()),
+            Self::V1 => LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
+            Self::LoadBalancer | Self::SingleValueLoadBalancer => LambdaRequest::Alb(AlbTargetGroupRequest::default()),
+            Self::Lattice => LambdaRequest::VpcLatticeV2(VpcLatticeRequestV2::default()),
+        }
+    }
+}
+
+/// What an event is: the door through which its answer goes, and its request if it has one.
+pub(super) struct Read {
+    pub(super) door: Door,
+    pub(super) request: Option<Request<Body>>,
+}
+
+/// Reads an event.
+pub(super) fn read(event: &str, ignores_stage: bool) -> Read {
+    let nothing = Read {
+        door: Door::V2,
+        request: None,
+    };
+    if event.len() > SHORT && has_a_crowd(event) {
+        return nothing;
+    }
+    let Some(event) = parse(event).or_else(|| parse(&with_clean_cookies(event)?)) else {
+        return nothing;
+    };
+    let door = match &event {
+        LambdaRequest::ApiGatewayV1(_) => Door::V1,
+        LambdaRequest::Alb(event) if event.multi_value_headers.is_empty() => Door::SingleValueLoadBalancer,
+        LambdaRequest::Alb(_) => Door::LoadBalancer,
+        LambdaRequest::VpcLatticeV2(_) => Door::Lattice,
+        _ => Door::V2,
+    };
+    Read {
+        door,
+        request: parts(event, ignores_stage).and_then(Parts::into_request),
+    }
+}
+
+/// Parses an HTTP event. Most events are those of a Function URL or an HTTP API, and only these have the method in
+/// `requestContext.http`; so they are tried first, and read once.
+fn parse(event: &str) -> Option<LambdaRequest> {
+    let v2 = || serde_json::from_str(event).ok().map(LambdaRequest::ApiGatewayV2);
+    let v1 = || serde_json::from_str(event).ok().map(LambdaRequest::ApiGatewayV1);
+    let load_balancer = || serde_json::from_str(event).ok().map(LambdaRequest::Alb);
+    let lattice = || serde_json::from_str(event).ok().map(LambdaRequest::VpcLatticeV2);
+    v2().or_else(v1).or_else(load_balancer).or_else(lattice)
+}
+
+/// Whether an event has so many headers that reading them would panic.
+fn has_a_crowd(event: &str) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Headers {
+        headers: Option<Map<String, Value>>,
+        multi_value_headers: Option<Map<String, Value>>,
+    }
+    let count = |headers: Option<Map<String, Value>>| {
+        let headers = headers.unwrap_or_default();
+        headers
+            .values()
+            .map(|value| value.as_array().map_or(1, Vec::len))
+            .sum::<usize>()
+    };
+    let read: Result<Headers, _> = serde_json::from_str(event);
+    read.is_ok_and(|event| count(event.headers) > MOST_HEADERS || count(event.multi_value_headers) > MOST_HEADERS)
+}
+
+/// The event without the cookies that no header can carry, because they have a control character. A neighbour's cookie
+/// must not take the session's with it.
+fn with_clean_cookies(event: &str) -> Option<String> {
+    let mut event: Value = serde_json::from_str(event).ok()?;
+    for headers in ["headers", "multiValueHeaders"] {
+        let headers = event.get_mut(headers).and_then(Value::as_object_mut);
+        for (_, cookies) in headers
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
+        {
+            match cookies {
+                Value::String(cookies) => *cookies = clean(cookies),
+                Value::Array(lines) => lines.iter_mut().for_each(|line| {
+                    if let Value::String(cookies) = line {
+                        *cookies = clean(cookies);
+                    }
+                }),
+                _ => {}
+            }
+        }
+    }
+    Some(event.to_string())
+}
+
+fn clean(cookies: &str) -> String {
+    let pairs = cookies.split(';').filter(|pair| HeaderValue::from_str(pair).is_ok());
+    pairs.collect::<Vec<_>>().join(";")
+}
+
+/// What a request is made of.
+struct Parts {
+    method: Method,
+    /// The path of the request's URI, encoded.
+    path: String,
+    /// The path by which plain handlers route: without the stage where the event has none in it, encoded.
+    raw_path: String,
+    query: String,
+    headers: HeaderMap,
+    /// The host, if no header names one.
+    domain: Option<String>,
+    parameters: QueryMap,
+    path_parameters: QueryMap,
+    stage_variables: QueryMap,
+    context: RequestContext,
+    body: Option<String>,
+    is_base64: bool,
+}
+
+fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
+    Some(match event {
+        LambdaRequest::ApiGatewayV2(event) => {
+            let raw_path = encoded(event.raw_path.as_deref().unwrap_or_default()).into_owned();
+            let query = event.raw_query_string.unwrap_or_default();
+            let mut headers = event.headers;
+            if let Some(cookies) = event.cookies {
+                let cookies: Vec<_> = cookies
+                    .into_iter()
+                    .filter(|pair| HeaderValue::from_str(pair).is_ok())
+                    .collect();
+                headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; ")).ok()?);
+            }
+            Parts {
+                method: event.request_context.http.method.clone(),
+                path: path::with_stage(
+                    event.request_context.stage.as_deref().filter(|_| !ignores_stage),
+                    &raw_path,
+                ),
+                raw_path,
+                // As Go's and the WHATWG's parsers decode it, rather than as `queryStringParameters` joins it.
+                parameters: QueryMap::from_str(&query).unwrap_or_default(),
+                query,
+                headers,
+                domain: event.request_context.domain_name.clone(),
+                path_parameters: event.path_parameters.into(),
+                stage_variables: event.stage_variables.into(),
+                context: RequestContext::ApiGatewayV2(event.request_context),
+                body: event.body,
+                is_base64: event.is_base64_encoded,
+            }
+        }
+        LambdaRequest::ApiGatewayV1(event) => {
+            let raw_path = encoded(event.path.as_deref().unwrap_or_default()).into_owned();
+            let parameters = either(event.multi_value_query_string_parameters, event.query_string_parameters);
+            let sent = path::sent(&event.request_context, &raw_path).into_owned();
+            Parts {
+                method: event.http_method,
+                path: if ignores_stage { raw_path.clone() } else { sent },
+                raw_path,
+                query: parameters.to_query_string(),
+                headers: all_values(event.multi_value_headers, event.headers),
+                domain: event.request_context.domain_name.clone(),
+                parameters,
+                path_parameters: event.path_parameters.into(),
+                stage_variables: event.stage_variables.into(),
+                context: RequestContext::ApiGatewayV1(event.request_context),
+                body: event.body,
+                is_base64: event.is_base64_encoded,
+            }
+        }
+        LambdaRequest::Alb(event) => {
+            let parameters = either(event.multi_value_query_string_parameters, event.query_string_parameters);
+            let headers = all_values(event.multi_value_headers, event.headers);
+            let context = RequestContext::Alb(event.request_context);
+            let body = (event.body, event.is_base64_encoded);
+            undecoded(event.http_method, event.path, &parameters, headers, context, body)
+        }
+        LambdaRequest::VpcLatticeV2(event) => {
+            let context = RequestContext::VpcLattice(event.request_context);
+            let body = (event.body, event.is_base64_encoded);
+            undecoded(
+                event.method?,
+                event.path,
+                &event.query_string_parameters,
+                event.headers,
+                context,
+                body,
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// The parts of an event whose query parameters are as the browser sent them.
+fn undecoded(
+    method: Method,
+    path: Option<String>,
+    parameters: &QueryMap,
+    headers: HeaderMap,
+    context: RequestContext,
+    (body, is_base64): (Option<String>, bool),
+) -> Parts {
+    let pairs: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let parameters = QueryMap::from_str(&pairs.join("&")).unwrap_or_default();
+    // A service network may leave the query in the path.
+    let path = path.unwrap_or_default();
+    let path = encoded(path.split('?').next().unwrap_or_default()).into_owned();
+    Parts {
+        method,
+        raw_path: path.clone(),
+        path,
+        query: parameters.to_query_string(),
+        parameters,
+        headers,
+        domain: None,
+        path_parameters: QueryMap::default(),
+        stage_variables: QueryMap::default(),
+        context,
+        body,
+        is_base64,
+    }
+}
+
+fn either(first: QueryMap, second: QueryMap) -> QueryMap {
+    if first.is_empty() { second } else { first }
+}
+
+/// An event may hold a repeated header twice: all values in one map, and the last one in the other.
+fn all_values(mut multiple: HeaderMap, single: HeaderMap) -> HeaderMap {
+    for (name, value) in &single {
+        multiple.entry(name).or_insert_with(|| value.clone());
+    }
+    multiple
+}
+
+impl Parts {
+    fn into_request(self) -> Option<Request<Body>> {
+        let uri = self.uri()?;
+        let body = match (self.body, self.is_base64) {
+            (None, _) => Body::Empty,
+            (Some(text), false) => Body::Text(text),
+            (Some(text), true) => Body::Binary(STANDARD.decode(text).ok()?),
+        };
+        let mut request = Request::new(body)
+            .with_raw_http_path(self.raw_path)
+            .with_query_string_parameters(self.parameters)
+            .with_path_parameters(self.path_parameters)
+            .with_stage_variables(self.stage_variables)
+            .with_request_context(self.context);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        Some(request)
+    }
+
+    /// The URI, with dot segments resolved as `lambda_http` resolves them.
+    fn uri(&self) -> Option<Uri> {
+        // A path that begins otherwise, such as `*`, must not become a part of the host.
+        let slash = if self.path.starts_with('/') { "" } else { "/" };
+        let header = |name| self.headers.get(name).map(HeaderValue::to_str).transpose();
+        let host = header(HOST.as_str()).ok()?.or(self.domain.as_deref());
+        let scheme = if matches!(header("x-forwarded-proto"), Ok(Some("http"))) {
+            "http"
+        } else {
+            "https"
+        };
+        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
+        let mut uri = match host {
+            Some(host) if host.bytes().all(in_host) => Url::parse(&format!("{scheme}://{host}{slash}{}", self.path))
+                .ok()?
+                .to_string(),
+            Some(_) => return None,
+            None => Url::parse(&format!("http://localhost{slash}{}", self.path))
+                .ok()?
+                .path()
+                .to_owned(),
+        };
+        // A query with a `#` ends there in a URL. No client can have sent it, and the rest would be lost.
+        if self.query.contains('#') {
+            return None;
+        }
+        if !self.query.is_empty() {
+            uri.push('?');
+            uri.push_str(&self.query);
+        }
+        uri.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

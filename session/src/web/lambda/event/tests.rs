@@ -1,0 +1,152 @@
+use serde_json::json;
+
+use super::*;
+
+fn read_json(event: &Value) -> Read {
+    read(&event.to_string(), false)
+}
+
+fn request(event: &Value) -> Request<Body> {
+    read_json(event)
+        .request
+        .unwrap_or_else(|| panic!("no request: {event}"))
+}
+
+fn http_api(path: &str, query: &str) -> Value {
+    json!({
+        "version": "2.0", "rawPath": path, "rawQueryString": query, "headers": { "host": "api.example" },
+        "requestContext": { "stage": "$default", "http": { "method": "GET", "path": path } },
+    })
+}
+
+fn rest_api(path: &str, context: Value) -> Value {
+    let mut event = json!({
+        "httpMethod": "GET", "path": path, "requestContext": context,
+        "headers": { "Host": "api.example", "X-Twice": "2" },
+        "multiValueHeaders": { "Host": ["api.example"], "X-Twice": ["1", "2"] },
+    });
+    event["requestContext"]["httpMethod"] = json!("GET");
+    event
+}
+
+#[test]
+fn each_kind_of_event_is_read_as_what_it_is() {
+    let elb = json!({ "elb": { "targetGroupArn": "arn" } });
+    let lattice = json!({
+        "version": "2.0", "path": "/", "method": "GET",
+        "requestContext": {
+            "serviceNetworkArn": "a", "serviceArn": "a", "targetGroupArn": "a", "region": "eu-central-1", "timeEpoch": "1",
+        },
+    });
+    // Has the fields that mark the other kinds, some of them where strangers can put them.
+    let named = json!({
+        "version": "2.0", "httpMethod": "GET", "requestContext": { "httpMethod": "GET" },
+        "queryStringParameters": { "requestContext": "http" }, "body": lattice.to_string(),
+    });
+    for (event, door) in [
+        (
+            json!({ "requestContext": { "http": { "method": "GET" } } }),
+            Some(Door::V2),
+        ),
+        (rest_api("/", json!({})), Some(Door::V1)),
+        (
+            json!({ "httpMethod": "GET", "path": "/", "headers": {}, "requestContext": elb }),
+            Some(Door::SingleValueLoadBalancer),
+        ),
+        (
+            json!({ "httpMethod": "GET", "path": "/", "multiValueHeaders": { "a": ["b"] }, "requestContext": elb }),
+            Some(Door::LoadBalancer),
+        ),
+        (lattice, Some(Door::Lattice)),
+        (named, Some(Door::V1)),
+        (json!({}), None),
+    ] {
+        let read = read_json(&event);
+        assert_eq!(read.request.is_some().then_some(read.door), door, "{event}");
+    }
+}
+
+#[test]
+fn what_an_http_api_decoded_in_a_path_is_what_the_browser_sent() {
+    for (path, sent) in [
+        ("/a#b", "/a%23b"),
+        ("/a?b", "/a%3Fb"),
+        ("/a\\b", "/a%5Cb"),
+        ("/a\tb", "/a%09b"),
+        ("/\\evil.example", "/%5Cevil.example"),
+        ("/two words", "/two%20words"),
+        ("/straße", "/stra%C3%9Fe"),
+        ("/100%", "/100%25"),
+        ("/100%/50%zz", "/100%25/50%25zz"),
+        ("/\u{0}", "/%00"),
+        // As every other service sends it.
+        ("/stra%C3%9Fe%2Fa", "/stra%C3%9Fe%2Fa"),
+        ("/it's;(all)*legal,$!~|^[]@:", "/it's;(all)*legal,$!~|^[]@:"),
+        ("//evil.example", "//evil.example"),
+    ] {
+        let request = request(&http_api(path, "a=b"));
+        let uri = format!("https://api.example{sent}?a=b");
+        assert_eq!(
+            (request.uri().to_string(), request.raw_http_path()),
+            (uri, sent),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_path_has_the_stage_if_the_browser_sent_it_and_the_program_did_not_ask_otherwise() {
+    for (path, context, sent) in [
+        ("/a", json!({ "stage": "prod", "path": "/prod/a" }), "/prod/a"),
+        // Custom domains.
+        ("/a", json!({ "stage": "prod", "path": "/a" }), "/a"),
+        ("/shop/a", json!({ "stage": "prod", "path": "/shop/a" }), "/shop/a"),
+        // As `lambda_http` does it, where the event does not tell the browser's path.
+        ("/a", json!({ "stage": "prod" }), "/prod/a"),
+        ("/prod/a", json!({ "stage": "prod" }), "/prod/a"),
+        ("/a", json!({ "stage": "prod", "path": "/" }), "/prod/a"),
+        ("/a", json!({ "stage": "$default" }), "/a"),
+        ("/a", json!({}), "/a"),
+    ] {
+        let event = rest_api(path, context);
+        assert_eq!(request(&event).uri().path(), sent, "{event}");
+        let ignoring = read(&event.to_string(), true).request.unwrap();
+        assert_eq!(
+            (ignoring.uri().path(), ignoring.raw_http_path()),
+            (path, path),
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn every_value_of_a_repeated_header_is_kept() {
+    let request = request(&rest_api("/", json!({})));
+    let values = |name| request.headers().get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(values("x-twice"), ["1", "2"]);
+    assert_eq!(values("host"), ["api.example"]);
+}
+
+#[test]
+fn a_query_means_the_same_through_each_door() {
+    let elb = json!({ "elb": { "targetGroupArn": "arn" } });
+    let decoded = json!({ "q": "a&b=c d" });
+    let mut rest = rest_api("/", json!({}));
+    rest["queryStringParameters"] = decoded.clone();
+    let encoded = json!({ "q": "a%26b%3Dc%20d" });
+    let events = [
+        http_api("/", "q=a%26b%3Dc%20d"),
+        rest,
+        json!({ "httpMethod": "GET", "path": "/", "queryStringParameters": encoded, "requestContext": elb }),
+        json!({ "httpMethod": "GET", "path": "/", "multiValueQueryStringParameters": { "q": ["a%26b%3Dc%20d"] }, "requestContext": elb }),
+    ];
+    for event in events {
+        let request = request(&event);
+        let told = request
+            .query_string_parameters_ref()
+            .and_then(|parameters| parameters.first("q"));
+        assert_eq!(told, Some("a&b=c d"), "{event}");
+        let query = QueryMap::from_str(request.uri().query().unwrap()).unwrap();
+        assert_eq!(query.first("q"), Some("a&b=c d"), "{event}");
+    }
+}
