@@ -29,6 +29,22 @@ const FLAGS: [&str; 8] = [
     "--disable-sync",
 ];
 
+/// The flag of a browser that binds sessions to its device, with keys that it keeps in software, and refreshes them as
+/// often as it needs to.
+const BINDING: &str = "--enable-features=DeviceBoundSessions:RefreshQuota/false,\
+    EnableBoundSessionCredentialsSoftwareKeysForManualTesting";
+
+/// Returns the flags of a browser that binds sessions, and finds the hosts `*.test` at this port of this machine. It
+/// believes the certificate with this [`pin`](crate::tls::Terminator::pin), because it binds nothing where it ignores
+/// that a certificate is wrong.
+pub fn that_binds(port: u16, pin: &str) -> Vec<String> {
+    vec![
+        BINDING.to_owned(),
+        format!("--host-resolver-rules=MAP *.test:443 127.0.0.1:{port}"),
+        format!("--ignore-certificate-errors-spki-list={pin}"),
+    ]
+}
+
 /// Runs something in a browser of its own, with these flags added. The browser is closed afterwards in any case.
 /// Without chromedriver the test is skipped, or fails if `REQUIRE_BROWSER` is set.
 ///

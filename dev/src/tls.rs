@@ -5,6 +5,10 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::PublicKeyData as _;
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -18,8 +22,8 @@ pub struct Terminator {
     acceptor: TlsAcceptor,
     /// The certificate in PEM, which is its own authority.
     pub authority: String,
-    /// The certificate's public key, as it stands in the certificate (DER).
-    pub public_key: Vec<u8>,
+    /// The SHA-256 of the certificate's public key in base64, for Chromium's `--ignore-certificate-errors-spki-list`.
+    pub pin: String,
 }
 
 impl Terminator {
@@ -38,7 +42,7 @@ impl Terminator {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             authority: made.cert.pem(),
-            public_key: rcgen::PublicKeyData::subject_public_key_info(&made.signing_key),
+            pin: STANDARD.encode(Sha256::digest(made.signing_key.subject_public_key_info())),
         })
     }
 

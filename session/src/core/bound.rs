@@ -38,7 +38,7 @@ impl Binding {
     }
 
     /// A binding to this key, in base64url, for requests from this time on.
-    #[cfg(feature = "bound")]
+    #[cfg(any(feature = "bound", test))]
     pub(crate) fn new(from: u64, key: &str) -> Self {
         Self(format!("{from}.{key}"))
     }

@@ -1,7 +1,7 @@
 //! The protocol: one pure function that decides what a task does next, from what is known, what is wanted, and the
 //! time.
 
-#[cfg(feature = "bound")]
+#[cfg(any(feature = "bound", test))]
 use super::bind::{self, Bind};
 use super::call::{Call, Next, Place, Told};
 use super::error::SessionError;
@@ -21,7 +21,7 @@ pub(crate) enum Task {
     /// Saves what a handler did to its session.
     Save(Box<Save>),
     /// Binds a session to a device.
-    #[cfg(feature = "bound")]
+    #[cfg(any(feature = "bound", test))]
     Bind(Box<Bind>),
     /// Lists an owner's sessions.
     List(OwnerKey),
@@ -45,7 +45,7 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
         }
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
-        #[cfg(feature = "bound")]
+        #[cfg(any(feature = "bound", test))]
         Task::Bind(bind) => Ok(bind::bind(known, bind, at)),
         Task::List(owner) => Ok(owners::list(known, owner, at)),
         Task::End(owner, handle) => Ok(owners::end(known, owner, handle, at)),

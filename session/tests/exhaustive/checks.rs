@@ -1,7 +1,7 @@
 //! The properties that are checked on every finished schedule.
 
 use super::request::Outcome;
-use super::scenario::{Op, Outside, Scenario, SetCookie, Start, Vars};
+use super::scenario::{Key, Op, Outside, Scenario, SetCookie, Start, Vars};
 use super::spec::History;
 
 /// What is stored at the end under the key of a cookie that was handed out.
@@ -11,8 +11,8 @@ pub(crate) enum Standing {
     Tombstone,
     /// A record that has expired or is malformed.
     Dead,
-    /// The variables and the expiry of a live session.
-    Alive(Vars, u64),
+    /// The variables, the expiry and the device of a live session.
+    Alive(Vars, u64, Option<Key>),
 }
 
 /// A schedule that was played to its end.

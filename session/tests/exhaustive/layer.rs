@@ -540,7 +540,7 @@ impl Site {
                     Ok(record.clone())
                 };
                 opened.map_or(Standing::Dead, |record| {
-                    Standing::Alive(vars(record.data), record.expires_at)
+                    Standing::Alive(vars(record.data), record.expires_at, None)
                 })
             }
             Some(_) => Standing::Dead,

@@ -27,8 +27,8 @@ use explore::{Counts, explore};
 use mutants::{Kind, Mutant, Part};
 use scenario::{Instance, Op, Scenario, Start};
 use scopes::{
-    HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated, served_by, spoiled,
-    triples, upgraded,
+    BINDING, HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated, served_by,
+    spoiled, triples, upgraded,
 };
 use world::World;
 
@@ -293,6 +293,34 @@ fn beyond() {
     say(&format!("beyond: {} schedules", all.schedules));
 }
 
+/// A session is bound once, whatever is lost or late.
+#[test]
+fn bindings() {
+    let starts = [
+        Start::Live,
+        Start::Owned,
+        Start::Idle,
+        Start::Remembered,
+        Start::Ended,
+        Start::Gone,
+    ];
+    for faults in 0..=2 {
+        let starts = if faults < 2 { &starts[..] } else { &starts[..2] };
+        hold(
+            &format!("bindings, {faults} faults"),
+            &of_all(starts, |start| pairs(start, &BINDING, faults)),
+        );
+    }
+    hold(
+        "bindings, three requests",
+        &of_all(&starts[..2], |start| triples(start, &BINDING, 0)),
+    );
+    let idle = of_all(&[Start::Idle, Start::Aged], |start| pairs(start, &BINDING, 1));
+    hold("bindings, clocks", &in_time(&idle));
+    hold("bindings, malformed", &spoiled(&pairs(Start::Live, &BINDING, 1)));
+    hold("bindings, an upgrade", &upgraded(&pairs(Start::Live, &BINDING, 0)));
+}
+
 /// Checks how many calls a request makes when it is alone and nothing fails.
 #[test]
 fn each_request_costs_what_the_design_says() {
@@ -308,6 +336,8 @@ fn each_request_costs_what_the_design_says() {
         (Start::Nothing, Op::Set, 1),
         (Start::Live, Op::Set, 2),
         (Start::Live, Op::Take, 2),
+        (Start::Live, Op::Bind, 2),
+        (Start::Gone, Op::Bind, 1),
     ] {
         let explored = explore(
             World::new(scopes::alone(start, op), None),
@@ -394,6 +424,7 @@ fn revealing(mutant: Mutant) -> Vec<Scenario> {
         Mutant::Ignores(Part::Expiry | Part::SeenAt) | Mutant::Forgets(Part::Expiry) | Mutant::Skip(Kind::Slide) => {
             spread(time())
         }
+        Mutant::Forgets(Part::Bound) => pairs(Start::Live, &BINDING, 0),
         _ => [spread(plain()), spread(faulty())].concat(),
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Successor,
     /// Whether the successor is a renewal.
     Renewed,
+    /// The device that the session is bound to.
+    Bound,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(crate) enum Mutant {
 
 /// Each mutant, and the property whose violation is found first. A strike that is left out shows only in the lists. A
 /// strike after the answer shows nowhere, because strikes only tidy up, so it is not in this list.
-pub(crate) const ALL: [(Mutant, &str); 30] = [
+pub(crate) const ALL: [(Mutant, &str); 31] = [
     (Ignores(Part::Nothing), "P1"),
     (Ignores(Part::Tombstone), "P1"),
     (Ignores(Part::Revision), "P2"),
@@ -68,6 +70,7 @@ pub(crate) const ALL: [(Mutant, &str); 30] = [
     (Forgets(Part::Ended), "P1"),
     (Forgets(Part::Successor), "P2"),
     (Forgets(Part::Renewed), "P2"),
+    (Forgets(Part::Bound), "P2"),
     (Skip(Kind::Create), "P4"),
     (Skip(Kind::Change), "P2"),
     (Skip(Kind::Empty), "P2"),

@@ -21,7 +21,7 @@ pub(crate) fn act(state: &mut State, op: Op, place: usize) {
 /// Performs what a view does between its load and its answer, without asking the store.
 pub(crate) fn perform(session: &Session, op: Op, place: usize) -> Result<(), crate::SessionError> {
     match op {
-        Op::View | Op::Logout | Op::EndAll | Op::Take => {}
+        Op::View | Op::Logout | Op::EndAll | Op::Take | Op::Bind | Op::BindElsewhere => {}
         Op::Set | Op::SaveAndAdd => session.insert("x", value(place))?,
         Op::Add => drop(session.increment("n", 1)?),
         Op::Pop => {

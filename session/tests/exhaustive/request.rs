@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::ops::{act, take, vars};
 use super::scenario::{Answer, Asked, NOW, OWNER, Op, SLOW, Seen, SetCookie};
 use super::table::{PLACES, Reply, Step, moment};
+use crate::core::bound::Binding;
 use crate::core::id::{OwnerKey, SessionId};
 use crate::core::limits::Limits;
 use crate::core::record::WriteToken;
 use crate::core::time::Moment;
 use crate::core::value::Value;
+use crate::protocol::bind::Bind;
 use crate::protocol::call::{Call, Next, Place, Told};
 use crate::protocol::error::{SessionError, SessionErrorKind};
 use crate::protocol::known::Known;
@@ -39,6 +41,7 @@ enum Stage {
     SavingNow,
     Saving,
     EndingAll,
+    Binding,
 }
 
 /// A store call of the request that waits for its fate.
@@ -84,6 +87,11 @@ pub(crate) fn id(place: usize) -> SessionId {
     SessionId::new([u8::try_from(place + 1).expect("few places"); 32])
 }
 
+/// Returns the key of the visitor's device.
+pub(crate) fn own_key() -> &'static str {
+    "the visitor's key"
+}
+
 impl Request {
     /// Begins a request with the cookie of the session `brings`, and makes its first calls.
     pub(crate) fn begin(asked: Asked, place: usize, brings: Option<usize>) -> Self {
@@ -112,12 +120,29 @@ impl Request {
                 request.finish();
             }
             Op::EndAll => request.run(Stage::EndingAll, Task::EndAll(OwnerKey::new(OWNER), None)),
+            Op::Bind | Op::BindElsewhere => request.bind(ids.first()),
             _ => match Found::reading(&ids) {
                 Some(task) => request.run(Stage::Reading, task),
                 None => request.has_read(Found::read(ids, Known::default(), &request.at)),
             },
         }
         request
+    }
+
+    /// Registers a key for the session, as after its login.
+    fn bind(&mut self, id: Option<&SessionId>) {
+        let Some(id) = id else { return self.answer(409) };
+        let key = if self.asked.op == Op::Bind {
+            own_key()
+        } else {
+            "another key"
+        };
+        let bind = Bind {
+            key: id.record_key().clone(),
+            binding: Binding::new(self.at.now, key),
+            token: WriteToken::new([u8::try_from(10 * self.place).expect("few requests"); 6]),
+        };
+        self.run(Stage::Binding, Task::Bind(Box::new(bind)));
     }
 
     pub(crate) fn at(&self) -> u64 {
@@ -166,6 +191,7 @@ impl Request {
                 self.has_read(Found::read(ids, known, &self.at));
             }
             (Some(Ok(_)), Stage::EndingAll) => self.finish(),
+            (Some(Ok(told)), Stage::Binding) => self.answer(if told == Told::Changed { 200 } else { 409 }),
             (Some(Ok(told)), _) => {
                 let found = std::mem::take(&mut self.found);
                 let (found, cookie) = found.saved(known, &self.task, told, &self.at);

@@ -77,9 +77,22 @@ pub(crate) enum Op {
     EndAll,
     /// Sets `x`, saves, and adds one to `n`.
     SaveAndAdd,
+    /// Registers the key of the visitor's device for the session.
+    Bind,
+    /// Registers the key of another device.
+    BindElsewhere,
 }
 
 impl Op {
+    /// The key that the request registers.
+    pub(crate) fn key(self) -> Option<Key> {
+        match self {
+            Self::Bind => Some(Key::Own),
+            Self::BindElsewhere => Some(Key::Other),
+            _ => None,
+        }
+    }
+
     /// Whether the request begins a session for a person, rather than for a variable.
     pub(crate) fn is_login(self) -> bool {
         matches!(
@@ -87,6 +100,13 @@ impl Op {
             Self::Ann | Self::Bob | Self::Owner | Self::Renew | Self::RenewAndPop | Self::Remember | Self::Goodbye
         )
     }
+}
+
+/// The key of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Own,
+    Other,
 }
 
 /// The cookie that a request brings.

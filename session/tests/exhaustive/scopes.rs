@@ -38,6 +38,18 @@ pub(crate) const KINDS: [Op; 9] = [
 /// The operations that change the most.
 pub(crate) const HARD: [Op; 4] = [Op::Add, Op::Take, Op::Ann, Op::Logout];
 
+/// Registrations of two devices, and what they may meet.
+pub(crate) const BINDING: [Op; 8] = [
+    Op::Bind,
+    Op::BindElsewhere,
+    Op::View,
+    Op::Add,
+    Op::Owner,
+    Op::Renew,
+    Op::Logout,
+    Op::EndAll,
+];
+
 pub(crate) const STARTS: [Start; 14] = [
     Start::Nothing,
     Start::Live,

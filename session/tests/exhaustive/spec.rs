@@ -12,7 +12,7 @@ mod start;
 use super::checks::Standing;
 use super::request::Outcome;
 use super::scenario::{
-    Answer, IDLE, Instance, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, Scenario, SetCookie, Vars,
+    Answer, IDLE, Instance, Key, LIFETIME, MOST, NOW, Op, Outside, REMEMBERED, SLOW, Scenario, SetCookie, Vars,
 };
 
 use save::Save;
@@ -43,6 +43,7 @@ struct Session {
     inherited_from: Option<usize>,
     /// The session that it has renewed, and with which it ends.
     renewal_of: Option<usize>,
+    bound: Option<Key>,
 }
 
 impl Session {
@@ -182,7 +183,9 @@ impl History<'_> {
             let Some(standing) = standing else { return true };
             let alive = state[place].filter(|session| session.is_alive(NOW));
             match (alive, standing) {
-                (Some(session), Standing::Alive(vars, until)) => (session.vars, session.expires_at) == (*vars, *until),
+                (Some(session), Standing::Alive(vars, until, key)) => {
+                    (session.vars, session.expires_at, session.bound) == (*vars, *until, *key)
+                }
                 (Some(_), _) | (None, Standing::Alive(..)) => false,
                 (None, _) => true,
             }
@@ -218,6 +221,7 @@ impl History<'_> {
             }
             (_, ROOM | ROOM_LATER) => Self::makes_room(place, state, now),
             (Op::EndAll, _) => self.ends_all(place, state, now),
+            (Op::Bind | Op::BindElsewhere, _) => self.said(place, now, vec![self.bound(place, state, now, at)], DONE),
             (Op::Logout, _) => {
                 let mut state = *state;
                 if let Some(subject) = now.subject {
@@ -305,6 +309,28 @@ impl History<'_> {
                 self.said(place, now, save.outcomes(state), DONE)
             }
         }
+    }
+
+    /// Binds the session to the key that the request registers. A second key ends it.
+    fn bound(&self, place: usize, state: &State, now: Progress, at: u64) -> (State, Said) {
+        let mut state = *state;
+        let key = self.scenario.requests[place].op.key();
+        let session = now.subject.and_then(|subject| state[subject].as_mut());
+        let said = match session.filter(|session| session.is_alive(at)) {
+            None => Said::Conflict,
+            Some(session) if session.bound == key => Said::Keep,
+            Some(session) if session.bound.is_none() => {
+                session.bound = key;
+                session.revision += 1;
+                session.touch(at);
+                Said::Keep
+            }
+            Some(session) => {
+                session.kill();
+                Said::Conflict
+            }
+        };
+        (state, said)
     }
 
     /// Ends the sessions that renewed `subject`. An instance of 0.3 does not do this.

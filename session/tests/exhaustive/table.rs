@@ -272,6 +272,9 @@ impl Table {
         if self.forgets(Part::Writes) {
             written.writes.clone_from(&stands.writes);
         }
+        if self.forgets(Part::Bound) {
+            written.bound.clone_from(&stands.bound);
+        }
         if self.forgets(Part::Set) {
             written.data.retain(|name, _| stands.data.contains_key(name));
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::checks::{Played, Standing};
 use super::mutants::{Kind, Mutant};
 use super::ops::vars;
-use super::request::{Outcome, Request, Waiting, id};
-use super::scenario::{Brings, Instance, MOST, NOW, Op, Scenario, SetCookie, Start, stored};
+use super::request::{Outcome, Request, Waiting, id, own_key};
+use super::scenario::{Brings, Instance, Key, MOST, NOW, Op, Scenario, SetCookie, Start, stored};
 use super::table::{By, LIST, PLACES, Reply, Step, Table, as_place, is_alive};
+use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
 use crate::core::record::Stored;
 use crate::protocol::call::Place;
@@ -413,7 +414,11 @@ impl World {
             None => Standing::Nothing,
             Some(Stored::Tombstone(_)) => Standing::Tombstone,
             Some(stored) if !is_alive(stored, NOW) => Standing::Dead,
-            Some(Stored::Record(record)) => Standing::Alive(vars(record.data.clone()), record.expires_at),
+            Some(Stored::Record(record)) => {
+                let key = record.bound.as_ref().and_then(Binding::key);
+                let key = key.map(|key| if key == own_key() { Key::Own } else { Key::Other });
+                Standing::Alive(vars(record.data.clone()), record.expires_at, key)
+            }
             Some(Stored::Malformed(_)) => Standing::Dead,
         };
         let alive = |place: &usize| self.table.get(*place).is_some_and(|stored| is_alive(stored, NOW));

@@ -216,6 +216,7 @@ impl Save<'_> {
             expires_at,
             inherited_from: replaces.filter(|_| owned && self.op != Op::Owner),
             renewal_of: replaces.filter(|_| self.op != Op::Owner && !self.clears(loaded) || self.is_older()),
+            bound: None,
         });
     }
 

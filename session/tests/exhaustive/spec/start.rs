@@ -17,6 +17,7 @@ pub(super) fn first(start: Start) -> Option<Session> {
         expires_at: NOW + IDLE,
         inherited_from: None,
         renewal_of: None,
+        bound: None,
     };
     Some(match start {
         Start::Nothing => return None,
