@@ -23,9 +23,9 @@ pub(crate) mod state;
 ///
 /// Get it from [`Session::of`], change it, and return from your handler: the layer saves what really changed. A
 /// `Session` is a handle; clones share one dictionary. Only [`save`](Self::save),
-/// [`take`](Self::take) and [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when the handler has returned
-/// the response. A handle that is used after that, in a task or a streamed body, reads what was saved and cannot change
-/// it: methods that can fail return an error, and the others do nothing.
+/// [`take`](Self::take) and [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when
+/// the handler has returned the response. A handle that is used after that, in a task or a streamed body, reads what
+/// was saved and cannot change it: methods that can fail return an error, and the others do nothing.
 ///
 /// | Flask | here |
 /// |---|---|

@@ -247,6 +247,31 @@ fn prose_has_at_most_120_columns() {
     }
 }
 
+/// rustfmt wraps code, and cannot wrap some signatures.
+#[test]
+fn a_comment_in_the_code_has_at_most_120_columns() {
+    let mut folders: Vec<_> = ["src", "session/src", "session/examples"]
+        .map(|folder| root().join(folder))
+        .into();
+    let mut read_files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() == Some(OsStr::new("rs")) {
+                read_files += 1;
+                let comments = read(&path);
+                for line in comments.lines().filter(|line| line.trim_start().starts_with("//")) {
+                    let is_wrapped = line.chars().count() <= 120 || line.contains("// |") || line.contains("://");
+                    assert!(is_wrapped, "{line} in {}", path.display());
+                }
+            }
+        }
+    }
+    assert!(read_files > 100, "{read_files}");
+}
+
 /// The library's own table, which a test there compares with the code.
 #[test]
 fn the_default_timeouts_are_the_same_wherever_they_are_told() {

@@ -19,8 +19,8 @@ pub(crate) const ID_BYTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct SessionId {
     bytes: [u8; ID_BYTES],
-    /// The key of its record, once somebody has asked a clone of this ID for it. Over the memory store, the hash takes a
-    /// tenth of a view's instructions.
+    /// The key of its record, once somebody has asked a clone of this ID for it. Over the memory store, the hash takes
+    /// a tenth of a view's instructions.
     key: Arc<OnceLock<RecordKey>>,
 }
 

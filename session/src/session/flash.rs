@@ -144,7 +144,8 @@ impl Session {
     /// `flash`. Its level is [`FlashLevel::Info`]. After [`end`](Self::end), the message goes into a new session that
     /// holds nothing else.
     ///
-    /// The variable `_flashes` holds the messages, so [`keys`](Self::keys) and [`len`](Self::len) count it, as in Flask.
+    /// The variable `_flashes` holds the messages, so [`keys`](Self::keys) and [`len`](Self::len) count it, as in
+    /// Flask.
     ///
     /// # Errors
     ///

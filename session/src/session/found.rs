@@ -37,8 +37,8 @@ pub(crate) struct Found {
 pub(crate) enum CookieAction {
     #[default]
     Keep,
-    /// Sends the cookie of this session. One that outlives the browser has a `Max-Age` of this many seconds. The session
-    /// may be bound to a device if a login or a renewal began it.
+    /// Sends the cookie of this session. One that outlives the browser has a `Max-Age` of this many seconds. The
+    /// session may be bound to a device if a login or a renewal began it.
     Issue(SessionId, Option<u64>, bool),
     Clear,
 }

@@ -132,7 +132,8 @@ impl RequestSession {
         self.state().outcome.clone()
     }
 
-    /// Takes the variable out of the record while the handler runs, so that only one of two concurrent requests gets it.
+    /// Takes the variable out of the record while the handler runs, so that only one of two concurrent requests gets
+    /// it.
     pub(crate) async fn take(&self, name: &str) -> Result<Option<Value>, SessionError> {
         let mut stored = None;
         if let Some(budget) = &self.budget {

@@ -30,8 +30,8 @@ impl SessionLayer {
     ///
     /// A request is not [polling](crate::SessionLayerBuilder::polling) here, and a `HEAD` is like a `GET`: use
     /// [`LazySession::peek`] for such requests. Sessions are not [bound](crate::SessionLayerBuilder::bound) here,
-    /// because only the layer answers the browser's two requests for that. Those that are bound elsewhere open only with
-    /// their second cookie, as everywhere.
+    /// because only the layer answers the browser's two requests for that. Those that are bound elsewhere open only
+    /// with their second cookie, as everywhere.
     ///
     /// ```
     /// use http::HeaderMap;

@@ -38,8 +38,8 @@ impl SessionLayerBuilder {
     /// ([`Session::is_bound`](crate::Session::is_bound) tells). See the [guide](crate::guide#bound-sessions).
     ///
     /// The layer answers the browser's two requests itself: `POST /.session/bind` and `POST /.session/refresh`. Let
-    /// both through to it. A layer with `false` opens bound sessions without the second cookie, so binding can be turned
-    /// on and off where sessions are alive.
+    /// both through to it. A layer with `false` opens bound sessions without the second cookie, so binding can be
+    /// turned on and off where sessions are alive.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};

@@ -1,5 +1,5 @@
-//! What the server signs for bound sessions, and verifies again: the second cookie, the challenges, and the name by which
-//! a browser calls its session.
+//! What the server signs for bound sessions, and verifies again: the second cookie, the challenges, and the name by
+//! which a browser calls its session.
 
 use crate::core::cookie::Keys;
 use crate::core::id::RecordKey;
