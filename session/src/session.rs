@@ -63,7 +63,8 @@ impl Session {
         self.0.state()
     }
 
-    /// Returns the variable `name`, if there is one.
+    /// Returns the variable `name`, if there is one. A variable that may hold `None` is read as an `Option`:
+    /// `get::<Option<T>>`. For its encoded form, see [`get_value`](Self::get_value).
     ///
     /// # Errors
     ///
@@ -81,6 +82,21 @@ impl Session {
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
         let value = self.state().get(name).cloned();
         value.map(|value| decode(name, value)).transpose()
+    }
+
+    /// Returns the encoded value of the variable `name`, if there is one. It has the exact digits of a number, and can
+    /// be stored again by [`insert_value`](Self::insert_value).
+    ///
+    /// ```
+    /// # use lambda_session::{Session, Value};
+    /// let session = Session::default();
+    /// session.insert("visits", 3)?;
+    /// assert_eq!(session.get_value("visits"), Some(Value::encode(3)?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn get_value(&self, name: &str) -> Option<Value> {
+        self.state().get(name).cloned()
     }
 
     /// Sets the variable `name`. Writing the value that it already has does not count as a change.
@@ -107,6 +123,7 @@ impl Session {
     }
 
     /// Sets the variable `name` to an encoded value, such as [`remove`](Self::remove) and [`iter`](Self::iter) return.
+    /// Like [`insert`](Self::insert), it returns nothing of the value before.
     ///
     /// # Errors
     ///
@@ -127,7 +144,7 @@ impl Session {
     }
 
     /// Removes the variable `name` and returns its encoded value. Removing a missing variable does not count as a
-    /// change.
+    /// change. A session that loses its last variable ends with the request, as after [`clear`](Self::clear).
     ///
     /// ```
     /// # use lambda_session::Session;

@@ -93,7 +93,7 @@ pub struct SessionLayerBuilder {
 }
 
 /// The reason why a [`SessionLayerBuilder`] refuses its settings.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A cookie name that is not a token as RFC 6265 defines it.
@@ -312,7 +312,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets the cookie's `Path`: `/` unless set. Browsers send the cookie to this path and the paths below it only.
+    /// Sets the cookie's `Path`: `/` unless set. Browsers send the cookie to this path and the paths below it only. The
+    /// layer sets and clears it with this path in every answer, also in those to other paths.
     /// This does not protect the cookie from other pages of the same host, because scripts reach across paths.
     ///
     /// ```

@@ -23,7 +23,7 @@ pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The error of an environment variable, or of another setting from outside the program, that is missing or wrong. The
 /// message says what would be right, and never shows the value.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{variable} {problem}")]
 pub struct EnvironmentError {
     variable: &'static str,

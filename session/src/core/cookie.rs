@@ -32,8 +32,9 @@ const MAC_BYTES: usize = 32;
 const VALUE_BYTES: usize = ID_CHARS + 1 + 43;
 
 /// The error of a secret key with fewer than [`MIN_KEY_BYTES`] bytes.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("a secret key needs at least {MIN_KEY_BYTES} bytes, this one has {bytes}")]
+#[non_exhaustive]
 pub struct ShortKey {
     /// How many bytes the refused key has.
     pub bytes: usize,

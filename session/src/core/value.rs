@@ -14,7 +14,9 @@ pub type Data = BTreeMap<String, Value>;
 /// A session variable as it is stored.
 ///
 /// It uses DynamoDB's data model (text, exact decimal numbers, bytes, lists, maps, sets), to which serde types are
-/// converted. A store other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type
+/// converted. A number has digits and no type, so 2.0 is stored as 2, and an untagged enum with whole numbers and floats
+/// reads it as a whole number. A `Vec<u8>` is stored as a list of numbers, which takes several bytes for each; the crate
+/// `serde_bytes` stores it as bytes. A store other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type
 /// only, because the value is the visitor's.
 ///
 /// ```
@@ -30,7 +32,7 @@ pub type Data = BTreeMap<String, Value>;
 pub struct Value(pub(crate) AttributeValue);
 
 /// The error of a value that could not be encoded or decoded. The message of a failed decoding never shows the value.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[error("{0}")]
 pub struct CodecError(String);
 
@@ -62,8 +64,13 @@ impl Value {
     /// assert_eq!(error.to_string(), "a Number is not a u8");
     /// ```
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
-        serde_dynamo::from_attribute_value(self.0.clone())
-            .map_err(|_| CodecError(format!("a {self:?} is not a {}", std::any::type_name::<T>())))
+        serde_dynamo::from_attribute_value(self.0.clone()).map_err(|_| {
+            let hint = match self.0 {
+                AttributeValue::Null(_) => "; ask for an Option of it",
+                _ => "",
+            };
+            CodecError(format!("a {self:?} is not a {}{hint}", std::any::type_name::<T>()))
+        })
     }
 }
 
@@ -87,7 +94,7 @@ impl fmt::Debug for Value {
 
 /// The error of a variable that cannot be stored, or has another type than requested. The message names the variable
 /// and does not show its value.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[error("session variable {name:?}: {reason}")]
 pub struct ValueError {
     name: String,
@@ -181,4 +188,29 @@ pub(crate) enum Reason {
     NotASet,
     #[error("the session would take {bytes} bytes, more than the {most} that `max_bytes` and the store allow")]
     TooLarge { bytes: usize, most: usize },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_type_asks_for_is_said_without_the_value() {
+        let absent = Value::encode(None::<u64>).unwrap().decode::<u64>().unwrap_err();
+        assert_eq!(absent.to_string(), "a Null is not a u64; ask for an Option of it");
+        assert_eq!(
+            Value::encode(None::<u64>).unwrap().decode::<Option<u64>>().unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn large_whole_numbers_and_bytes_come_back() {
+        for number in [u128::from(u64::MAX) + 1, 10_u128.pow(37)] {
+            assert_eq!(Value::encode(number).unwrap().decode::<u128>().unwrap(), number);
+        }
+        let whole = Value::encode(2.0).unwrap();
+        assert_eq!(whole, Value::encode(2).unwrap(), "a number has no type");
+        assert!((whole.decode::<f64>().unwrap() - 2.0).abs() < f64::EPSILON);
+    }
 }

@@ -16,7 +16,8 @@ impl Session {
     /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change of
     /// privilege, so that an ID that was planted or stolen before becomes worthless ([OWASP], "Renew the Session ID
     /// After Any Privilege Level Change"). The session keeps its owner, and a session that is remembered keeps its end,
-    /// unless you call [`clear`](Self::clear).
+    /// unless you call [`clear`](Self::clear). (express-session's `regenerate` begins an empty session: that is
+    /// `renew` and `clear`.)
     ///
     /// [OWASP]: <https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html>
     ///
@@ -292,7 +293,7 @@ impl Session {
     }
 
     /// Returns when the session was created, renewed or logged in last, in seconds since 1970-01-01 UTC; `None` until
-    /// it is saved.
+    /// it is saved, and after [`end`](Self::end).
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -300,11 +301,11 @@ impl Session {
     /// ```
     #[must_use]
     pub fn created_at(&self) -> Option<u64> {
-        self.state().live().map(|(_, record)| record.created_at)
+        self.state().lasting().map(|(_, record)| record.created_at)
     }
 
     /// Returns when the session ends if no other request uses it, in seconds since 1970-01-01 UTC; `None` until it is
-    /// saved.
+    /// saved, and after [`end`](Self::end).
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -312,7 +313,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
-        self.state().live().map(|(_, record)| record.expires_at)
+        self.state().lasting().map(|(_, record)| record.expires_at)
     }
 
     /// Returns whether the session is [bound](crate::SessionLayerBuilder::bound) to the visitor's device.
@@ -329,7 +330,8 @@ impl Session {
     }
 
     /// Ends the session, as at a logout: its variables are deleted, its ID becomes invalid on the server, and the
-    /// cookie is cleared.
+    /// cookie is cleared. The cookie is cleared even if the request brought none, because an answer on its way may have
+    /// set one.
     ///
     /// ```
     /// # use lambda_session::Session;

@@ -168,6 +168,11 @@ impl State {
         self.found.session.as_ref().map(|(id, record)| (id, record))
     }
 
+    /// Returns the same, unless the handler has ended it.
+    pub(crate) fn lasting(&self) -> Option<(&SessionId, &Arc<Record>)> {
+        self.live().filter(|_| !self.wanted.ended)
+    }
+
     fn found_data(&self) -> &Data {
         self.live().map_or(&NO_DATA, |(_, record)| &record.data)
     }
