@@ -65,7 +65,7 @@ impl Keys {
     /// use lambda_session::{Keys, ShortKey};
     ///
     /// assert!(Keys::new(b"a long and random secret of at least 32 bytes").is_ok());
-    /// assert_eq!(Keys::new(b"short").unwrap_err(), ShortKey { bytes: 5 });
+    /// assert_eq!(Keys::new(b"short").unwrap_err().bytes, 5);
     /// ```
     pub fn new(secret: &[u8]) -> Result<Self, ShortKey> {
         Self(Vec::new()).with_fallback(secret)
