@@ -66,6 +66,9 @@ impl SessionLayer {
     /// | `SESSION_SEALED` | `true` or `false`: whether variables are stored encrypted | `false` |
     /// | `SESSION_BOUND` | `true` or `false`: whether sessions are bound to the visitor's device | `false` |
     ///
+    /// A session needs the key that signed its cookie until it ends: for one lifetime after the last login, or, if the
+    /// program remembers sessions, for as long as it remembers one.
+    ///
     /// A key with a line break, or with a blank or a quotation mark at an end, is refused, and so is a JSON object, the
     /// ARN of a secret, or a reference that nobody resolved: it is not the key that was meant. A blank after a comma in
     /// `SECRET_KEY_FALLBACKS` would make another key of the one behind it, and log out the visitors whose cookies that

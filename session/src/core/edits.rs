@@ -46,6 +46,11 @@ impl Edits {
         self.edits.clear();
     }
 
+    /// Removes all variables that stood before these edits, and keeps the edits.
+    pub(crate) fn clear_before(&mut self) {
+        self.cleared = true;
+    }
+
     pub(crate) fn set(&mut self, name: &str, value: Option<Value>) {
         self.edits.insert(name.to_owned(), Edit::Set(value));
     }

@@ -44,7 +44,7 @@ pub enum SessionErrorKind {
     Random,
     /// The request did not come through a [`SessionLayer`](crate::SessionLayer). The status is 500.
     NoLayer,
-    /// An owner's name or label is too long, the name is empty, or the store keeps no lists of owners' sessions. The
+    /// An owner's name is empty or too long, or the store keeps no lists of owners' sessions. The
     /// status is 500.
     Owner,
     /// The owner has too many sessions for another login. The status is 429.

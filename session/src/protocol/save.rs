@@ -38,9 +38,8 @@ pub(crate) struct Wanted {
     pub(crate) login: Option<NewOwner>,
     /// How long the session lives, if not as long as the layer says.
     pub(crate) lifetime: Option<Lifetime>,
+    /// Whether all sessions of the request's cookies end. What else is wanted goes into a new session.
     pub(crate) ended: bool,
-    /// The messages that were added after `end`. They go into a new session.
-    pub(crate) farewell: Data,
     /// Whether the edits take something out for this request. Then the session stays even if nothing is left in it.
     pub(crate) takes: bool,
     /// Whether the request keeps the session alive even if it changes nothing.
@@ -146,17 +145,20 @@ impl Save {
         }
     }
 
-    /// Decides a logout, which ends the sessions under these keys and the sessions that renewed them.
+    /// Decides a logout, which ends the sessions under these keys and the sessions that renewed them. A message or a
+    /// login after it begins a new session.
     fn end(&self, known: &Known, keys: &[RecordKey], at: &Moment) -> Result<Next, SessionError> {
         let [standing, _] = known.follow(keys);
         if !standing.is_empty() {
             return Ok(Next::Call(Call::End(standing.into_iter().cloned().collect())));
         }
-        if self.wanted.farewell.is_empty() {
+        let new = self
+            .wanted
+            .record(self.wanted.edits.applied_to(&Data::new())?, None, at);
+        if new.data.is_empty() && new.owner.is_none() {
             return Ok(Next::Over(Told::Clear));
         }
-        let farewell = Record::new(self.wanted.farewell.clone(), at.now, at.expiry(at.now));
-        self.stand(known, farewell, None, at)
+        self.stand(known, new, None, at)
     }
 
     /// Decides a save where there was no session. It creates one if there are variables or an owner.

@@ -165,6 +165,8 @@ impl Found {
             (Told::Keep | Told::Changed, _) => self.session.take().map(|(id, _)| id),
             _ => None,
         };
+        // A session that was ended without a read counts as read now.
+        self.read_at.get_or_insert(at.now);
         if told != Told::Changed {
             known.sent = None;
         }

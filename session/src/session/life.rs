@@ -39,11 +39,14 @@ impl Session {
     /// sessions, which [`Sessions`](crate::Sessions) reads and ends. `owner` identifies one of your users: it can be
     /// the primary key of your user table. This method checks no password.
     ///
-    /// Variables from before the login stay. Call [`clear`](Self::clear) if another person may have used the browser.
+    /// What a visitor without an owner had stays, such as a basket; call [`clear`](Self::clear) if another person may
+    /// have used the browser. What the session of another owner held before this request goes, so that nobody gets
+    /// another user's role. What this request has written stays. After [`end`](Self::end), a login begins a new
+    /// session.
     ///
     /// # Errors
     ///
-    /// The name is empty or longer than 512 bytes, the store keeps no lists, or the session was already ended or saved.
+    /// The name is empty or longer than 512 bytes, the store keeps no lists, or the session was already saved.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -60,10 +63,11 @@ impl Session {
 
     /// Logs `owner` in, as [`login`](Self::login) does, with a label that the list of the owner's sessions shows, such
     /// as "Firefox on Linux". The label is not encrypted, even if the variables are sealed.
+    /// Of a longer label, the first 256 bytes are kept, or a few less, so that no character is cut.
     ///
     /// # Errors
     ///
-    /// As for [`login`](Self::login), or the label is longer than 256 bytes.
+    /// As for [`login`](Self::login).
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -80,11 +84,10 @@ impl Session {
         let no_lists = matches!(&self.0.budget, Some(budget) if budget.settings.store.owners().is_none());
         let problem = if owner.is_empty() || owner.len() > MOST_OWNER_BYTES {
             "an owner's name has 1 to 512 bytes"
-        } else if label.is_some_and(|label| label.len() > MOST_LABEL_BYTES) {
-            "a session's label has at most 256 bytes"
         } else if no_lists {
             NO_LISTS
         } else {
+            let label = label.map(|label| &label[..label.floor_char_boundary(MOST_LABEL_BYTES)]);
             return Ok(self.state().login(owner, label)?);
         };
         Err(SessionError::new(SessionErrorKind::Owner, problem))
@@ -331,7 +334,7 @@ impl Session {
 
     /// Ends the session, as at a logout: its variables are deleted, its ID becomes invalid on the server, and the
     /// cookie is cleared. The cookie is cleared even if the request brought none, because an answer on its way may have
-    /// set one.
+    /// set one. Nothing can be written to the session any more, until [`login`](Self::login) begins a new one.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -340,7 +343,8 @@ impl Session {
     /// session.end();
     /// assert!(session.is_empty());
     /// assert!(session.insert("username", "admin").is_err());
-    /// # Ok::<(), lambda_session::ValueError>(())
+    /// session.login("user-4711")?; // a new session, which has nothing of the one before
+    /// # Ok::<(), lambda_session::SessionError>(())
     /// ```
     #[doc(alias = "destroy")]
     #[doc(alias = "flush")]

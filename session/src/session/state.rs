@@ -83,13 +83,14 @@ impl State {
     /// Takes what was found and done so far, for a save in the middle of a request; `None` if the session was saved for
     /// the last time. Later changes apply to what this save leaves.
     pub(crate) fn take(&mut self, at: &Moment) -> Option<(Found, Wanted)> {
-        if self.saved || self.wanted.ended {
+        if self.saved || self.is_over() {
             return self.close(at);
         }
+        let found = self.hand_over();
         let wanted = std::mem::take(&mut self.wanted);
         self.before_save = Some((self.data().clone(), wanted.renewed, wanted.lifetime));
         self.wanted.keeps_alive = wanted.keeps_alive;
-        Some((self.hand_over(), wanted))
+        Some((found, wanted))
     }
 
     /// Does the same for the layer. After it, nothing can be changed. Returns `None` also if nothing is to be saved, as
@@ -101,15 +102,15 @@ impl State {
         if std::mem::replace(&mut self.saved, true) || rests {
             return None;
         }
-        // If the handler saved a new session and then ended it, the new cookie is not sent, even if ending it fails.
-        if self.wanted.ended && matches!(self.outcome.cookie, CookieAction::Issue(..)) {
-            self.outcome.cookie = CookieAction::Keep;
-        }
         Some((self.hand_over(), self.wanted.clone()))
     }
 
     /// What was found, for a save. What is known of the store goes with it, and the save brings it back.
     fn hand_over(&mut self) -> Found {
+        // If the handler saved a new session and then ended it, that one's cookie is not sent, even if ending it fails.
+        if self.wanted.ended && matches!(self.outcome.cookie, CookieAction::Issue(..)) {
+            self.outcome.cookie = CookieAction::Keep;
+        }
         let known = std::mem::take(&mut self.found.known);
         Found {
             known,
@@ -159,7 +160,8 @@ impl State {
         self.now = None;
         if !self.wanted.edits.is_empty() {
             // If an update cannot be applied to what was found now, the save returns its error.
-            self.now = self.wanted.edits.applied_to(self.found_data()).ok();
+            let after = self.wanted.edits.applied_to(self.found_data()).ok();
+            self.now = after.or_else(|| self.wanted.edits.cleared().then(Data::new));
         }
     }
 
@@ -179,11 +181,7 @@ impl State {
 
     /// Returns the variables as they are now.
     pub(crate) fn data(&self) -> &Data {
-        match &self.now {
-            _ if self.wanted.ended => &NO_DATA,
-            Some(now) => now,
-            None => self.found_data(),
-        }
+        self.now.as_ref().unwrap_or_else(|| self.found_data())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
@@ -219,7 +217,11 @@ impl State {
 
     /// Computes the variable now, and again during the save if another request has changed the session.
     pub(crate) fn compute(&mut self, name: &str, step: Step) -> Result<Value, ValueError> {
-        let computed = self.open().and_then(|()| {
+        self.compute_if(self.open(), name, step)
+    }
+
+    fn compute_if(&mut self, open: Result<(), Reason>, name: &str, step: Step) -> Result<Value, ValueError> {
+        let computed = open.and_then(|()| {
             let value = step(self.get(name))?;
             self.put(name, Some(value.clone()))?;
             Ok(value)
@@ -249,12 +251,19 @@ impl State {
         }
     }
 
-    /// Records a login of this owner.
+    /// Records a login of this owner. After `end`, it begins a new session. The new session gets nothing that another
+    /// owner's session held before this request.
     pub(crate) fn login(&mut self, owner: &str, label: Option<&str>) -> Result<(), Reason> {
-        self.open()?;
+        if self.saved {
+            return Err(Reason::Saved);
+        }
         if self.owner().as_deref() != Some(owner) {
             // Somebody else has proved those.
             self.remove(CONFIRMED);
+        }
+        if self.owner().is_some_and(|before| before != owner) {
+            self.wanted.edits.clear_before();
+            self.recompute();
         }
         let owner = Value::encode(owner).map_err(|error| Reason::NotSerializable(error.to_string()))?;
         self.wanted.login = Some(NewOwner {
@@ -268,8 +277,8 @@ impl State {
     /// Returns the owner of the session after what was done.
     pub(crate) fn owner(&self) -> Option<String> {
         let owner = match (&self.wanted.login, self.live()) {
-            _ if self.wanted.ended => None,
             (Some(login), _) => Some(&login.owner),
+            _ if self.wanted.ended => None,
             (None, _) if self.wanted.renewed && self.wanted.edits.cleared() => None,
             (None, live) => live.and_then(|(_, record)| record.owner.as_ref()),
         };
@@ -286,8 +295,8 @@ impl State {
     /// Returns whether the session outlives the browser after what was done.
     pub(crate) fn is_remembered(&self) -> bool {
         match (&self.wanted.lifetime, self.live()) {
-            _ if self.wanted.ended => false,
             (Some(lifetime), _) => lifetime.beyond_browser,
+            _ if self.wanted.ended => false,
             (None, _) if self.wanted.login.is_some() || self.wanted.renewed && self.wanted.edits.cleared() => false,
             (None, live) => live.is_some_and(|(_, record)| record.remembered),
         }
@@ -295,21 +304,25 @@ impl State {
 
     pub(crate) fn end(&mut self) {
         self.too_late |= self.saved;
-        self.wanted.ended |= !self.saved;
+        if !self.saved {
+            self.wanted = Wanted {
+                ended: true,
+                ..Wanted::default()
+            };
+            self.wanted.edits.clear();
+            self.recompute();
+        }
+    }
+
+    /// Whether the session has ended and no login has begun a new one.
+    pub(crate) fn is_over(&self) -> bool {
+        self.wanted.ended && self.wanted.login.is_none()
     }
 
     /// Adds a message. After `end`, the message goes into the session that begins then.
     pub(crate) fn flash(&mut self, step: Step) -> Result<(), ValueError> {
-        if self.wanted.ended && !self.saved {
-            let fitting = step(self.wanted.farewell.get(FLASHES)).and_then(|value| {
-                self.fit(0, 0, FLASHES, &value)?;
-                Ok(value)
-            });
-            let value = fitting.map_err(|reason| ValueError::new(FLASHES, reason))?;
-            self.wanted.farewell.insert(FLASHES.to_owned(), value);
-            return Ok(());
-        }
-        self.compute(FLASHES, step).map(drop)
+        let open = if self.saved { Err(Reason::Saved) } else { Ok(()) };
+        self.compute_if(open, FLASHES, step).map(drop)
     }
 
     /// Returns what takes the variable `name` out of the record that was found; `None` if it is not there, or if the
@@ -334,10 +347,6 @@ impl State {
         if self.saved {
             return Ok(None);
         }
-        let farewell = self.wanted.farewell.remove(name);
-        if self.wanted.ended {
-            return Ok(farewell);
-        }
         let taken = self.wanted.edits.take(name, stored);
         self.recompute();
         taken
@@ -353,7 +362,7 @@ impl State {
     fn open(&self) -> Result<(), Reason> {
         if self.saved {
             Err(Reason::Saved)
-        } else if self.wanted.ended {
+        } else if self.is_over() {
             Err(Reason::Ended)
         } else {
             Ok(())

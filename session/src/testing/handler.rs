@@ -54,7 +54,7 @@ pub fn is_renewed(session: &Session) -> bool {
     session.state().wanted.renewed
 }
 
-/// Whether the handler ended the session.
+/// Whether the handler ended the session, and has not logged anybody in since.
 ///
 /// ```
 /// # use lambda_session::{Session, testing};
@@ -64,7 +64,7 @@ pub fn is_renewed(session: &Session) -> bool {
 /// ```
 #[must_use]
 pub fn is_ended(session: &Session) -> bool {
-    session.state().wanted.ended
+    session.state().is_over()
 }
 
 /// A clock that a test sets, for [`SessionLayerBuilder::clock`](crate::SessionLayerBuilder::clock). Clones share the

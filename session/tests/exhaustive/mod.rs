@@ -27,8 +27,8 @@ use explore::{Counts, explore};
 use mutants::{Kind, Mutant, Part};
 use scenario::{Instance, Op, Scenario, Start};
 use scopes::{
-    BINDING, HARD, KINDS, OPS, STARTS, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated, served_by,
-    spoiled, triples, upgraded,
+    BINDING, HARD, KINDS, OPS, STARTS, TAKEN_OVER, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated,
+    served_by, spoiled, triples, upgraded,
 };
 use world::World;
 
@@ -159,6 +159,7 @@ fn two_requests_without_a_fault() {
         "two requests, any start",
         &of_all(&STARTS, |start| pairs(start, &OPS, 0)),
     );
+    hold("another owner's session", &pairs(Start::Others, &TAKEN_OVER, 0));
     hold("spoiled records", &spoiled(&pairs(Start::Live, &OPS, 0)));
     let living = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
     hold("mixed keys", &rotated(&living));
@@ -182,6 +183,10 @@ fn two_requests_whose_clocks_differ() {
 #[test]
 fn two_requests_with_a_fault() {
     hold("one fault, any start", &of_all(&STARTS, |start| pairs(start, &OPS, 1)));
+    hold(
+        "one fault, another owner's session",
+        &pairs(Start::Others, &TAKEN_OVER, 1),
+    );
     hold("one fault, spoiled records", &spoiled(&pairs(Start::Live, &KINDS, 1)));
     hold("one fault, mixed keys", &rotated(&pairs(Start::Live, &KINDS, 1)));
     let both = of_all(&UPGRADED, |start| pairs(start, &KINDS, 1));
@@ -222,7 +227,7 @@ fn three_requests() {
 
 #[test]
 fn an_owner_with_a_limit() {
-    let ops = [Op::View, Op::Owner, Op::Renew, Op::Logout, Op::EndAll];
+    let ops = [Op::View, Op::Owner, Op::Anew, Op::Renew, Op::Logout, Op::EndAll];
     let starts = [Start::Nothing, Start::Owned];
     for most in [1, 2] {
         hold(
@@ -245,6 +250,12 @@ fn the_layer_around_it() {
     hold_in_the_layer(
         "the layer, one fault",
         &of_all(&starts, |start| pairs(start, &KINDS, 1)),
+    );
+    let taken_over = pairs(Start::Others, &TAKEN_OVER, 0);
+    hold_in_the_layer("the layer, another owner's session", &taken_over);
+    hold_in_the_layer(
+        "the layer, an end and a login",
+        &pairs(Start::Owned, &[Op::Add, Op::Anew, Op::EndAll], 1),
     );
     hold_in_the_layer(
         "the layer, saves in the middle",
@@ -332,6 +343,8 @@ fn each_request_costs_what_the_design_says() {
         (Start::Nothing, Op::Owner, 2),
         (Start::Live, Op::Ann, 3),
         (Start::Live, Op::Owner, 4),
+        (Start::Live, Op::Anew, 4),
+        (Start::Others, Op::Owner, 4),
         (Start::Live, Op::Logout, 1),
         (Start::Nothing, Op::Set, 1),
         (Start::Live, Op::Set, 2),

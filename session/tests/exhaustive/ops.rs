@@ -47,6 +47,10 @@ pub(crate) fn perform(session: &Session, op: Op, place: usize) -> Result<(), cra
             session.insert("user", "ann")?;
         }
         Op::Clear => session.clear(),
+        Op::Anew => {
+            session.end();
+            session.login(OWNER)?;
+        }
         Op::Goodbye => {
             session.end();
             session.flash(&message(place).to_string())?;

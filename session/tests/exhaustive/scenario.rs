@@ -25,6 +25,8 @@ pub(crate) enum Start {
     Live,
     /// The same session, with an owner.
     Owned,
+    /// The same session, with another owner than the one who logs in.
+    Others,
     /// A session that 0.1 wrote, without tokens. It was last seen so long ago that its expiry is due to move.
     Old,
     /// A session that contains only `x`.
@@ -74,6 +76,8 @@ pub(crate) enum Op {
     Logout,
     /// Ends the session, with a message for the next one.
     Goodbye,
+    /// Ends the session, and logs in with `Session::login`.
+    Anew,
     EndAll,
     /// Sets `x`, saves, and adds one to `n`.
     SaveAndAdd,
@@ -97,7 +101,14 @@ impl Op {
     pub(crate) fn is_login(self) -> bool {
         matches!(
             self,
-            Self::Ann | Self::Bob | Self::Owner | Self::Renew | Self::RenewAndPop | Self::Remember | Self::Goodbye
+            Self::Ann
+                | Self::Bob
+                | Self::Owner
+                | Self::Renew
+                | Self::RenewAndPop
+                | Self::Remember
+                | Self::Goodbye
+                | Self::Anew
         )
     }
 }
@@ -234,6 +245,7 @@ pub(crate) fn stored(start: Start) -> Option<Stored> {
         Start::Buried => return Some(Stored::Tombstone(Tombstone::of(None, NOW - 120))),
         Start::Live => {}
         Start::Owned => owned(&mut record, NOW),
+        Start::Others => (record.owner, record.seen_at) = (Some(text("bob")), Some(NOW)),
         Start::Small => record.data.retain(|name, _| name == "x"),
         Start::Old => {
             record.created_at = NOW - IDLE / 2;

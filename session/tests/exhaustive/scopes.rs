@@ -2,7 +2,7 @@
 
 use super::scenario::{Asked, Brings, Instance, Op, Outside, Scenario, Start};
 
-pub(crate) const OPS: [Op; 17] = [
+pub(crate) const OPS: [Op; 18] = [
     Op::View,
     Op::Set,
     Op::Add,
@@ -18,6 +18,7 @@ pub(crate) const OPS: [Op; 17] = [
     Op::Clear,
     Op::Logout,
     Op::Goodbye,
+    Op::Anew,
     Op::EndAll,
     Op::SaveAndAdd,
 ];
@@ -33,6 +34,20 @@ pub(crate) const KINDS: [Op; 9] = [
     Op::Renew,
     Op::Logout,
     Op::EndAll,
+];
+
+/// What may happen to the session of another owner than the one who logs in. The schedules know one owner's list, so
+/// nothing here asks for the other's.
+pub(crate) const TAKEN_OVER: [Op; 9] = [
+    Op::View,
+    Op::Add,
+    Op::Pop,
+    Op::Take,
+    Op::Bob,
+    Op::Owner,
+    Op::Logout,
+    Op::Goodbye,
+    Op::Anew,
 ];
 
 /// The operations that change the most.

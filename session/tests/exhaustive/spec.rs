@@ -36,6 +36,8 @@ struct Session {
     vars: Vars,
     revision: u8,
     owned: bool,
+    /// Whether the owner is another one than the one who logs in.
+    others: bool,
     remembered: bool,
     created_at: u64,
     expires_at: u64,
@@ -259,13 +261,7 @@ impl History<'_> {
             }
             (Op::Take, 1 | SLID) => self.takes(place, state, now, at),
             (Op::SaveAndAdd, 1) => {
-                let save = Save {
-                    history: self,
-                    place,
-                    op: Op::Set,
-                    at,
-                    now,
-                };
+                let save = Save::new(self, place, Op::Set, at, now, state);
                 let mut next = Vec::new();
                 for (state, said) in save.outcomes(state) {
                     if said == Said::Conflict {
@@ -285,13 +281,7 @@ impl History<'_> {
                 next
             }
             (Op::SaveAndAdd, _) => {
-                let save = Save {
-                    history: self,
-                    place,
-                    op: Op::Add,
-                    at,
-                    now,
-                };
+                let save = Save::new(self, place, Op::Add, at, now, state);
                 let outcomes = save.outcomes(state).into_iter().map(|(state, said)| match said {
                     Said::Keep if now.subject == Some(place + 1) => (state, Said::Issued),
                     said => (state, said),
@@ -299,13 +289,7 @@ impl History<'_> {
                 self.said(place, now, outcomes.collect(), DONE)
             }
             (op, _) => {
-                let save = Save {
-                    history: self,
-                    place,
-                    op,
-                    at,
-                    now,
-                };
+                let save = Save::new(self, place, op, at, now, state);
                 self.said(place, now, save.outcomes(state), DONE)
             }
         }

@@ -332,14 +332,17 @@ async fn what_the_table_cannot_hold_is_413() {
     assert_error(&visitor.post("/set", &[("name", "a"), ("value", &large)]).await, 413);
     assert_error(&visitor.post("/flash", &[("text", &large)]).await, 413);
     assert_error(&visitor.post("/set", &[("name", &large), ("value", "x")]).await, 400);
-    let label = visitor
-        .post(
-            "/login",
-            &[("username", "alice"), ("password", PASSWORD), ("label", &large)],
-        )
-        .await;
-    assert_error(&label, 400);
     assert_eq!(visitor.json("/visits").await, value!({ "visits": 1 }));
+
+    // A label is cut, and at a character.
+    assert_redirect(
+        &visitor
+            .log_in("alice", &[("label", &format!("x{}", "é".repeat(300)))])
+            .await,
+        "/",
+    );
+    let list = visitor.json("/sessions").await;
+    assert_eq!(list["sessions"][0]["label"], format!("x{}", "é".repeat(127)));
 }
 
 #[tokio::test]

@@ -5,14 +5,31 @@ use super::{Found, History, Life, Progress, Said, Session, State};
 
 /// The save of one request at one point of the history.
 pub(super) struct Save<'a> {
-    pub(super) history: &'a History<'a>,
-    pub(super) place: usize,
-    pub(super) op: Op,
-    pub(super) at: u64,
-    pub(super) now: Progress,
+    history: &'a History<'a>,
+    place: usize,
+    op: Op,
+    at: u64,
+    now: Progress,
+    /// Whether the session that was found is another owner's.
+    others: bool,
 }
 
-impl Save<'_> {
+impl<'a> Save<'a> {
+    pub(super) fn new(history: &'a History<'a>, place: usize, op: Op, at: u64, now: Progress, state: &State) -> Self {
+        let found = now.subject.filter(|_| matches!(now.found, Found::Live(..)));
+        let others = found
+            .and_then(|subject| state[subject])
+            .is_some_and(|session| session.others);
+        Self {
+            history,
+            place,
+            op,
+            at,
+            now,
+            others,
+        }
+    }
+
     pub(super) fn outcomes(&self, state: &State) -> Vec<(State, Said)> {
         if self.op == Op::Goodbye {
             let mut state = *state;
@@ -23,6 +40,14 @@ impl Save<'_> {
             };
             self.make(&mut state, vars, None, false);
             return vec![(state, Said::Issued)];
+        }
+        if self.op == Op::Anew {
+            // It ends first, and the new session inherits nothing.
+            let mut ended = *state;
+            self.end(&mut ended);
+            let mut after = ended;
+            self.make(&mut after, Vars::default(), None, true);
+            return self.unless_revoked(vec![(after, Said::Issued)], &ended, true);
         }
         let Found::Live(loaded, revision) = self.now.found else {
             return self.without_session(state);
@@ -198,7 +223,10 @@ impl Save<'_> {
             _ => Vars::default(),
         };
         let kept = before.filter(|before| {
-            found_live && before.remembered && !self.clears(loaded) && !matches!(self.op, Op::Owner | Op::Goodbye)
+            found_live
+                && before.remembered
+                && !self.clears(loaded)
+                && !matches!(self.op, Op::Owner | Op::Goodbye | Op::Anew)
         });
         let remembered = self.op == Op::Remember || kept.is_some();
         let expires_at = match kept {
@@ -211,6 +239,7 @@ impl Save<'_> {
             vars,
             revision: 0,
             owned,
+            others: owned && self.others && !matches!(self.op, Op::Owner | Op::Anew),
             remembered,
             created_at: self.at,
             expires_at,
@@ -268,7 +297,8 @@ impl Save<'_> {
 
     /// Applies the changes to `vars`. A change that had no effect on the variables that were loaded has no effect here.
     fn applied(&self, loaded: Vars, mut vars: Vars) -> Vars {
-        if self.clears(loaded) {
+        // A login over another owner's session keeps nothing of it.
+        if self.clears(loaded) || self.others && self.op == Op::Owner {
             vars = Vars::default();
         }
         match self.op {

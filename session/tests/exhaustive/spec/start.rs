@@ -10,8 +10,9 @@ pub(super) fn first(start: Start) -> Option<Session> {
         revision: 3,
         owned: matches!(
             start,
-            Start::Owned | Start::Idle | Start::Aged | Start::Remembered | Start::Forgotten
+            Start::Owned | Start::Others | Start::Idle | Start::Aged | Start::Remembered | Start::Forgotten
         ),
+        others: start == Start::Others,
         remembered: false,
         created_at: NOW,
         expires_at: NOW + IDLE,
@@ -25,7 +26,7 @@ pub(super) fn first(start: Start) -> Option<Session> {
             life: Life::Gone,
             ..live
         },
-        Start::Live | Start::Owned | Start::Small => live,
+        Start::Live | Start::Owned | Start::Others | Start::Small => live,
         Start::Old => Session {
             created_at: NOW - IDLE / 2,
             expires_at: NOW + IDLE / 2,

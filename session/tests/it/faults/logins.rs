@@ -140,3 +140,75 @@ async fn a_login_that_writes_equal_values_keeps_what_another_request_wrote_meanw
         }
     }
 }
+
+#[tokio::test]
+async fn a_login_after_an_end_in_one_request_begins_a_new_session() {
+    let world = World::new().await;
+    let site = world.site();
+    for before in [None, Some("/log-in?alice"), Some("/set?basket=tea")] {
+        let old = match before {
+            Some(path) => Some(site.visit(path, None).await.issued()),
+            None => None,
+        };
+        for path in ["/end-and-log-in?bob", "/end-log-in-and-save?bob"] {
+            let new = site.visit(path, old.as_deref()).await.issued();
+            let owner = site.visit("/owner", Some(&new)).await;
+            assert_eq!(owner.body, "bob", "{before:?} {path}");
+            let found = site.view(&new).await;
+            let expected = if path.contains("save") {
+                "after=saved"
+            } else {
+                "_flashes= theme=dark"
+            };
+            assert_eq!(found, expected, "{before:?} {path}");
+            if let Some(old) = &old {
+                assert_ne!(*old, new);
+                assert_eq!(site.view(old).await, "", "the old session has ended");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_of_another_owner_finds_nothing_of_the_one_before() {
+    let world = World::new().await;
+    let site = world.site();
+    let alice = site.visit("/log-in?alice", None).await.issued();
+    site.visit("/both?role=admin&theme=light", Some(&alice))
+        .await
+        .assert_done();
+    site.visit("/flash?welcome", Some(&alice)).await.assert_done();
+    site.visit("/increment?logins", Some(&alice)).await.assert_done();
+    let again = site.visit("/log-in?alice", Some(&alice)).await.issued();
+    assert_eq!(site.view(&again).await, "_flashes= logins=1 role=admin theme=light");
+
+    // What the request itself writes stays, and is computed from nothing of the other's.
+    let bob = site.visit("/set-and-log-in?bob=dark", Some(&again)).await.issued();
+    assert_eq!(site.view(&bob).await, "logins=1 theme=dark");
+    assert_eq!(site.visit("/owner", Some(&bob)).await.body, "bob");
+    assert_eq!(site.view(&again).await, "");
+}
+
+/// The other's session changes while the login is under way.
+#[tokio::test]
+async fn what_another_owner_writes_during_a_login_does_not_get_into_the_new_session() {
+    let world = World::new().await;
+    let site = world.site();
+    let alice = site.visit("/log-in?alice", None).await.issued();
+    let held = world.proxy.hold("UpdateItem");
+    let login = site.start("/log-in?bob", Some(&alice));
+    held.arrived().await;
+    site.visit("/set?role=admin", Some(&alice)).await.assert_done();
+    held.release();
+    let bob = login.await.expect("an answer").issued();
+    assert_eq!(site.view(&bob).await, "");
+}
+
+#[tokio::test]
+async fn a_basket_without_an_owner_is_kept_over_a_login() {
+    let world = World::new().await;
+    let site = world.site();
+    let basket = site.visit("/set?basket=tea", None).await.issued();
+    let alice = site.visit("/log-in?alice", Some(&basket)).await.issued();
+    assert_eq!(site.view(&alice).await, "basket=tea");
+}

@@ -263,6 +263,13 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             let late = session.insert("after", "late");
             format!("{} {}", saved.is_ok(), late.is_ok())
         }
+        "/end-log-in-and-save" => {
+            session.end();
+            session.login(name)?;
+            session.save().await?;
+            session.insert("after", "saved")?;
+            session.owner().unwrap_or_default()
+        }
         "/login-and-save" => {
             session.login(name)?;
             session.save().await?;
@@ -408,6 +415,19 @@ fn act(session: &Session, path: &str, query: &str) -> Result<(), Refusal> {
             session.flash(name)?;
         }
         "/end" => session.end(),
+        // Logs out, says so, and logs somebody else in.
+        "/end-and-log-in" => {
+            session.insert("early", "lost")?;
+            session.end();
+            session.flash("goodbye")?;
+            session.login(name)?;
+            session.insert("theme", "dark")?;
+        }
+        "/set-and-log-in" => {
+            session.insert("theme", value)?;
+            session.increment("logins", 1)?;
+            session.login(name)?;
+        }
         // Takes its time between reading and writing.
         "/slow" => wait(name.parse().unwrap_or_default()),
         "/slow-set" => {
