@@ -33,8 +33,10 @@
 //!   browser from which somebody has logged in has a limit of its own (`devices`), so nobody can keep a user out by
 //!   trying that user's name. A change of password takes this limit away, except from the browser in which the
 //!   password is changed.
-//! - A change of password ends every session that began with the old one, also that of a login or a sign-up under way.
-//!   If no answer of the table tells whether the password was changed, the other sessions end, too, and the user is
+//! - A password is compared in Unicode's normal form C, so that it does not matter how a keyboard spells an é.
+//! - A change of password ends every session that began with the old one, also that of a login or a sign-up under way,
+//!   and replaces the one in which it is made, of which somebody may have a copy. If that cannot be replaced, it ends,
+//!   too. If no answer of the table tells whether the password was changed, the other sessions end, and the user is
 //!   asked to change it again.
 //!
 //! # What else a site needs
@@ -63,7 +65,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Form, FromRequestParts, Query, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Form, FromRequestParts, Query, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 use axum::middleware::from_fn_with_state;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
@@ -78,7 +80,7 @@ use tokio::net::TcpListener;
 
 use self::attempts::{Attempts, Limit};
 use self::devices::Devices;
-use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Problem, present};
+use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Note, Problem, present};
 use self::users::Users;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -199,12 +201,18 @@ struct Item {
     item: String,
 }
 
-async fn add_to_basket(session: Session, Form(Item { item }): Form<Item>) -> Result<Redirect, SessionError> {
-    session.update(BASKET, move |basket: Option<Vec<String>>| {
+/// Keeps the newest items. The session's own limit would refuse what comes after it is full.
+async fn add_to_basket(session: Session, Form(Item { item }): Form<Item>) -> Result<Redirect> {
+    if item.chars().count() > MOST_CHARACTERS {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "An item has at most 100 characters.").into());
+    }
+    let added = session.update(BASKET, move |basket: Option<Vec<String>>| {
         let mut basket = basket.unwrap_or_default();
         basket.push(item.clone());
+        basket.drain(..basket.len().saturating_sub(MOST_ITEMS));
         basket
-    })?;
+    });
+    added.map_err(SessionError::from)?;
     Ok(Redirect::to("/"))
 }
 
@@ -270,12 +278,9 @@ async fn log_in(
 }
 
 /// Logs a user in whose password has this hash, unless the password has changed meanwhile. What the visitor did before
-/// stays, unless the session belongs to another user.
+/// stays, unless the session belongs to another user: `Session::login` clears it then.
 async fn enter(app: &App, session: LazySession, name: &str, hash: &str, remember: bool) -> Result<()> {
     let session = session.load().await?;
-    if session.owner().is_some_and(|owner| owner != name) {
-        session.clear();
-    }
     session.login(name)?;
     if remember {
         session.remember(MONTH);
@@ -353,6 +358,7 @@ async fn change_password(
     State(app): State<App>,
     session: Session,
     sessions: Sessions,
+    Extension(note): Extension<Note>,
     Form(form): Form<Change>,
 ) -> Result<Response> {
     let name = session.owner().ok_or(BUG)?;
@@ -367,8 +373,12 @@ async fn change_password(
     if let Err(rule) = password::check(&form.new, &name) {
         return Ok(again(StatusCode::BAD_REQUEST, rule));
     }
-    // Limited, too: somebody who found a logged-in browser does not know the password yet.
-    let counted = app.attempts.begin(&Limit::CHANGES, &name).await?;
+    // Limited, too: somebody who found a logged-in browser does not know the password yet. Each session has a limit of
+    // its own, so that this somebody does not keep the user from changing the password elsewhere.
+    let counted = app
+        .attempts
+        .begin(&Limit::CHANGES, &session.handle().ok_or(BUG)?)
+        .await?;
     let old = app.users.find(&name).await?;
     let is_right = password::is_right(old.as_deref(), form.current).await?;
     let (Some(old), true) = (old, is_right) else {
@@ -383,21 +393,29 @@ async fn change_password(
         ));
     }
     // Only now: a later login with the old password finds the new hash, which may be there even if no answer came.
-    let ended = sessions.end_others(&session).await;
     if changed.is_err() {
+        // The problem says that others may still be logged in, whether or not this works.
+        let _ = sessions.end_others(&session).await;
         return Err(MAYBE_CHANGED.into());
     }
     app.attempts.forgive(vec![counted]).await;
-    if ended.is_err() {
-        return Err(NOT_ENDED.into());
-    }
     session.renew();
     session.flash("Your password is changed, and all other devices are logged out.")?;
+    // Saved before the others end, because somebody with a copy of the old cookie could renew the session meanwhile.
+    if let Err(error) = session.save().await {
+        if sessions.end_all(&name).await.is_err() {
+            note.write(NOT_ENDED);
+        }
+        return Err(error.into());
+    }
+    sessions.end_others(&session).await.map_err(|_| NOT_ENDED)?;
     let device = AppendHeaders([(header::SET_COOKIE, app.devices.cookie(&name, &new))]);
     Ok((device, Redirect::to("/account")).into_response())
 }
 
 const BASKET: &str = "basket";
+const MOST_ITEMS: usize = 20;
+const MOST_CHARACTERS: usize = 100;
 const MONTH: Duration = Duration::from_hours(30 * 24);
 /// Enough for the longest password that anybody types, and for nearly all that a program generates.
 const MOST_FORM_BYTES: usize = 4096;

@@ -3,6 +3,7 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::problem::{BUG, Problem};
 
@@ -20,6 +21,7 @@ static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 /// Refuses a password that is easy to guess, with a sentence for the user.
 pub(crate) fn check(password: &str, name: &str) -> Result<(), &'static str> {
+    let password = normal(password);
     if password.chars().count() < FEWEST_CHARACTERS {
         return Err("A password needs at least 15 characters, such as four or five words.");
     }
@@ -27,6 +29,12 @@ pub(crate) fn check(password: &str, name: &str) -> Result<(), &'static str> {
         return Err("A password must be more than your name.");
     }
     Ok(())
+}
+
+/// The password in normal form C: some keyboards type an é as one code point, and others as two (NIST SP 800-63B-4,
+/// section 3.1.1.2).
+fn normal(password: &str) -> String {
+    password.nfc().collect()
 }
 
 /// 19 MiB, two passes, one lane: the first of the equivalent choices in OWASP's Password Storage Cheat Sheet.
@@ -41,7 +49,7 @@ pub(crate) async fn is_right(hash: Option<&str>, password: String) -> Result<boo
     let hash = hash.unwrap_or(NOBODYS).to_owned();
     let is_right = on_another_thread(move || {
         let hash = PasswordHash::new(&hash).map_err(|_| BUG)?;
-        Ok(argon2id().verify_password(password.as_bytes(), &hash).is_ok())
+        Ok(argon2id().verify_password(normal(&password).as_bytes(), &hash).is_ok())
     });
     Ok(is_right.await? && is_user)
 }
@@ -49,7 +57,9 @@ pub(crate) async fn is_right(hash: Option<&str>, password: String) -> Result<boo
 /// Hashes a new password, with a salt of its own.
 pub(crate) async fn hash(password: String) -> Result<String, Problem> {
     on_another_thread(move || {
-        let hash = argon2id().hash_password(password.as_bytes()).map_err(|_| BUG)?;
+        let hash = argon2id()
+            .hash_password(normal(&password).as_bytes())
+            .map_err(|_| BUG)?;
         Ok(hash.to_string())
     })
     .await

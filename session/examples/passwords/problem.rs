@@ -1,6 +1,7 @@
 //! Pages that say why a request was not carried out.
 
 use std::error::Error as _;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -70,9 +71,24 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A problem that a view notes for the case that the session's layer replaces its answer, because a save has failed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Note(Arc<OnceLock<Problem>>);
+
+impl Note {
+    pub(crate) fn write(&self, problem: Problem) {
+        let _ = self.0.set(problem);
+    }
+}
+
 /// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
-pub(crate) async fn present(State(secure): State<bool>, request: Request, next: Next) -> Response {
+pub(crate) async fn present(State(secure): State<bool>, mut request: Request, next: Next) -> Response {
+    let note = Note::default();
+    request.extensions_mut().insert(note.clone());
     let mut response = next.run(request).await;
+    if let Some(problem) = note.0.get() {
+        response = problem.into_response();
+    }
     if let Some(text) = problem(&response) {
         let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
         *response.body_mut() = body;

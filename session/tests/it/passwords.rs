@@ -116,6 +116,28 @@ async fn a_hash_is_kept_and_nothing_that_was_typed_is_logged() {
 }
 
 #[tokio::test]
+async fn a_password_is_the_same_however_a_keyboard_spells_it() {
+    let (composed, decomposed) = (
+        "crème brûlée à la carte",
+        "cre\u{300}me bru\u{302}le\u{301}e a\u{300} la carte",
+    );
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    let form = [("username", "alice"), ("password", decomposed)];
+    assert_redirect(&visitor.post("/signup", &form).await, "/");
+    for spelled in [composed, decomposed] {
+        assert_redirect(&site.visitor().log_in("alice", spelled).await, "/");
+    }
+    assert_refused(
+        &site.visitor().log_in("alice", "creme brulee a la carte").await,
+        401,
+        WRONG_TEXT,
+    );
+    let change = [("current", composed), ("new", PASSWORD)];
+    assert_redirect(&visitor.post("/password", &change).await, "/account");
+}
+
+#[tokio::test]
 async fn what_is_easy_to_guess_or_taken_is_refused() {
     let site = Site::new().await;
     site.user("alice").await;

@@ -248,3 +248,61 @@ async fn a_change_during_which_the_session_ends_does_not_say_that_nothing_was_sa
     assert!(answer.body.contains("may or may not have been saved"), "{answer:?}");
     assert_redirect(&site.visitor().log_in("alice", ANOTHER).await, "/");
 }
+
+#[tokio::test]
+async fn wrong_passwords_in_a_stolen_session_do_not_keep_the_user_from_changing_it() {
+    let site = Site::new().await;
+    let [mut user, mut phone] = [site.user("alice").await, site.visitor()];
+    phone.log_in("alice", PASSWORD).await;
+    let mut thief = phone.clone();
+    let change = |current, new| [("current", current), ("new", new)];
+    for _ in 0..10 {
+        assert_eq!(thief.post("/password", &change(WRONG, ANOTHER)).await.status, 403);
+    }
+    assert_refused(
+        &thief.post("/password", &change(PASSWORD, ANOTHER)).await,
+        429,
+        LIMITED_TEXT,
+    );
+    assert_redirect(&user.post("/password", &change(PASSWORD, ANOTHER)).await, "/account");
+    assert_eq!((thief.who().await, phone.who().await), (None, None));
+}
+
+#[tokio::test]
+async fn a_change_whose_own_session_cannot_be_replaced_ends_all_of_them() {
+    let site = Site::new().await;
+    let [mut user, mut phone] = [site.user("alice").await, site.visitor()];
+    phone.log_in("alice", PASSWORD).await;
+    let mut copy = user.clone();
+    // The write that creates the new session.
+    let refused = Fault::Error(400, "AccessDeniedException");
+    site.tables.proxy.once("PutItem", refused);
+    let changed = user.post("/password", &[("current", PASSWORD), ("new", ANOTHER)]).await;
+    assert_eq!(changed.status, 500, "{changed:?}");
+    for visitor in [&mut user, &mut phone, &mut copy] {
+        assert_eq!(visitor.who().await, None);
+    }
+    assert_redirect(&user.log_in("alice", ANOTHER).await, "/");
+}
+
+/// Otherwise somebody with a copy of the cookie could renew the session after the list was read.
+#[tokio::test]
+async fn the_session_of_a_change_is_replaced_before_the_others_end() {
+    let site = Site::new().await;
+    let mut user = site.user("alice").await;
+    let before = site.tables.proxy.calls().len();
+    let changed = user.post("/password", &[("current", PASSWORD), ("new", ANOTHER)]).await;
+    assert_redirect(&changed, "/account");
+    let calls = site.tables.proxy.calls().split_off(before);
+    let of_sessions = calls.iter().filter(|call| call.request["TableName"] == table::NAME);
+    let operations: Vec<_> = of_sessions.map(|call| call.operation.as_str()).collect();
+    let created = operations
+        .iter()
+        .position(|operation| *operation == "PutItem")
+        .expect("the new session");
+    let listed = operations
+        .iter()
+        .rposition(|operation| *operation == "GetItem")
+        .expect("the list");
+    assert!(created < listed, "{operations:?}");
+}
