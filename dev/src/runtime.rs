@@ -124,8 +124,19 @@ impl RuntimeApi {
     pub fn invoke(&self, event: Vec<u8>) -> oneshot::Receiver<Outcome> {
         let (reply, outcome) = oneshot::channel();
         // If nobody takes the event, the reply is dropped, and the receiver learns that.
+        let reply = Reply::Whole(reply);
         let _ = self.invocations.send(Invocation { event, reply });
         outcome
+    }
+
+    /// Queues an event for a function that streams its answer. The channel delivers the answer's bytes as they come:
+    /// the metadata in JSON, eight zero bytes, and the body. It closes without a byte if the function cannot answer, or
+    /// answers in one piece.
+    pub fn stream(&self, event: Vec<u8>) -> mpsc::UnboundedReceiver<Bytes> {
+        let (pieces, received) = mpsc::unbounded_channel();
+        let reply = Reply::Pieces(pieces);
+        let _ = self.invocations.send(Invocation { event, reply });
+        received
     }
 }
 
@@ -145,13 +156,18 @@ impl Drop for RuntimeApi {
 
 struct Invocation {
     event: Vec<u8>,
-    reply: oneshot::Sender<Outcome>,
+    reply: Reply,
+}
+
+enum Reply {
+    Whole(oneshot::Sender<Outcome>),
+    Pieces(mpsc::UnboundedSender<Bytes>),
 }
 
 struct Shared {
     state: watch::Sender<State>,
     waiting: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
-    running: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    running: Mutex<HashMap<String, Reply>>,
 }
 
 struct State {
@@ -165,16 +181,22 @@ struct State {
 impl Shared {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Pieces> {
         let (parts, body) = request.into_parts();
-        let Ok(body) = body.collect().await else {
-            return status(StatusCode::BAD_REQUEST);
-        };
-        let body = body.to_bytes();
         let path = parts
             .uri
             .path()
             .strip_prefix("/2018-06-01/runtime/")
             .unwrap_or_default();
         let path: Vec<&str> = path.split('/').collect();
+        let mode = parts.headers.get("lambda-runtime-function-response-mode");
+        if let ["invocation", id, "response"] = path[..]
+            && mode.is_some_and(|mode| mode == "streaming")
+        {
+            return self.pass_on(id, body).await;
+        }
+        let Ok(body) = body.collect().await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        let body = body.to_bytes();
         match (parts.method, &path[..]) {
             (Method::GET, ["invocation", "next"]) => self.next().await,
             (Method::POST, ["invocation", id, "response"]) => self.finish(id, json(&body)),
@@ -221,13 +243,34 @@ impl Shared {
     fn finish(&self, id: &str, outcome: Outcome) -> Response<Pieces> {
         let reply = self.running().remove(id);
         status(reply.map_or(StatusCode::NOT_FOUND, |reply| {
-            // If nobody waits for the outcome any more, the function is not affected.
-            let _ = reply.send(outcome);
+            if let Reply::Whole(reply) = reply {
+                // If nobody waits for the outcome any more, the function is not affected.
+                let _ = reply.send(outcome);
+            }
             StatusCode::ACCEPTED
         }))
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Outcome>>> {
+    /// Passes a streamed answer on. As on Lambda, the function may go on after the client has gone.
+    async fn pass_on(&self, id: &str, mut body: Incoming) -> Response<Pieces> {
+        let reply = self.running().remove(id);
+        let pieces = match reply {
+            Some(Reply::Pieces(pieces)) => pieces,
+            Some(Reply::Whole(reply)) => {
+                let _ = reply.send(Err(Value::String("a streamed answer".to_owned())));
+                return status(StatusCode::ACCEPTED);
+            }
+            None => return status(StatusCode::NOT_FOUND),
+        };
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Ok(piece) = frame.into_data() {
+                let _ = pieces.send(piece);
+            }
+        }
+        status(StatusCode::ACCEPTED)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Reply>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

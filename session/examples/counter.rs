@@ -13,5 +13,5 @@ async fn count(session: Session) -> Result<String, SessionError> {
 #[tokio::main]
 async fn main() -> Result<(), lambda::Error> {
     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-    lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
+    lambda::serve(Router::new().route("/", get(count)).layer(sessions)).await
 }

@@ -32,5 +32,5 @@ async fn views(request: Request) -> Result<Response<Body>, SessionError> {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-    lambda::run(sessions.layer(lambda::handler(views))).await
+    lambda::serve(sessions.layer(lambda::handler(views))).await
 }

@@ -14,5 +14,5 @@ async fn count(request: Request) -> Result<String, SessionError> {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-    lambda::run(sessions.layer(lambda::handler(count))).await
+    lambda::serve(sessions.layer(lambda::handler(count))).await
 }

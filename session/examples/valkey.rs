@@ -8,7 +8,7 @@ use std::{collections::HashMap, env, time::Duration};
 
 use axum::{Router, routing::get};
 use lambda_session::{AnyOwnerStore, OwnerKey, OwnerList, OwnerStore, Record, RecordKey, Session, SessionError};
-use lambda_session::{SessionLayer, Store, StoreError, StoreErrorKind, Stored, Swap, Tombstone};
+use lambda_session::{SessionLayer, Store, StoreError, StoreErrorKind, Stored, Swap, Tombstone, lambda};
 use redis::{FromRedisValue, RedisError, ToRedisArgs, aio, cmd};
 
 /// Puts a version, a value and their expiry under a key if the first argument is the version that stands there;
@@ -143,11 +143,10 @@ fn failed(error: RedisError) -> StoreError {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), lambda::Error> {
     let count = |session: Session| async move {
         Ok::<_, SessionError>(format!("Visit number {}", session.increment("visits", 1)?))
     };
     let sessions = SessionLayer::from_env(ValkeyStore::open(&env::var("VALKEY_URL")?)?)?.build()?;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, Router::new().route("/", get(count)).layer(sessions)).await?)
+    lambda::serve(Router::new().route("/", get(count)).layer(sessions)).await
 }

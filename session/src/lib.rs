@@ -24,7 +24,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), lambda::Error> {
 //!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-//!     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
+//!     lambda::serve(Router::new().route("/", get(count)).layer(sessions)).await
 //! }
 //! ```
 //!

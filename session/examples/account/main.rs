@@ -17,7 +17,6 @@ mod pages;
 
 use std::convert::Infallible;
 use std::error::Error as _;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -34,7 +33,6 @@ use lambda_session::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -51,28 +49,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let port = port()?;
-    lambda::log();
-    let site = site(sessions().await?);
-    if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
-        return lambda::run(site).await;
-    }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, site).await?)
-}
-
-/// `--port N`.
-fn port() -> Result<u16, Error> {
-    let mut port = 3000;
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            lexopt::Arg::Long("port") => port = lexopt::ValueExt::parse(&arguments.value()?)?,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(port)
+    lambda::start_log();
+    lambda::serve(site(sessions().await?)).await
 }
 
 /// Reads an environment variable. An empty one counts as unset.

@@ -59,13 +59,13 @@ mod problem;
 mod users;
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Form, FromRequestParts, Query, State};
+use axum::extract::{DefaultBodyLimit, Extension, Form, FromRequestParts, Query, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 use axum::middleware::from_fn_with_state;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
@@ -76,7 +76,6 @@ use lambda_session::{
     Sessions, local_path,
 };
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
 use self::attempts::{Attempts, Limit};
 use self::devices::Devices;
@@ -97,29 +96,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let port = port()?;
-    lambda::log();
+    lambda::start_log();
     let (sessions, app) = settings().await?;
-    let site = site(sessions, app);
-    if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
-        return lambda::run(site).await;
-    }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, site.into_make_service_with_connect_info::<SocketAddr>()).await?)
-}
-
-/// `--port N`.
-fn port() -> Result<u16, Error> {
-    let mut port = 3000;
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            lexopt::Arg::Long("port") => port = lexopt::ValueExt::parse(&arguments.value()?)?,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(port)
+    lambda::serve(site(sessions, app)).await
 }
 
 /// Reads an environment variable. An empty one counts as unset.
@@ -429,12 +408,8 @@ impl<S: Sync> FromRequestParts<S> for Address {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let told = parts.extensions.get().map(|SourceAddress(address)| *address);
-        let connected = || {
-            let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-            peer.map(|ConnectInfo(peer)| peer.ip())
-        };
         // Clients that cannot be told apart share one limit.
-        Ok(Self(told.or_else(connected).map_or_else(String::new, network)))
+        Ok(Self(told.map_or_else(String::new, network)))
     }
 }
 

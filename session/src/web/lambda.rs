@@ -3,7 +3,16 @@
 //! [`lambda_http::run`] panics on a query or host that cannot be in a URL, and on a body that is not base64 although
 //! the event says so. An event of another service fails the invocation. Lambda counts both as failures of the function:
 //! the visitor gets a bare 502, and any stranger can trigger the function's alarm. This module answers all of them with
-//! 400.
+//! 400. It panics on none of them, so that holds in a program that is built with `panic = "abort"`, too, which
+//! cargo-lambda does unless `Cargo.toml` says otherwise.
+//!
+//! A panic in a handler is another matter: it fails its own request only in a program that unwinds, and otherwise ends
+//! the process with all requests in it. So set, in the root of the workspace:
+//!
+//! ```toml
+//! [profile.release]
+//! panic = "unwind"
+//! ```
 //!
 //! This is a whole function on axum (feature `axum`). It takes its settings from the environment, as
 //! [`SessionLayer::from_env`](crate::SessionLayer::from_env) and
@@ -21,7 +30,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), lambda::Error> {
 //!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-//!     lambda::run(Router::new().route("/", get(count)).layer(sessions)).await
+//!     lambda::serve(Router::new().route("/", get(count)).layer(sessions)).await
 //! }
 //! ```
 //!
@@ -40,20 +49,24 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Error> {
 //!     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-//!     lambda::run(sessions.layer(lambda::handler(count))).await
+//!     lambda::serve(sessions.layer(lambda::handler(count))).await
 //! }
 //! ```
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
+use hyper::body::Bytes;
 /// The error of a function's `main`: `?` converts any error into it.
 pub use lambda_http::Error;
 use lambda_http::lambda_runtime;
-use lambda_http::{Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
+use lambda_http::{
+    Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response, StreamAdapter,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
@@ -66,19 +79,67 @@ mod answer;
 mod event;
 mod log;
 pub(crate) mod path;
+mod port;
 mod source;
 
-use event::Read;
-pub use log::log;
+use self::event::{Door, Read};
+pub use self::log::start_log;
 pub use source::SourceAddress;
 
+/// The variable with the host and port of the Runtime API, which Lambda sets.
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
+/// Serves Lambda's events as [`run`] does where Lambda runs the program, and a port of this machine elsewhere: the one
+/// line that a `main` ends with.
+///
+/// Without `AWS_LAMBDA_RUNTIME_API`, it listens on <http://127.0.0.1:3000>, or on the port of the program's argument
+/// `--port N`, and prints the address. Browsers reach it over plain HTTP, so the cookies must not be `Secure` there:
+/// `SESSION_COOKIE_SECURE=false`. A request has the [`SourceAddress`] of its connection, and no [`Deadline`].
+///
+/// ```no_run
+/// # use axum::{Router, routing::get};
+/// # use lambda_session::{Keys, MemoryStore, SessionLayer, lambda};
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), lambda::Error> {
+/// let sessions = SessionLayer::from_env(MemoryStore::default())?.build()?;
+/// lambda::serve(Router::new().route("/", get(async || "hello")).layer(sessions)).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Fails if the Runtime API cannot be reached, if the port is taken, or if there is an argument other than `--port N`.
+pub async fn serve<S>(service: S) -> Result<(), Error>
+where
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
+{
+    if std::env::var_os(RUNTIME_API).is_some_and(|api| !api.is_empty()) {
+        return run(service).await;
+    }
+    start_log();
+    port::serve(service, port::from_command_line()?).await
+}
+
 /// Serves Lambda's events with `service` until Lambda ends the process: the events of a Function URL, an HTTP API
-/// (payload formats 1.0 and 2.0), a REST API and an Application Load Balancer.
+/// (payload formats 1.0 and 2.0), a REST API, an Application Load Balancer, and VPC Lattice (event structure version
+/// V2).
 ///
 /// Any other event, and an event whose request cannot be read, is answered with 400. Each request carries the
 /// invocation's [`Deadline`], and a [`SourceAddress`] if the event has one. If Lambda sets
 /// `AWS_LAMBDA_MAX_CONCURRENCY`, several requests are served at once. The service runs in a task of its own, which ends
 /// when the future is dropped. It does not inherit the context of the caller's task, such as a span.
+///
+/// If the program has set no `tracing` subscriber, this sets one, as [`start_log`] does.
+///
+/// # What the doors let through
+///
+/// A load balancer whose target group has no [multi-value
+/// headers](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers),
+/// which is the default, takes one cookie of each answer, and so does VPC Lattice. If a handler sets cookies besides the
+/// session's, only the session's gets through, and the log says which do not. Set
+/// `lambda.multi_value_headers.enabled` on the target group; then all get through. Other headers that are repeated are
+/// joined where a door lets only one through.
 ///
 /// # Errors
 ///
@@ -88,7 +149,7 @@ where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
     S::Response: IntoResponse + Send,
 {
-    run_with(service, bad_request).await
+    run_with(service, |_: Option<&str>| bad_request()).await
 }
 
 /// Serves events as [`run`] does, and answers those that cannot be read with `unreadable`, which gets the invocation's
@@ -103,10 +164,58 @@ where
     S::Response: IntoResponse + Send,
     U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
 {
-    // A task of its own, because waking the future that `main` waits for takes a system call, and each view would need
-    // two. Dropping the `JoinSet` ends the task.
+    start_log();
+    in_a_task(lambda_runtime::run_concurrent(self::service(service, unreadable))).await
+}
+
+/// Serves events as [`run`] does, and sends each answer as its body comes: for server-sent events, and for up to 200 MB
+/// rather than six.
+///
+/// The session is saved before the body begins. What the body's stream changes afterwards is an error there, unless it
+/// calls [`Session::save`](crate::Session::save).
+///
+/// The door has to stream, too, or visitors get the answer in Lambda's own form: `InvokeMode: RESPONSE_STREAM` of a
+/// [Function URL](https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html), or
+/// `ResponseTransferMode: STREAM` of a REST API. The other doors do not stream.
+///
+/// # Errors
+///
+/// Fails if the Runtime API cannot be reached.
+pub async fn run_streaming<S, B>(service: S) -> Result<(), Error>
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    B: hyper::body::Body<Data: Into<Bytes> + Send, Error: Into<Error> + fmt::Debug + Send>,
+    B: From<String> + Unpin + Send + 'static,
+{
+    start_log();
+    let ignores_stage = ignores_stage();
+    let events = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let LambdaEvent { payload, context } = event;
+        let Read { door, request } = event::read(payload.get(), ignores_stage);
+        let mut work = Some((service.clone(), request));
+        let answer = tower::service_fn(move |empty: Request| {
+            let work = work.take();
+            async move {
+                others_first().await;
+                let mut response = match work {
+                    Some((service, Some(request))) => service.oneshot(invoked(request, empty)).await?,
+                    _ => bad_request(),
+                };
+                // A streamed answer begins in the same form for all doors.
+                answer::fit(&mut response, Door::V2);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        StreamAdapter::from(answer).call(LambdaEvent::new(door.empty_event(), context))
+    });
+    in_a_task(lambda_runtime::run_concurrent(events)).await
+}
+
+/// Runs a loop over events in a task of its own, because waking the future that `main` waits for takes a system call,
+/// and each view would need two. Dropping the `JoinSet` ends the task.
+async fn in_a_task(events: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
     let mut serving = JoinSet::new();
-    serving.spawn(lambda_runtime::run_concurrent(self::service(service, unreadable)));
+    serving.spawn(events);
     match serving.join_next().await {
         Some(served) => served?,
         None => Ok(()),
@@ -207,7 +316,7 @@ where
     })
 }
 
-fn bad_request(_: Option<&str>) -> Response<Body> {
+fn bad_request<B: From<String>>() -> Response<B> {
     short_answer(StatusCode::BAD_REQUEST, "this request cannot be read\n".to_owned())
 }
 

@@ -232,4 +232,33 @@ mod tests {
         assert!(cookies[0].starts_with("__Host-session="), "{cookies:?}");
         assert_eq!(visit(two, cookies[0].split(';').next().unwrap()).await.0, "2");
     }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn vary_names_the_cookie_once_and_keeps_what_the_handler_named() {
+        for (theirs, vary) in [
+            (&[][..], "Cookie"),
+            (&["Accept-Encoding"], "Accept-Encoding, Cookie"),
+            (&["accept-encoding", "Origin"], "accept-encoding, Origin, Cookie"),
+            (&["Accept-Encoding, cookie"], "Accept-Encoding, cookie"),
+            (&["Cookie", "Accept"], "Cookie, Accept"),
+            (&["*"], "*"),
+            (&["Accept", "Origin, *"], "*"),
+            (&["X-Cookie"], "X-Cookie, Cookie"),
+            (&[""], "Cookie"),
+        ] {
+            let views = service_fn(async |request: Request<String>| {
+                LazySession::of(&request).unwrap().load().await.unwrap();
+                let mut response = Response::new(String::new());
+                for value in theirs {
+                    response
+                        .headers_mut()
+                        .append(header::VARY, HeaderValue::from_static(value));
+                }
+                Ok::<_, Infallible>(response)
+            });
+            let answer = sessions().layer(views).oneshot(Request::default()).await.unwrap();
+            let all: Vec<_> = answer.headers().get_all(header::VARY).iter().collect();
+            assert_eq!(all, [vary], "{theirs:?}");
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use dev::dynamodb::{Embedded, table};
 use dev::event::Event;
 use dev::lambda::{Answer, Lambda};
-use dev::program::{Program, Table};
+use dev::program::{Asked, Program, Table};
+use dev::proxy::Fault;
 use dev::visitor::Visitor;
 
 use crate::support::{SECRET_KEY, example};
@@ -153,5 +154,74 @@ fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with("//"));
         assert!(code.count() <= 12, "{function}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_sets_no_log_shows_a_failure_and_at_no_level_what_was_sent() {
+    for (level, format) in [("INFO", "Text"), ("TRACE", "JSON")] {
+        let table = Table::new().await;
+        let variables = [
+            ("SECRET_KEY", SECRET_KEY),
+            ("AWS_LAMBDA_LOG_LEVEL", level),
+            ("AWS_LAMBDA_LOG_FORMAT", format),
+        ];
+        let variables = variables.map(|(name, value)| (name, value.to_owned()));
+        let mut lambda = Lambda::start(example("counter"), variables.into_iter().chain(table.environment())).await;
+        table.proxy.once("PutItem", Fault::Error(400, "AccessDeniedException"));
+        let sent = Event::get("/?a-query")
+            .cookie("theme=a-cookie")
+            .header("x-a", "a-header")
+            .body(b"a-body");
+        assert_eq!(visit(&lambda, sent.clone()).await.status, 500);
+        assert_eq!(visit(&lambda, sent).await.status, 200);
+        let log = lambda.kill().await.stdout;
+        let failures = log.lines().filter(|line| line.contains("store failure")).count();
+        assert_eq!(failures, 1, "{log}");
+        for marker in ["a-query", "a-cookie", "a-header", "YS1ib2R5", "__Host-session="] {
+            assert!(!log.contains(marker), "{level} {marker}: {log}");
+        }
+        let is_json = log.lines().all(|line| line.starts_with('{'));
+        assert_eq!(is_json, format == "JSON", "{log}");
+    }
+}
+
+#[tokio::test]
+async fn without_lambda_the_same_program_serves_a_port() {
+    let table = Table::new().await;
+    let server = Program::server(example("counter"), Some(&table), &[]).await;
+    let ask = |cookie| Asked {
+        path: "/",
+        form: None,
+        headers: Vec::new(),
+        cookie,
+        address: None,
+    };
+    let first = server.answer(ask(None)).await;
+    assert_eq!((first.status, first.body.as_str()), (200, "Visit number 1"));
+    let cookie = first.cookie();
+    assert_eq!(server.answer(ask(Some(&cookie))).await.body, "Visit number 2");
+    let large = "x".repeat(6 << 20);
+    let form = [("large", large.as_str())];
+    let large = Asked {
+        form: Some(&form),
+        ..ask(None)
+    };
+    assert_eq!(server.answer(large).await.status, 413);
+
+    for arguments in [&["--port"][..], &["--port", "x"], &["--ports", "1"], &["serve"]] {
+        let mut command = tokio::process::Command::new(example("counter"));
+        let environment = table
+            .environment()
+            .into_iter()
+            .chain([("SECRET_KEY", SECRET_KEY.to_owned())]);
+        let ended = command
+            .args(arguments)
+            .env_remove("AWS_LAMBDA_RUNTIME_API")
+            .envs(environment)
+            .output()
+            .await;
+        let ended = ended.expect("an end");
+        assert!(!ended.status.success(), "{arguments:?}: {ended:?}");
     }
 }

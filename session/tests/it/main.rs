@@ -15,3 +15,4 @@ mod promises;
 mod properties;
 mod refinement;
 mod spans;
+mod streaming;

@@ -2,6 +2,7 @@
 
 mod browser;
 mod changes;
+mod doors;
 mod site;
 
 use std::collections::BTreeSet;

@@ -9,8 +9,8 @@ use lambda_session::{DynamoDbStore, MemoryStore, SessionLayer, lambda};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda::Error> {
-    lambda::log();
-    lambda::run(site::site(sessions().await?)).await
+    lambda::start_log();
+    lambda::serve(site::site(sessions().await?)).await
 }
 
 /// Keeps the sessions in the table that `TABLE_NAME` names or, for a run on your own machine only, in memory.

@@ -129,7 +129,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let port = port()?;
-    lambda::log();
+    lambda::start_log();
     if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
         let base_url = required("BASE_URL")?;
         return lambda::run(site(&base_url).await?).await;

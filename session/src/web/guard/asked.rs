@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, Method, Request, Uri, header};
 
 #[cfg(feature = "lambda")]
@@ -29,7 +30,7 @@ impl<'a> Asked<'a> {
         Self {
             method,
             headers,
-            query: uri.query(),
+            query: uri.path_and_query().and_then(PathAndQuery::query),
             path,
             base,
         }

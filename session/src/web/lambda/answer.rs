@@ -62,3 +62,60 @@ fn name(cookie: &HeaderValue) -> &str {
     let name = cookie.as_bytes().split(|&byte| byte == b'=').next();
     name.and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT, LINK, VARY, WWW_AUTHENTICATE};
+
+    use super::*;
+
+    fn fitted(door: Door) -> Response<()> {
+        let mut response = Response::new(());
+        for (name, value) in [
+            (VARY, "accept-encoding"),
+            (VARY, "Cookie"),
+            (LINK, "</a>; rel=next"),
+            (SET_COOKIE, "theme=dark"),
+            (SET_COOKIE, "session=x"),
+            (WWW_AUTHENTICATE, "Cookie"),
+            (WWW_AUTHENTICATE, "Basic"),
+        ] {
+            response.headers_mut().append(name, HeaderValue::from_static(value));
+        }
+        fit(&mut response, door);
+        response
+    }
+
+    #[test]
+    fn a_repeated_header_is_one_where_the_door_lets_only_one_through() {
+        for (door, is_joined) in [
+            (Door::V1, false),
+            (Door::LoadBalancer, false),
+            (Door::V2, true),
+            (Door::SingleValueLoadBalancer, true),
+            (Door::Lattice, true),
+        ] {
+            let response = fitted(door);
+            let values = |name| response.headers().get_all(name).iter().collect::<Vec<_>>();
+            let expected: &[&str] = if is_joined {
+                &["accept-encoding, Cookie"]
+            } else {
+                &["accept-encoding", "Cookie"]
+            };
+            assert_eq!(values(VARY), expected, "{door:?}");
+            assert_eq!(values(WWW_AUTHENTICATE).len(), expected.len(), "{door:?}");
+            assert_eq!((values(LINK).len(), values(ACCEPT).len()), (1, 0), "{door:?}");
+        }
+    }
+
+    #[test]
+    fn where_one_cookie_gets_through_it_is_the_first_if_none_is_the_sessions() {
+        let cookies = |door| fitted(door).headers().get_all(SET_COOKIE).iter().count();
+        assert_eq!([Door::V1, Door::V2, Door::LoadBalancer].map(cookies), [2; 3]);
+        for door in [Door::SingleValueLoadBalancer, Door::Lattice] {
+            let response = fitted(door);
+            let left: Vec<_> = response.headers().get_all(SET_COOKIE).iter().collect();
+            assert_eq!(left, ["theme=dark"], "{door:?}");
+        }
+    }
+}

@@ -1,15 +1,16 @@
-//! The log of a program that has no subscriber of its own.
+//! A plain log, for a program that sets no subscriber.
 
 use std::{env, io};
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt, registry};
+use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
+use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
+use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
 
 /// Writes `tracing` events to standard output, which Lambda collects, in the level and the format that
 /// `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT` ask for ([Lambda's logging controls][controls]). Does nothing if
-/// the program has set a subscriber before.
+/// the program has set a subscriber before. [`run`](super::run), [`run_streaming`](super::run_streaming) and
+/// [`serve`](super::serve) call it; call it yourself to log what happens before them.
 ///
 /// Below `INFO`, it writes the events of this library alone, because those of other crates show requests: at `TRACE`,
 /// `lambda_runtime` logs each event with its passwords and cookies, and the SDK what is sent to DynamoDB. A program
@@ -18,9 +19,9 @@ use tracing_subscriber::{Layer as _, fmt, registry};
 /// [controls]: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
 ///
 /// ```
-/// lambda_session::lambda::log();
+/// lambda_session::lambda::start_log();
 /// ```
-pub fn log() {
+pub fn start_log() {
     let set = |name| env::var(name).unwrap_or_default().to_ascii_uppercase();
     let level = match set("AWS_LAMBDA_LOG_LEVEL").as_str() {
         "TRACE" => LevelFilter::TRACE,
@@ -34,7 +35,8 @@ pub fn log() {
         .with_target("lambda_session", level);
     let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(io::stdout);
     let lines = if set("AWS_LAMBDA_LOG_FORMAT") == "JSON" {
-        lines.json().flatten_event(true).with_span_list(false).boxed()
+        let lines = lines.json().flatten_event(true);
+        lines.with_current_span(false).with_span_list(false).boxed()
     } else {
         lines.boxed()
     };

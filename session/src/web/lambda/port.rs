@@ -1,0 +1,100 @@
+//! The same service on a port, where no Lambda is.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use lambda_http::{Body, Error, IntoResponse, Request, RequestExt as _};
+use tokio::net::TcpListener;
+use tower::{Service, ServiceExt as _};
+
+use super::SourceAddress;
+use crate::protocol::error::short_answer;
+
+/// The port, unless the command line has another one.
+const PORT: u16 = 3000;
+
+/// The most bytes of a request's body, as on Lambda.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const MAX_BODY: usize = 6 * 1024 * 1024;
+
+const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
+
+/// Reads `--port N` from the command line.
+///
+/// # Errors
+///
+/// There is another argument, or the port is no number.
+pub(super) fn from_command_line() -> Result<u16, Error> {
+    let mut port = PORT;
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            lexopt::Arg::Long("port") => port = lexopt::ValueExt::parse(&arguments.value()?)?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(port)
+}
+
+/// Serves on this machine's own address, and prints where that is.
+///
+/// # Errors
+///
+/// The port is taken.
+pub(super) async fn serve<S>(service: S, port: u16) -> Result<(), Error>
+where
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("http://{}", listener.local_addr()?);
+    loop {
+        // A connection that cannot be accepted ends no other. If there are too many, one of them has to end first.
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(AFTER_AN_ERROR).await;
+            continue;
+        };
+        let service = service.clone();
+        let answer =
+            hyper::service::service_fn(move |request| answer(service.clone(), request, SourceAddress(peer.ip())));
+        // An error is that of one connection, such as a browser that has gone.
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    }
+}
+
+async fn answer<S>(
+    service: S,
+    request: http::Request<Incoming>,
+    source: SourceAddress,
+) -> Result<Response<Full<Bytes>>, Infallible>
+where
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
+{
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return Ok(short_answer(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "this request is too large\n".to_owned(),
+        ));
+    };
+    let body = match body.to_bytes() {
+        body if body.is_empty() => Body::Empty,
+        body => Body::Binary(body.into()),
+    };
+    let path = parts.uri.path().to_owned();
+    let mut request = Request::from_parts(parts, body).with_raw_http_path(path);
+    request.extensions_mut().insert(source);
+    let response = service.oneshot(request).await?.into_response().await;
+    Ok(response.map(|body| match body {
+        Body::Text(text) => text.into(),
+        Body::Binary(bytes) => bytes.into(),
+        _ => Full::default(),
+    }))
+}

@@ -1,0 +1,71 @@
+//! What Lambda's front doors let through of an answer.
+
+use std::sync::Arc;
+
+use dev::lambda::Lambda;
+use dev::program::Program;
+use dev::visitor::assert_redirect;
+use serde_json::{Value, json};
+
+use super::site::{PASSWORD, Site};
+
+/// A login as a load balancer's event, from a target group with or without multi-value headers.
+fn login(multiple: bool) -> Value {
+    let mut event = json!({
+        "requestContext": { "elb": { "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/x/y" } },
+        "httpMethod": "POST", "path": "/login", "queryStringParameters": {}, "isBase64Encoded": false,
+        "body": format!("username=alice&password={}", PASSWORD.replace(' ', "+")),
+    });
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("host", "lambda-alb-123578498.us-east-1.elb.amazonaws.com"),
+        ("sec-fetch-site", "same-origin"),
+        ("x-forwarded-for", "203.0.113.7"),
+    ];
+    for (name, value) in headers {
+        if multiple {
+            event["multiValueHeaders"][name] = json!([value]);
+        } else {
+            event["headers"][name] = json!(value);
+        }
+    }
+    event
+}
+
+async fn answer(lambda: &Lambda, event: Value) -> Value {
+    let outcome = lambda.api().invoke(event.to_string().into_bytes());
+    outcome.await.expect("an outcome").expect("an answer")
+}
+
+/// The example sets a cookie for the browser, and the session's. A load balancer reads `headers` or
+/// `multiValueHeaders`, as its target group is configured.
+#[tokio::test]
+async fn behind_a_load_balancer_the_sessions_cookie_gets_through_and_the_log_says_which_does_not() {
+    let site = Site::new().await;
+    let signed_up = site
+        .visitor()
+        .post("/signup", &[("username", "alice"), ("password", PASSWORD)])
+        .await;
+    assert_redirect(&signed_up, "/");
+    let Some(Program::Function(mut lambda)) = Arc::into_inner(site.function) else {
+        panic!("somebody uses the function")
+    };
+    let both = answer(&lambda, login(true)).await;
+    assert_eq!(both["statusCode"], 303, "{both}");
+    assert_eq!(
+        both["multiValueHeaders"]["set-cookie"].as_array().map(Vec::len),
+        Some(2),
+        "{both}"
+    );
+    let one = answer(&lambda, login(false)).await;
+    let kept = one["headers"]["set-cookie"].as_str().expect("a cookie");
+    assert!(kept.starts_with("__Host-session="), "{one}");
+    let log = lambda.kill().await;
+    let log = format!("{}{}", log.stdout, log.stderr);
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("cookies_dropped")).collect();
+    let [warning] = warnings.as_slice() else {
+        panic!("one warning: {log}")
+    };
+    assert!(warning.contains("lambda.multi_value_headers.enabled"), "{warning}");
+    assert!(warning.contains("device"), "{warning}");
+}
