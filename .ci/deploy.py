@@ -158,6 +158,7 @@ class Deployment:
             "SealedSessions": "yes",
             "MaxReadUnits": "2000",
             "MaxWriteUnits": "1000",
+            "FunctionUrl": "yes",
             "HttpApiRate": "500",
             "Alarms": "yes",
             "AlarmEmail": "someone@example.com",

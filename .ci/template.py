@@ -81,6 +81,9 @@ def the_function_url_is_public():
     expected = {("lambda:InvokeFunctionUrl", "NONE", None), ("lambda:InvokeFunction", None, True)}
     assert granted == expected, f"anyone may {granted}"
     assert only("AWS::Lambda::Url")["AuthType"] == "NONE"
+    url = [*resources("AWS::Lambda::Url").values()]
+    url += [body for body in resources("AWS::Lambda::Permission").values() if body["Properties"]["Principal"] == "*"]
+    assert [body.get("Condition") for body in url] == ["HasFunctionUrl"] * 3, "FunctionUrl=no leaves something of the URL"
     assert not resources("AWS::Lambda::Alias") and not resources("AWS::Lambda::Version"), "the URL must serve $LATEST"
 
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dev::proxy::Fault;
 use http::{Request, Response};
-use lambda_session::{
+use lambda_session::{Limits, 
     LazySession, MemoryStore, OwnerKey, OwnerStore as _, RecordKey, RequireLoginLayer, Session, SessionLayer,
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -203,7 +203,7 @@ async fn an_equal_value_during_a_save_does_not_undo_another_request() {
 
 #[tokio::test]
 async fn a_sealed_value_as_deep_as_is_allowed_opens() {
-    let sealed = SessionLayer::builder(MemoryStore::default(), keys())
+    let sealed = SessionLayer::builder(MemoryStore::with_limits(Limits::NONE), keys())
         .sealed(true)
         .clock(now)
         .build()
