@@ -33,6 +33,9 @@ static ROUTES: [(&str, &[(Method, View)]); 3] = [
     ("/logout", &[(Method::GET, View::Logout)]),
 ];
 
+/// The names in the log of the paths that the session layer answers, if sessions are bound to their devices.
+const OF_THE_LAYER: [(&str, &str); 2] = [("bind", "/.session/bind"), ("refresh", "/.session/refresh")];
+
 /// The view that answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
@@ -43,6 +46,7 @@ enum View {
 }
 
 /// The result of looking a request up in the route table.
+#[derive(Clone, Copy)]
 enum Routed {
     To(View),
     /// The path is in the table, but not with this method.
@@ -56,6 +60,9 @@ enum Routed {
 fn route(method: &Method, path: &str) -> (&'static str, Routed) {
     if path.is_empty() {
         return ("unreadable", Routed::Unreadable);
+    }
+    if let Some((name, _)) = OF_THE_LAYER.iter().find(|(_, known)| *known == path) {
+        return (name, Routed::NotFound);
     }
     let Some((name, views)) = ROUTES.iter().find(|(known, _)| *known == path) else {
         return ("unknown", Routed::NotFound);
@@ -99,13 +106,7 @@ impl App {
         // Routes by the path as it was sent: `lambda_http` normalizes the URI's path, so `/../login` would match
         // `/login`.
         let (route, routed) = route(&method, request.raw_http_path());
-        let response = match routed {
-            Routed::To(view) => self.view(view, request).await,
-            Routed::NotAllowed(views) => not_allowed(views),
-            Routed::NotFound => problem(StatusCode::NOT_FOUND),
-            Routed::Unreadable => problem(StatusCode::BAD_REQUEST),
-        };
-        let mut response = finished(response, self.secure);
+        let mut response = finished(self.routed(routed, request).await, self.secure);
         if method == Method::HEAD {
             *response.body_mut() = Body::Empty;
         }
@@ -142,15 +143,19 @@ impl App {
         line.write(!self.warm.swap(true, Ordering::Relaxed));
     }
 
-    async fn view(&self, view: View, request: Request) -> Response<Body> {
+    /// Every request goes through the layer, which answers some paths itself if sessions are bound to their devices.
+    async fn routed(&self, routed: Routed, request: Request) -> Response<Body> {
         let service = self.sessions.layer(service_fn(move |request: Request| {
             let same_origin = self.same_origin.clone();
             async move {
-                let response = match view {
-                    View::Home => home(&request).await,
-                    View::LoginForm => Ok(page(StatusCode::OK, pages::login(None))),
-                    View::Login => login(&request, &same_origin).await,
-                    View::Logout => logout(&request, &same_origin),
+                let response = match routed {
+                    Routed::To(View::Home) => home(&request).await,
+                    Routed::To(View::LoginForm) => Ok(page(StatusCode::OK, pages::login(None))),
+                    Routed::To(View::Login) => login(&request, &same_origin).await,
+                    Routed::To(View::Logout) => logout(&request, &same_origin),
+                    Routed::NotAllowed(views) => Ok(not_allowed(views)),
+                    Routed::NotFound => Ok(problem(StatusCode::NOT_FOUND)),
+                    Routed::Unreadable => Ok(problem(StatusCode::BAD_REQUEST)),
                 };
                 Ok::<_, Infallible>(response.unwrap_or_else(SessionError::into_response))
             }

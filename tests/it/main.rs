@@ -3,6 +3,7 @@
 mod support;
 
 mod binary;
+mod bound;
 mod browser;
 mod cookies;
 mod documentation;
