@@ -31,7 +31,7 @@ impl Binding {
         Self(text.into())
     }
 
-    /// The binding as text without blanks, for a store to keep: at most 97 bytes for a key of ES256.
+    /// The binding as text without blanks, for a store to keep: 98 bytes for a key of ES256.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -104,6 +104,9 @@ const SLIDING: u8 = 7;
 /// The request has failed to take messages, and has moved the expiry.
 const SLID: u8 = 4;
 
+/// The request has bound the session, and its reply was lost.
+const BOUND: u8 = 3;
+
 /// The request is a login of an owner with too many sessions, which may end others before it is answered.
 const ROOM: u8 = 6;
 
@@ -223,7 +226,7 @@ impl History<'_> {
             }
             (_, ROOM | ROOM_LATER) => Self::makes_room(place, state, now),
             (Op::EndAll, _) => self.ends_all(place, state, now),
-            (Op::Bind | Op::BindElsewhere, _) => self.said(place, now, vec![self.bound(place, state, now, at)], DONE),
+            (Op::Bind | Op::BindElsewhere, _) => self.binds(place, state, now, at),
             (Op::Logout, _) => {
                 let mut state = *state;
                 if let Some(subject) = now.subject {
@@ -296,12 +299,14 @@ impl History<'_> {
     }
 
     /// Binds the session to the key that the request registers. A second key ends it.
-    fn bound(&self, place: usize, state: &State, now: Progress, at: u64) -> (State, Said) {
-        let mut state = *state;
+    fn binds(&self, place: usize, state: &State, now: Progress, at: u64) -> Vec<(State, Progress)> {
+        let mut after = *state;
         let key = self.scenario.requests[place].op.key();
-        let session = now.subject.and_then(|subject| state[subject].as_mut());
+        let session = now.subject.and_then(|subject| after[subject].as_mut());
         let said = match session.filter(|session| session.is_alive(at)) {
             None => Said::Conflict,
+            // The session is bound already, but the reply was lost. The request is told if it ends meanwhile.
+            Some(_) if now.stage == BOUND => return Vec::new(),
             Some(session) if session.bound == key => Said::Keep,
             Some(session) if session.bound.is_none() => {
                 session.bound = key;
@@ -314,7 +319,11 @@ impl History<'_> {
                 Said::Conflict
             }
         };
-        (state, said)
+        let mut next = self.said(place, now, vec![(after, said)], DONE);
+        if said == Said::Keep && self.outcomes[place].spoiled {
+            next.push((after, Progress { stage: BOUND, ..now }));
+        }
+        next
     }
 
     /// Ends the sessions that renewed `subject`. An instance of 0.3 does not do this.

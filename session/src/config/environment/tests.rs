@@ -210,7 +210,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         }
     }
     for value in ["yes", "TRUE", "1"] {
-        for variable in ["SESSION_COOKIE_SECURE", "SESSION_SEALED"] {
+        for variable in ["SESSION_COOKIE_SECURE", "SESSION_SEALED", "SESSION_BOUND"] {
             assert_refused(variable, value, "is neither `true` nor `false`");
         }
     }
