@@ -14,6 +14,7 @@ use std::fs;
 use std::path::Path;
 
 mod artifact;
+mod bound;
 mod chart;
 mod growth;
 mod load;
@@ -57,6 +58,7 @@ async fn main() -> Result<(), Failure> {
     let sections = [
         ("growth", growth::run(&artifacts, &world).await?),
         ("sealed", growth::sealed(&artifacts, &world).await?),
+        ("bound", bound::run(&artifacts, &world).await?),
         ("load", load::run(&artifacts, &world).await?),
         ("share", share::run(&artifacts, &world).await?),
         ("owners", owners::run(&artifacts, &world).await?),

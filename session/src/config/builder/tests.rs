@@ -178,3 +178,27 @@ fn nonsense_is_refused_in_words() {
     }
     assert!(builder().idle_timeout(second).lifetime(second).build().is_ok());
 }
+
+#[cfg(feature = "bound")]
+#[test]
+fn sessions_are_not_bound_with_a_cookie_that_browsers_do_not_bind() {
+    let refused = |builder: SessionLayerBuilder| builder.bound(true).build().err();
+    assert_eq!(refused(builder()), None);
+    assert_eq!(
+        refused(builder().secure(false)),
+        Some(BuildError::NeedsSecure("a bound session"))
+    );
+    assert_eq!(refused(builder().partitioned(true)), Some(BuildError::BoundPartitioned));
+    let time = BuildError::NoTime("time of a bound session's second cookie");
+    assert_eq!(refused(builder().bound_for(Duration::from_millis(999))), Some(time));
+    for path in ["", "session", "/a b", "/a?b", "/\"", "/\\"] {
+        assert_eq!(
+            refused(builder().bound_path(path)),
+            Some(BuildError::Path(path.to_owned())),
+            "{path}"
+        );
+    }
+    assert_eq!(refused(builder().bound_path("/shop/")), None);
+    // Nothing of it matters if sessions are not bound.
+    assert!(builder().secure(false).bound_path("session").build().is_ok());
+}
