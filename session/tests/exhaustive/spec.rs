@@ -202,7 +202,6 @@ impl History<'_> {
     }
 
     /// Returns what the request may do next.
-    #[expect(clippy::too_many_lines, reason = "an arm for each stage of a request")]
     fn steps(&self, place: usize, state: &State, progress: &[Progress]) -> Vec<(State, Progress)> {
         let asked = &self.scenario.requests[place];
         let mut now = progress[place];
