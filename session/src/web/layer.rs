@@ -125,7 +125,7 @@ mod tests {
     use std::future::Ready;
     use std::task::Waker;
 
-    use http::header;
+    use http::{HeaderValue, header};
     use tower::{ServiceExt as _, service_fn};
 
     use super::*;

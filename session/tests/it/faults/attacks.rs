@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dev::proxy::Fault;
 use http::{Request, Response};
-use lambda_session::{Limits, 
-    LazySession, MemoryStore, OwnerKey, OwnerStore as _, RecordKey, RequireLoginLayer, Session, SessionLayer,
+use lambda_session::{
+    LazySession, Limits, MemoryStore, OwnerKey, OwnerStore as _, RecordKey, RequireLoginLayer, Session, SessionLayer,
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
