@@ -97,6 +97,9 @@
 //! 5. One loop makes the calls (`protocol/run`) within the request's time (`protocol/budget`), and seals what goes to
 //!    the store (`protocol/sealing`). The store keeps a [`Record`] or a [`Tombstone`] under each key (`core/record`).
 //! 6. At the end, the layer sets or clears the cookie as the last successful save decided (`web/layer`).
+//!
+//! If sessions are bound to their devices, the layer also looks for the second cookie, and answers the browser's own
+//! requests (`web/bound`, with `core/bound` for what is signed and verified, and `protocol/bind`).
 
 // docs.rs shows which feature each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
