@@ -14,10 +14,11 @@ pub type Data = BTreeMap<String, Value>;
 /// A session variable as it is stored.
 ///
 /// It uses DynamoDB's data model (text, exact decimal numbers, bytes, lists, maps, sets), to which serde types are
-/// converted. A number has digits and no type, so 2.0 is stored as 2, and an untagged enum with whole numbers and floats
-/// reads it as a whole number. Whole numbers have at most 64 bits; store larger ones as text. A `Vec<u8>` is stored as a list of numbers, which takes several bytes for each; the crate
-/// `serde_bytes` stores it as bytes. A store other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type
-/// only, because the value is the visitor's.
+/// converted. A number has digits and no type, so 2.0 is stored as 2, and an untagged enum with whole numbers and
+/// floats reads it as a whole number. Whole numbers have at most 64 bits; store larger ones as text. A `Vec<u8>` is
+/// stored as a list of numbers, which takes several bytes for each; the crate `serde_bytes` stores it as bytes. A store
+/// other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type only, because the
+/// value is the visitor's.
 ///
 /// ```
 /// use lambda_session::Value;

@@ -136,8 +136,8 @@ where
 ///
 /// A load balancer whose target group has no [multi-value
 /// headers](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers),
-/// which is the default, takes one cookie of each answer, and so does VPC Lattice. If a handler sets cookies besides the
-/// session's, only the session's gets through, and the log says which do not. Set
+/// which is the default, takes one cookie of each answer, and so does VPC Lattice. If a handler sets cookies besides
+/// the session's, only the session's gets through, and the log says which do not. Set
 /// `lambda.multi_value_headers.enabled` on the target group; then all get through. Other headers that are repeated are
 /// joined where a door lets only one through.
 ///

@@ -6,8 +6,8 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt as _};
 
 /// The address that the request came from, according to Lambda's event: for limits on password attempts, and for logs.
-/// [`serve`](super::serve) and [`run`](super::run) put it into the request's extensions, where axum's `Option<Extension<SourceAddress>>` finds it.
-/// It is missing if the event has no address, as VPC Lattice's.
+/// [`serve`](super::serve) and [`run`](super::run) put it into the request's extensions, where axum's
+/// `Option<Extension<SourceAddress>>` finds it. It is missing if the event has no address, as VPC Lattice's.
 ///
 /// It is the address of the client that connected to the Function URL, the API or the load balancer. If that is a
 /// content delivery network, the network gives the visitor's address in a header of its own, such as
