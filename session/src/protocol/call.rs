@@ -71,6 +71,10 @@ pub(crate) enum Told {
 
 /// A store call. `Load` and `End` make one call for each key, several at a time.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a call is made at once and not kept; a box makes a login slower"
+)]
 pub(crate) enum Call {
     Load(Vec<RecordKey>),
     Swap {

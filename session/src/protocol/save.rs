@@ -42,8 +42,6 @@ pub(crate) struct Wanted {
     pub(crate) ended: bool,
     /// Whether the edits take something out for this request. Then the session stays even if nothing is left in it.
     pub(crate) takes: bool,
-    /// Whether the request keeps the session alive even if it changes nothing.
-    pub(crate) keeps_alive: bool,
 }
 
 /// The owner and the label of a login.

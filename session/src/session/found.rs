@@ -135,7 +135,7 @@ impl Found {
         let session = self.session.as_ref();
         let saw = session.map(|(id, record)| (id.record_key().clone(), Arc::clone(record)));
         if wanted.is_nothing() {
-            return Ok(saw.filter(|_| wanted.keeps_alive).map(|(key, _)| Task::View(key)));
+            return Ok(saw.map(|(key, _)| Task::View(key)));
         }
         Ok(Some(Task::Save(Box::new(Save {
             keys: keys(&self.ids),

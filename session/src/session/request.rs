@@ -79,7 +79,7 @@ impl RequestSession {
     /// Reads the session, if it was not read before, and keeps it alive.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
         self.read().await?;
-        self.state().wanted.keeps_alive |= !self.polls;
+        self.state().keeps_alive |= !self.polls;
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// lifetime.
     before_save: Option<(Data, bool, Option<Lifetime>)>,
     pub(crate) saved: bool,
+    /// Whether the request keeps the session alive even if it changes nothing.
+    pub(crate) keeps_alive: bool,
     /// Whether a method that returns no error was called after the session was saved. A later `save` reports it.
     pub(crate) too_late: bool,
     pub(crate) outcome: Outcome,
@@ -75,6 +77,7 @@ impl State {
             sealing,
             before_save: None,
             saved: false,
+            keeps_alive: false,
             too_late: false,
             outcome: Outcome::default(),
         }
@@ -86,10 +89,12 @@ impl State {
         if self.saved || self.is_over() {
             return self.close(at);
         }
+        if self.wanted.is_nothing() && !self.keeps_alive {
+            return None;
+        }
         let found = self.hand_over();
         let wanted = std::mem::take(&mut self.wanted);
         self.before_save = Some((self.data().clone(), wanted.renewed, wanted.lifetime));
-        self.wanted.keeps_alive = wanted.keeps_alive;
         Some((found, wanted))
     }
 
@@ -97,7 +102,7 @@ impl State {
     /// after most views.
     pub(crate) fn close(&mut self, at: &Moment) -> Option<(Found, Wanted)> {
         let is_due = |(_, record): (_, &Arc<Record>)| record.slid(at).is_some();
-        let moves = self.wanted.keeps_alive && self.live().is_some_and(is_due);
+        let moves = self.keeps_alive && self.live().is_some_and(is_due);
         let rests = self.wanted.is_nothing() && !moves;
         if std::mem::replace(&mut self.saved, true) || rests {
             return None;

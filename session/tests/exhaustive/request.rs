@@ -263,7 +263,7 @@ impl Request {
     fn has_read(&mut self, found: Found) {
         let session = found.session.clone();
         self.state.found = found;
-        self.state.wanted.keeps_alive = true;
+        self.state.keeps_alive = true;
         self.seen.found = Some(session.map(|(_, record)| vars(record.data.clone())));
         if self.asked.slow {
             self.at.now += SLOW;
