@@ -23,6 +23,7 @@ pub(crate) const FLASHES: &str = "_flashes";
 
 /// The state of one request's session.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct State {
     pub(crate) found: Found,
     pub(crate) wanted: Wanted,
