@@ -153,8 +153,8 @@ proptest! {
         let (remembered, owner, label, seen_at, sealed, bound) = login;
         let (idle, lifetime) = own;
         let record = Record {
-            data, created_at, expires_at, revision, writes, remembered, owner, label, seen_at, sealed, bound, idle,
-            lifetime,
+            data, created_at, expires_at, revision, writes, remembered, idle, lifetime, owner, label, seen_at, sealed,
+            bound,
         };
         let key = RecordKey::from_stored("key".to_owned());
         let stored = Stored::Record(record);
