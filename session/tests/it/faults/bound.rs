@@ -1,10 +1,12 @@
 //! Sessions that are bound to a device: what a browser sees, and what a thief.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use lambda_session::{SessionLayerBuilder, Sessions};
 
 use super::World;
+use crate::support::clock::Stopped;
 use crate::support::device::Browser;
 use crate::support::site::{Site, keys, layer, now, wait};
 
@@ -27,6 +29,21 @@ impl World {
     fn sessions(&self) -> Sessions {
         self.bound_layer().build().expect("a layer").sessions()
     }
+}
+
+/// A world in which no call takes too long, however busy the machine is.
+struct Calm {
+    world: World,
+    _clock: Stopped,
+}
+
+impl Calm {
+    async fn new() -> Self {
+        Self {
+            world: World::new().await,
+            _clock: Stopped::now(),
+        }
+    }
 
     /// A visitor whose session is bound, and who has the second cookie.
     async fn bound() -> (Self, Site, Browser) {
@@ -34,6 +51,14 @@ impl World {
         let site = world.bound_site();
         let browser = Browser::log_in(&site, "/login?admin").await;
         (world, site, browser)
+    }
+}
+
+impl Deref for Calm {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
     }
 }
 

@@ -29,7 +29,7 @@ async fn prove(browser: &mut Browser, path: &str, proof: &str) -> Response<Strin
 
 #[tokio::test]
 async fn copied_cookies_open_nothing_once_ten_minutes_are_over() {
-    let (world, site, mut browser) = World::bound().await;
+    let (world, site, mut browser) = Calm::bound().await;
     let mut thief = browser.copied();
     // A second cookie that the thief keeps beyond its time.
     for (_, until) in thief.jar.values_mut() {
@@ -69,7 +69,7 @@ async fn copied_cookies_open_nothing_once_ten_minutes_are_over() {
 
 #[tokio::test]
 async fn copied_cookies_do_nothing_among_others_either() {
-    let (_world, site, mut browser) = World::bound().await;
+    let (_world, site, mut browser) = Calm::bound().await;
     wait(TEN_MINUTES);
     let mut other = Browser::new(&site);
     other.visit("/login?other").await;
@@ -95,7 +95,7 @@ async fn copied_cookies_do_nothing_among_others_either() {
 
 #[tokio::test]
 async fn a_second_cookie_opens_no_other_session_and_none_when_it_is_changed() {
-    let (_world, site, browser) = World::bound().await;
+    let (_world, site, browser) = Calm::bound().await;
     let other = Browser::log_in(&site, "/login?other").await;
     wait(60);
     let right = browser.jar[SECOND].0.clone();
@@ -123,7 +123,7 @@ async fn a_second_cookie_opens_no_other_session_and_none_when_it_is_changed() {
 
 #[tokio::test]
 async fn a_registration_binds_its_session_alone_and_once() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
     browser.visit("/login?admin").await;
@@ -147,7 +147,7 @@ async fn a_registration_binds_its_session_alone_and_once() {
 
 #[tokio::test]
 async fn a_thief_who_registers_first_loses_the_session_when_the_visitor_registers() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
     browser.visit("/login?admin").await;
@@ -167,7 +167,7 @@ async fn a_thief_who_registers_first_loses_the_session_when_the_visitor_register
 
 #[tokio::test]
 async fn of_two_registrations_at_once_with_different_keys_none_keeps_the_session() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let site = world.bound_site();
     let mut first = Browser::new(&site);
     first.visit("/login?admin").await;
@@ -188,7 +188,7 @@ async fn of_two_registrations_at_once_with_different_keys_none_keeps_the_session
 
 #[tokio::test]
 async fn refreshes_at_once_are_answered_all() {
-    let (_world, _, mut browser) = World::bound().await;
+    let (_world, _, mut browser) = Calm::bound().await;
     wait(TEN_MINUTES);
     let session = browser.session.clone().expect("it is bound");
     let device = Device::new();
@@ -215,7 +215,7 @@ async fn refreshes_at_once_are_answered_all() {
 
 #[tokio::test]
 async fn a_proof_is_good_for_its_session_purpose_and_time_alone() {
-    let (world, site, mut browser) = World::bound().await;
+    let (world, site, mut browser) = Calm::bound().await;
     let mut other = Browser::log_in(&site, "/login?other").await;
     let (_, login) = browser.asked.clone().expect("a registration");
     let session = browser.session.clone().expect("it is bound");
@@ -281,7 +281,7 @@ async fn a_proof_is_good_for_its_session_purpose_and_time_alone() {
 
 #[tokio::test]
 async fn what_does_not_verify_costs_no_store_call() {
-    let (world, site, mut browser) = World::bound().await;
+    let (world, site, mut browser) = Calm::bound().await;
     let url = browser.session.clone().expect("it is bound").url;
     let (bind, challenge) = browser.asked.clone().expect("a registration");
     let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"dbsc+jwt","alg":"none"}"#);
@@ -372,7 +372,7 @@ async fn layers_with_different_cookies_accept_nothing_of_each_other() {
 
 #[tokio::test]
 async fn a_shorter_time_holds_for_what_was_given_before() {
-    let (world, _, mut browser) = World::bound().await;
+    let (world, _, mut browser) = Calm::bound().await;
     let strict = Site::of(world.bound_layer().bound_for(Duration::from_mins(1)));
     wait(60);
     assert_eq!(browser.at(&strict).visit("/").await.body(), "");

@@ -8,7 +8,7 @@ use lambda_session::SameSite;
 
 #[tokio::test]
 async fn a_login_is_bound_once_and_refreshed_in_one_round_trip_as_long_as_it_lives() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
     assert_eq!(browser.visit("/login?admin").await.status(), 200);
@@ -36,7 +36,7 @@ async fn a_login_is_bound_once_and_refreshed_in_one_round_trip_as_long_as_it_liv
 
 #[tokio::test]
 async fn a_browser_that_slept_gets_a_challenge_and_comes_again() {
-    let (world, _, mut browser) = World::bound().await;
+    let (world, _, mut browser) = Calm::bound().await;
     wait(1_500);
     let (answer, calls) = world.cost(browser.attempt()).await;
     assert_eq!((answer.status().as_u16(), calls), (403, Vec::new()));
@@ -53,7 +53,7 @@ async fn a_browser_that_slept_gets_a_challenge_and_comes_again() {
 
 #[tokio::test]
 async fn requests_that_were_on_their_way_when_the_session_was_bound_are_answered() {
-    let (_world, _, browser) = World::bound().await;
+    let (_world, _, browser) = Calm::bound().await;
     let mut early = browser.copied();
     early.jar.remove(SECOND);
     wait(59);
@@ -64,7 +64,7 @@ async fn requests_that_were_on_their_way_when_the_session_was_bound_are_answered
 
 #[tokio::test]
 async fn a_browser_that_cannot_bind_is_served_as_before() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
     browser.visit("/login?admin").await;
@@ -83,7 +83,7 @@ async fn a_browser_that_cannot_bind_is_served_as_before() {
 
 #[tokio::test]
 async fn a_visitor_who_does_not_log_in_is_asked_for_no_key() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let mut browser = Browser::new(&world.bound_site());
     browser.visit("/set?basket=full").await;
     assert!(browser.jar.contains_key(FIRST) && browser.asked.is_none());
@@ -93,7 +93,7 @@ async fn a_visitor_who_does_not_log_in_is_asked_for_no_key() {
 
 #[tokio::test]
 async fn a_renewal_binds_anew_and_a_thief_cannot_shake_the_binding_off_by_one() {
-    let (_world, _, mut browser) = World::bound().await;
+    let (_world, _, mut browser) = Calm::bound().await;
     let mut thief = browser.copied();
     let before = browser.session.clone().expect("it is bound");
     browser.asked = None;
@@ -119,7 +119,7 @@ async fn a_renewal_binds_anew_and_a_thief_cannot_shake_the_binding_off_by_one() 
 
 #[tokio::test]
 async fn after_a_logout_the_next_refresh_says_that_it_is_over() {
-    let (_world, _, mut browser) = World::bound().await;
+    let (_world, _, mut browser) = Calm::bound().await;
     let answer = browser.visit("/logout").await;
     assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
     assert!(browser.jar.is_empty());
@@ -129,7 +129,7 @@ async fn after_a_logout_the_next_refresh_says_that_it_is_over() {
 
 #[tokio::test]
 async fn the_list_and_the_session_say_that_it_is_bound() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
     let listed = async || {
@@ -150,7 +150,7 @@ async fn the_list_and_the_session_say_that_it_is_bound() {
 #[tokio::test]
 async fn a_remembered_session_is_refreshed_for_its_thirty_days() {
     const DAY: u64 = 24 * 60 * 60;
-    let world = World::new().await;
+    let world = Calm::new().await;
     let mut browser = Browser::log_in(&world.bound_site(), &format!("/remember?ann={}", 30 * DAY)).await;
     for _ in 0..29 {
         wait(DAY);
@@ -163,7 +163,7 @@ async fn a_remembered_session_is_refreshed_for_its_thirty_days() {
 
 #[tokio::test]
 async fn a_sealed_session_is_bound_without_being_opened() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let sealed = Site::of(world.bound_layer().sealed(true));
     let mut browser = Browser::log_in(&sealed, "/login?admin").await;
     world.check_sealed();
@@ -173,7 +173,7 @@ async fn a_sealed_session_is_bound_without_being_opened() {
 
 #[tokio::test]
 async fn the_record_grows_by_at_most_150_bytes() {
-    let (world, _, _) = World::bound().await;
+    let (world, _, _) = Calm::bound().await;
     let item = world.only_item().await;
     let bound = item["bound"].as_s().expect("a text");
     assert!("bound".len() + bound.len() <= 150, "{bound}");
@@ -181,7 +181,7 @@ async fn the_record_grows_by_at_most_150_bytes() {
 
 #[tokio::test]
 async fn the_second_cookie_and_the_scope_follow_the_attributes() {
-    let world = World::new().await;
+    let world = Calm::new().await;
     let scope = async |layer: SessionLayerBuilder| {
         let browser = Browser::log_in(&Site::of(layer), "/login?admin").await;
         let instructions = browser.session.expect("it is bound").instructions;
@@ -230,7 +230,7 @@ async fn the_second_cookie_and_the_scope_follow_the_attributes() {
 #[tokio::test]
 async fn a_rotation_of_the_keys_ends_no_bound_session() {
     const NEW: &[u8] = b"the new key, which signs from now on";
-    let (world, _, mut browser) = World::bound().await;
+    let (world, _, mut browser) = Calm::bound().await;
     let rotated = lambda_session::Keys::new(NEW).expect("a long key");
     let rotated = rotated
         .with_fallback(crate::support::SECRET_KEY.as_bytes())
@@ -243,7 +243,7 @@ async fn a_rotation_of_the_keys_ends_no_bound_session() {
 
 #[tokio::test]
 async fn a_clock_that_is_wrong_by_a_minute_locks_nobody_out() {
-    let (world, site, mut browser) = World::bound().await;
+    let (world, site, mut browser) = Calm::bound().await;
     for skew in [60, -60_i64] {
         let other = Site::of(world.bound_layer().clock(move || now().saturating_add_signed(skew)));
         wait(TEN_MINUTES);
@@ -262,7 +262,7 @@ async fn a_clock_that_is_wrong_by_a_minute_locks_nobody_out() {
 
 #[tokio::test]
 async fn an_instance_that_does_not_bind_opens_a_bound_session_and_keeps_its_binding() {
-    let (world, site, mut browser) = World::bound().await;
+    let (world, site, mut browser) = Calm::bound().await;
     let other = world.site();
     wait(TEN_MINUTES);
     let mut late = browser.copied();
@@ -275,7 +275,7 @@ async fn an_instance_that_does_not_bind_opens_a_bound_session_and_keeps_its_bind
 
 #[tokio::test]
 async fn a_browser_whose_refresh_fails_logs_in_again() {
-    let (world, _, mut browser) = World::bound().await;
+    let (world, _, mut browser) = Calm::bound().await;
     wait(TEN_MINUTES);
     world.spoil("GetItem", || Fault::Error(400, "AccessDeniedException"));
     // A browser forgets no session for an error of the server.
@@ -300,7 +300,7 @@ async fn a_browser_whose_refresh_fails_logs_in_again() {
 
 #[tokio::test]
 async fn a_second_cookie_that_a_late_answer_has_left_is_removed_so_that_the_browser_refreshes() {
-    let (_world, _, mut browser) = World::bound().await;
+    let (_world, _, mut browser) = Calm::bound().await;
     let old = browser.jar[SECOND].clone();
     browser.visit("/login?bob").await;
     browser.register().await;
