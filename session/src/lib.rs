@@ -148,8 +148,11 @@ pub use store::dynamodb::DynamoDbStore;
 pub use store::memory::MemoryStore;
 pub use store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap};
 pub use web::guard::Refusal;
+pub use web::guard::login_page::LoginPage;
 pub use web::guard::next::local_path;
 pub use web::guard::require_login::{RequireLoginLayer, RequireLoginService};
 pub use web::guard::same_origin::{SameOriginLayer, SameOriginService};
 pub use web::layer::{SessionLayer, SessionService};
 pub use web::open::OpenSession;
+#[cfg(feature = "axum")]
+pub use web::users::{Auth, CurrentUser, Users};

@@ -11,6 +11,8 @@ pub(crate) mod guard;
 pub mod lambda;
 pub(crate) mod layer;
 pub(crate) mod open;
+#[cfg(feature = "axum")]
+pub(crate) mod users;
 
 /// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];

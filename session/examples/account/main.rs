@@ -195,7 +195,7 @@ struct Variable {
 }
 
 async fn set_variable(session: Session, Form(variable): Form<Variable>) -> Result<StatusCode> {
-    if [VISITS, "_flashes", "_confirmed"].contains(&variable.name.as_str()) {
+    if [VISITS, "_flashes", "_confirmed", "_stamp"].contains(&variable.name.as_str()) {
         return Err(RESERVED.into());
     }
     session.insert(&variable.name, variable.value).map_err(refused)?;
@@ -204,7 +204,7 @@ async fn set_variable(session: Session, Form(variable): Form<Variable>) -> Resul
 
 /// Gives the variable to one request, once.
 async fn take_variable(session: Session, Form(Name { name }): Form<Name>) -> Result<Json<Value>> {
-    if [VISITS, "_flashes", "_confirmed"].contains(&name.as_str()) {
+    if [VISITS, "_flashes", "_confirmed", "_stamp"].contains(&name.as_str()) {
         return Err(RESERVED.into());
     }
     let value: Option<Value> = session.take(&name).await?;

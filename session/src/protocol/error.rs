@@ -49,6 +49,8 @@ pub enum SessionErrorKind {
     Owner,
     /// The owner has too many sessions for another login. The status is 429.
     TooManySessions,
+    /// The site's `Users` could not find a user, or not say what the user may do. The status is 503 with `Retry-After`.
+    Users,
     /// The handler changed the session after it was saved, so the change is lost. The status is 500.
     Saved,
 }
@@ -83,6 +85,14 @@ impl SessionError {
         StoreError::new(StoreErrorKind::Unavailable, why).into()
     }
 
+    #[cfg(feature = "axum")]
+    pub(crate) fn users(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            source: Some(Arc::from(source.into())),
+            ..Self::new(SessionErrorKind::Users, "it cannot be found out who you are")
+        }
+    }
+
     pub(crate) fn random(source: &str) -> Self {
         Self {
             source: Some(Arc::from(Box::<dyn Error + Send + Sync>::from(source))),
@@ -115,7 +125,9 @@ impl SessionError {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             SessionErrorKind::Conflict => StatusCode::CONFLICT,
-            SessionErrorKind::Contention | SessionErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            SessionErrorKind::Contention | SessionErrorKind::Unavailable | SessionErrorKind::Users => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             SessionErrorKind::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -142,7 +154,9 @@ impl SessionError {
         } else {
             format!("{self}\n")
         };
-        if let SessionErrorKind::Value | SessionErrorKind::NoLayer | SessionErrorKind::Owner = self.kind {
+        if let SessionErrorKind::Value | SessionErrorKind::NoLayer | SessionErrorKind::Owner | SessionErrorKind::Users =
+            self.kind
+        {
             // The other kinds were logged when the session was loaded or saved.
             self.log();
         }

@@ -70,6 +70,7 @@ fn failed(span: &Span, error: &SessionError) {
         SessionErrorKind::Value => "value",
         SessionErrorKind::Random => "random",
         SessionErrorKind::NoLayer => "no layer",
+        SessionErrorKind::Users => "users",
         SessionErrorKind::Owner => "owner",
     };
     span.record("otel.status_code", "ERROR");

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::CONFIRMED;
+#[cfg(feature = "axum")]
+use super::state::STAMP;
 use super::{Session, encode};
 use crate::core::edits::Step;
 use crate::core::id::RecordKey;
@@ -186,6 +188,32 @@ impl Session {
     pub fn confirmed_within(&self, how: &str, time: Duration) -> bool {
         let since = self.0.now().saturating_sub(time.as_secs());
         self.confirmed(how).is_some_and(|confirmed| confirmed > since)
+    }
+
+    /// Returns the hash of the user's stamp with which [`set_stamp`](Self::set_stamp) was called last.
+    #[cfg(feature = "axum")]
+    pub(crate) fn stamp(&self) -> Option<String> {
+        self.state().get(STAMP)?.decode().ok()
+    }
+
+    /// Keeps the hash of the stamp of the user who has just been logged in.
+    #[cfg(feature = "axum")]
+    pub(crate) fn set_stamp(&self, stamp: Option<&str>) -> Result<(), SessionError> {
+        let mut state = self.state();
+        match stamp {
+            Some(stamp) => {
+                let stamp = encode(stamp)?;
+                state.compute(STAMP, Arc::new(move |_| Ok(stamp.clone())))?;
+            }
+            None => drop(state.remove(STAMP)),
+        }
+        Ok(())
+    }
+
+    /// Takes the session away from its owner, because the owner is nobody any more.
+    #[cfg(feature = "axum")]
+    pub(crate) fn disown(&self) {
+        self.state().disown();
     }
 
     /// Makes the session outlive the browser and the idle timeout. It ends this long after it is saved, or after the

@@ -31,6 +31,9 @@ pub(crate) struct RequestSession {
     pub(crate) unseen: bool,
     /// Whether the request does not keep the session alive.
     pub(crate) polls: bool,
+    /// What the request has found out besides, one value of a type.
+    #[cfg(feature = "axum")]
+    besides: Mutex<http::Extensions>,
     /// Held while the session is read, so that it is read only once.
     reading: tokio::sync::Mutex<()>,
     /// Held while the session is written, so that writes follow each other.
@@ -61,6 +64,13 @@ impl RequestSession {
         }
         // A panic leaves no change of the state half done, so a poisoned lock can be used.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the request's value of this type.
+    #[cfg(feature = "axum")]
+    pub(crate) fn of_type<T: Clone + Default + Send + Sync + 'static>(&self) -> T {
+        let mut besides = self.besides.lock().unwrap_or_else(PoisonError::into_inner);
+        besides.get_or_insert_default::<T>().clone()
     }
 
     /// Returns the time in seconds since 1970-01-01 UTC, by the layer's clock.

@@ -16,6 +16,9 @@ use crate::protocol::save::{NewOwner, Wanted};
 /// The variable that holds the proofs of [`Session::confirm`](crate::Session::confirm).
 pub(crate) const CONFIRMED: &str = "_confirmed";
 
+/// The variable that tells with which stamp of the user a login was made.
+pub(crate) const STAMP: &str = "_stamp";
+
 static NO_DATA: Data = Data::new();
 
 /// The variable that holds the messages of [`Session::flash`](crate::Session::flash), as in Flask.
@@ -23,7 +26,7 @@ pub(crate) const FLASHES: &str = "_flashes";
 
 /// The state of one request's session.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
+#[expect(clippy::struct_excessive_bools, reason = "any of them can be true beside any other")]
 pub(crate) struct State {
     pub(crate) found: Found,
     pub(crate) wanted: Wanted,
@@ -38,6 +41,8 @@ pub(crate) struct State {
     /// The variables when a save in the middle of the request began, whether that save asks for a new ID, and for which
     /// lifetime.
     before_save: Option<(Data, bool, Option<Lifetime>)>,
+    /// Whether the session belongs to nobody any more. It ends with the request, unless something is put into it.
+    disowned: bool,
     pub(crate) saved: bool,
     /// Whether the request keeps the session alive even if it changes nothing.
     pub(crate) keeps_alive: bool,
@@ -77,6 +82,7 @@ impl State {
             size: None,
             sealing,
             before_save: None,
+            disowned: false,
             saved: false,
             keeps_alive: false,
             too_late: false,
@@ -102,6 +108,10 @@ impl State {
     /// Does the same for the layer. After it, nothing can be changed. Returns `None` also if nothing is to be saved, as
     /// after most views.
     pub(crate) fn close(&mut self, at: &Moment) -> Option<(Found, Wanted)> {
+        if self.disowned && !self.saved && self.wanted.login.is_none() && self.data().is_empty() {
+            // An end fails less often than a change: not if another request has ended the session meanwhile.
+            self.end();
+        }
         let is_due = |(_, record): (_, &Arc<Record>)| record.slid(at).is_some();
         let moves = self.keeps_alive && self.live().is_some_and(is_due);
         let rests = self.wanted.is_nothing() && !moves;
@@ -264,20 +274,30 @@ impl State {
             return Err(Reason::Saved);
         }
         if self.owner().as_deref() != Some(owner) {
-            // Somebody else has proved those.
+            // They say something of somebody else.
             self.remove(CONFIRMED);
+            self.remove(STAMP);
         }
         if self.owner().is_some_and(|before| before != owner) {
             self.wanted.edits.clear_before();
             self.recompute();
         }
         let owner = Value::encode(owner).map_err(|error| Reason::NotSerializable(error.to_string()))?;
+        self.disowned = false;
         self.wanted.login = Some(NewOwner {
             owner,
             label: label.map(str::to_owned),
         });
         self.wanted.renewed = true;
         Ok(())
+    }
+
+    /// Takes the session away from its owner, with all that is in it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn disown(&mut self) {
+        self.clear();
+        self.renew();
+        self.disowned = true;
     }
 
     /// Returns the owner of the session after what was done.
@@ -414,9 +434,9 @@ impl State {
     }
 }
 
-/// Refuses the name under which the library keeps what no handler may make up.
+/// Refuses the names under which the library keeps what no handler may make up.
 pub(crate) fn free(name: &str) -> Result<(), ValueError> {
-    if name == CONFIRMED {
+    if [CONFIRMED, STAMP].contains(&name) {
         return Err(ValueError::new(name, Reason::Reserved));
     }
     Ok(())

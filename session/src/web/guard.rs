@@ -6,13 +6,13 @@ pub(crate) mod next;
 pub(crate) mod require_login;
 pub(crate) mod same_origin;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use thiserror::Error;
 
 use crate::protocol::error::short_answer;
 
-/// The reason why [`SameOriginLayer`](crate::SameOriginLayer) or [`RequireLoginLayer`](crate::RequireLoginLayer)
-/// refused a request.
+/// The reason why [`SameOriginLayer`](crate::SameOriginLayer), [`RequireLoginLayer`](crate::RequireLoginLayer) or an
+/// extractor refused a request.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -25,10 +25,17 @@ pub enum Refusal {
     /// Nobody is logged in, and the request is not a navigation that could go to the login page. 401.
     #[error("nobody is logged in")]
     NotLoggedIn,
+    /// Somebody is logged in, who may not do this. 403.
+    #[error("you may not do this")]
+    NotPermitted,
+    /// Whoever is logged in has to prove it again in this way, such as by `"password"`
+    /// ([`Session::confirm`](crate::Session::confirm)). 401.
+    #[error("please prove again who you are ({0})")]
+    NotConfirmed(&'static str),
 }
 
 impl Refusal {
-    /// The HTTP status of the answer: 401 if nobody is logged in, 403 otherwise.
+    /// The HTTP status of the answer: 401 if a login or a proof is missing, 403 otherwise.
     ///
     /// ```
     /// use lambda_session::Refusal;
@@ -38,8 +45,8 @@ impl Refusal {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::CrossOrigin | Self::Prefetch => StatusCode::FORBIDDEN,
-            Self::NotLoggedIn => StatusCode::UNAUTHORIZED,
+            Self::CrossOrigin | Self::Prefetch | Self::NotPermitted => StatusCode::FORBIDDEN,
+            Self::NotLoggedIn | Self::NotConfirmed(_) => StatusCode::UNAUTHORIZED,
         }
     }
 
@@ -47,7 +54,8 @@ impl Refusal {
     /// response's extensions hold the refusal, so a middleware can replace the text with a page.
     ///
     /// A 401 carries `WWW-Authenticate: Cookie`, because RFC 9110 (section 15.5.2) requires a challenge and no
-    /// registered scheme describes a login form. Browsers show no dialog for a scheme they do not know.
+    /// registered scheme describes a login form. Browsers show no dialog for a scheme they do not know. If a proof is
+    /// missing, the header `WWW-Confirm` says which, such as `password`.
     ///
     /// ```
     /// use http::Response;
@@ -63,14 +71,22 @@ impl Refusal {
     #[must_use]
     pub fn into_response<B: From<String>>(self) -> Response<B> {
         let mut response = short_answer(self.status(), format!("{self}\n"));
-        if self == Self::NotLoggedIn {
-            let headers = response.headers_mut();
+        let headers = response.headers_mut();
+        if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        if let Self::NotConfirmed(how) = self
+            && let Ok(how) = HeaderValue::from_str(how)
+        {
+            headers.insert(WWW_CONFIRM, how);
         }
         response.extensions_mut().insert(self);
         response
     }
 }
+
+/// Says what has to be proved again.
+const WWW_CONFIRM: HeaderName = HeaderName::from_static("www-confirm");
 
 #[cfg(test)]
 mod tests;

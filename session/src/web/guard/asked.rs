@@ -36,8 +36,16 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Whether htmx sent the request, so that the answer is a part of a page.
+    pub(crate) fn is_htmx(&self) -> bool {
+        self.headers.get("hx-request").is_some_and(|value| value == "true")
+    }
+
     /// Whether the browser will show the answer as a page.
     pub(crate) fn is_navigation(&self) -> bool {
+        if self.is_htmx() {
+            return false;
+        }
         if *self.method != Method::GET && *self.method != Method::HEAD {
             return false;
         }
@@ -54,8 +62,21 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// The path and query of the page that the visitor asks for or, if htmx asks for a part of it, of the page that the
+    /// visitor sees.
+    pub(crate) fn page(&self) -> Cow<'_, str> {
+        let follows_link = *self.method == Method::GET && self.headers.contains_key("hx-boosted");
+        let seen = self.headers.get("hx-current-url");
+        let seen = seen.filter(|_| self.is_htmx() && !follows_link);
+        let seen: Option<Uri> = seen.and_then(|url| url.to_str().ok()?.parse().ok());
+        match seen.as_ref().and_then(Uri::path_and_query) {
+            Some(page) => page.as_str().to_owned().into(),
+            None => self.path_and_query(),
+        }
+    }
+
     /// The path and query that the browser sent.
-    pub(crate) fn path_and_query(&self) -> Cow<'_, str> {
+    fn path_and_query(&self) -> Cow<'_, str> {
         match self.query {
             Some(query) => format!("{}?{query}", self.path).into(),
             None => self.path.as_ref().into(),

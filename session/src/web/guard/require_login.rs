@@ -1,29 +1,29 @@
-//! The layer that sends visitors who are not logged in to the login page.
+//! The layer that lets a request pass if somebody is logged in, may do this, and has proved it lately.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use http::{HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::asked::Asked;
+use super::Refusal;
 use super::login_page::LoginPage;
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
 use crate::web::Layered;
+#[cfg(feature = "axum")]
+use crate::web::users::{self, Users};
 
-type LoggedIn = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
-
-/// Lets a request pass if the visitor is logged in.
+/// Lets a request pass if the visitor is logged in, and perhaps [may do this](Self::may_if) or [has proved it
+/// lately](Self::confirmed_within).
 ///
-/// Otherwise it answers a navigation with a 303 to the login page. A navigation is a GET or HEAD with `Sec-Fetch-Mode:
-/// navigate` or, without that header, with an `Accept` that names `text/html`. The redirect carries the requested page
-/// as `next`, if [`local_path`](crate::local_path) accepts it. Any other request, such as a script's or a form, is
-/// answered with 401 by [`Refusal::into_response`](crate::Refusal::into_response). Both answers carry `Cache-Control:
-/// no-store`. The login page itself passes for everybody.
+/// Otherwise it answers as [`LoginPage::answer`] does: a navigation with a 303 to the login page, which gets the
+/// requested page as `next`, and any other request with 401. Who is logged in and may not do this gets 403. The
+/// response's extensions hold the [`Refusal`]. The login page itself passes for everybody.
 ///
 /// The layer goes inside a [`SessionLayer`](crate::SessionLayer). It loads the session with one read of the store,
 /// which the handler then need not repeat. If the store fails, or there is no `SessionLayer`, the answer is that of
@@ -75,9 +75,20 @@ type LoggedIn = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
 /// the mapping has a path, choose payload format 1.0.
 #[derive(Clone)]
 pub struct RequireLoginLayer {
-    login: LoginPage,
-    logged_in: LoggedIn,
+    /// In the order in which they are asked. The first says whether anybody is logged in.
+    requirements: Vec<Requirement>,
 }
+
+/// Something that has to hold of a session, and what a visitor is told if it does not.
+#[derive(Clone)]
+struct Requirement {
+    holds: Holds,
+    refusal: Refusal,
+    /// The page where the visitor can see to it.
+    page: Option<LoginPage>,
+}
+
+type Holds = Arc<dyn Fn(&Session) -> BoxFuture<'static, Result<bool, SessionError>> + Send + Sync>;
 
 impl RequireLoginLayer {
     /// Sends visitors who are not logged in to `login`, the path of the login page as the site's routes have it, with
@@ -95,9 +106,13 @@ impl RequireLoginLayer {
     #[must_use]
     #[track_caller]
     pub fn new(login: impl Into<String>) -> Self {
+        let logged_in = Requirement {
+            holds: at_once(|session| session.owner().is_some() || session.contains_key("username")),
+            refusal: Refusal::NotLoggedIn,
+            page: Some(LoginPage::new(login)),
+        };
         Self {
-            login: LoginPage::new(login.into()),
-            logged_in: Arc::new(|session| session.owner().is_some() || session.contains_key("username")),
+            requirements: vec![logged_in],
         }
     }
 
@@ -106,22 +121,135 @@ impl RequireLoginLayer {
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
-    /// let admins = RequireLoginLayer::new("/login")
-    ///     .logged_in_if(|session| session.get::<String>("role").is_ok_and(|role| role.as_deref() == Some("admin")));
+    /// let members = RequireLoginLayer::new("/login").logged_in_if(|session| session.contains_key("member"));
     /// ```
     #[must_use]
     pub fn logged_in_if(mut self, logged_in: impl Fn(&Session) -> bool + Send + Sync + 'static) -> Self {
-        self.logged_in = Arc::new(logged_in);
+        self.requirements[0].holds = at_once(logged_in);
+        self
+    }
+
+    /// Lets only those pass of whom this function is true. Anybody else who is logged in gets 403.
+    ///
+    /// ```
+    /// # use lambda_session::RequireLoginLayer;
+    /// let admins = RequireLoginLayer::new("/login")
+    ///     .may_if(|session| session.get::<String>("role").is_ok_and(|role| role.as_deref() == Some("admin")));
+    /// ```
+    #[must_use]
+    pub fn may_if(self, may: impl Fn(&Session) -> bool + Send + Sync + 'static) -> Self {
+        self.and(at_once(may), Refusal::NotPermitted, None)
+    }
+
+    /// Lets a request pass only if whoever is logged in has proved it in this way during the last `time`
+    /// ([`Session::confirm`]). Otherwise a navigation goes to `page`, where the visitor proves it again, and comes back
+    /// by `next`; any other request gets 401 with the header `WWW-Confirm`, such as `WWW-Confirm: password`. The page
+    /// itself passes for everybody who is logged in.
+    ///
+    /// OWASP ASVS 5.0 (7.5.1, 7.5.2) asks for it before a change of what the account depends on, and before sessions
+    /// are ended.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `page` is not a path that [`local_path`](crate::local_path) accepts, or has a fragment, or if `how` is
+    /// not the value of a header.
+    ///
+    /// ```
+    /// # use lambda_session::RequireLoginLayer;
+    /// use std::time::Duration;
+    ///
+    /// let ten_minutes = Duration::from_secs(10 * 60);
+    /// let confirmed = RequireLoginLayer::new("/login").confirmed_within("password", ten_minutes, "/confirm");
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn confirmed_within(self, how: &'static str, time: Duration, page: impl Into<String>) -> Self {
+        assert!(
+            HeaderValue::from_str(how).is_ok(),
+            "a proof's name has to be the value of a header, and {how:?} is not"
+        );
+        let page = LoginPage::new(page);
+        let confirmed = at_once(move |session| session.confirmed_within(how, time));
+        self.and(confirmed, Refusal::NotConfirmed(how), Some(page))
+    }
+
+    /// Lets only those pass who are one of `users`, as [`CurrentUser`](crate::CurrentUser) finds them, with one look-up
+    /// that the handler then need not repeat.
+    ///
+    /// ```
+    /// # use lambda_session::{RequireLoginLayer, Users};
+    /// # fn guard(people: impl Users) -> RequireLoginLayer {
+    /// RequireLoginLayer::new("/login").users(people)
+    /// # }
+    /// ```
+    #[cfg(feature = "axum")]
+    #[must_use]
+    pub fn users(mut self, users: impl Users) -> Self {
+        self.requirements[0].holds = is_one_of(&Arc::new(users));
+        self
+    }
+
+    /// Lets only those of `users` pass who [may](Users::may) do this. Anybody else who is logged in gets 403.
+    ///
+    /// ```
+    /// # use lambda_session::{RequireLoginLayer, Users};
+    /// # fn guard(people: impl Users<Permission = &'static str>) -> RequireLoginLayer {
+    /// RequireLoginLayer::new("/login").may(people, "orders.cancel")
+    /// # }
+    /// ```
+    #[cfg(feature = "axum")]
+    #[must_use]
+    pub fn may<U: Users>(mut self, users: U, permission: U::Permission) -> Self {
+        let users = Arc::new(users);
+        self.requirements[0].holds = is_one_of(&users);
+        let permission = Arc::new(permission);
+        let may: Holds = Arc::new(move |session| {
+            let (session, users, permission) = (session.clone(), Arc::clone(&users), Arc::clone(&permission));
+            async move { users::may(&session, &*users, &permission).await }.boxed()
+        });
+        self.and(may, Refusal::NotPermitted, None)
+    }
+
+    /// Sets the name of the parameter that holds the page to go back to. The default is `next`.
+    ///
+    /// ```
+    /// # use lambda_session::RequireLoginLayer;
+    /// let require_login = RequireLoginLayer::new("/login").next_name("return_to");
+    /// ```
+    #[must_use]
+    pub fn next_name(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        for requirement in &mut self.requirements {
+            requirement.page = requirement.page.take().map(|page| page.next_name(&*name));
+        }
+        self
+    }
+
+    fn and(mut self, holds: Holds, refusal: Refusal, page: Option<LoginPage>) -> Self {
+        let requirement = Requirement { holds, refusal, page };
+        self.requirements.push(requirement);
         self
     }
 }
 
-/// `Debug` omits the predicate.
+fn at_once(holds: impl Fn(&Session) -> bool + Send + Sync + 'static) -> Holds {
+    Arc::new(move |session| ready(Ok(holds(session))).boxed())
+}
+
+#[cfg(feature = "axum")]
+fn is_one_of<U: Users>(users: &Arc<U>) -> Holds {
+    let users = Arc::clone(users);
+    Arc::new(move |session| {
+        let (session, users) = (session.clone(), Arc::clone(&users));
+        async move { Ok(users::current(&session, &*users).await?.is_some()) }.boxed()
+    })
+}
+
+/// `Debug` omits the functions.
 impl fmt::Debug for RequireLoginLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireLoginLayer")
-            .field("login", &self.login)
-            .finish_non_exhaustive()
+        let requirements = self.requirements.iter().map(|it| (it.refusal, &it.page));
+        f.debug_map().entries(requirements).finish()
     }
 }
 
@@ -153,23 +281,41 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        if self.layer.login.is(&Asked::of(&request)) {
+        let is_for = |requirement: &Requirement| requirement.page.as_ref().is_some_and(|page| page.is_for(&request));
+        if is_for(&self.layer.requirements[0]) {
             return Box::pin(self.inner.call(request));
         }
+        let mut requirements = self.layer.requirements.clone();
+        requirements.retain(|requirement| !is_for(requirement));
         let session = LazySession::of(&request);
-        let layer = self.layer.clone();
         // `inner` is ready and is called; its clone, which may not be ready, takes its place (tower's `Service::call`).
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let logged_in = async { Ok::<_, SessionError>((layer.logged_in)(&session?.load().await?)) };
-            match logged_in.await {
-                Ok(true) => inner.call(request).await,
-                Ok(false) => Ok(layer.login.answer(&Asked::of(&request))),
+            match missing(requirements, session).await {
+                Ok(None) => inner.call(request).await,
+                Ok(Some(Requirement { refusal, page, .. })) => Ok(match page {
+                    Some(page) => page.answer(&request, refusal),
+                    None => refusal.into_response(),
+                }),
                 Err(error) => Ok(error.into_response()),
             }
         })
     }
+}
+
+/// Returns the first requirement that does not hold.
+async fn missing(
+    requirements: Vec<Requirement>,
+    session: Result<LazySession, SessionError>,
+) -> Result<Option<Requirement>, SessionError> {
+    let session = session?.load().await?;
+    for requirement in requirements {
+        if !(requirement.holds)(&session).await? {
+            return Ok(Some(requirement));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

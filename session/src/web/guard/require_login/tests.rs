@@ -208,3 +208,156 @@ fn a_login_page_of_another_site_is_a_mistake() {
         assert!(made.is_err(), "{login}");
     }
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn who_is_logged_in_and_may_not_gets_403_and_who_is_not_goes_to_the_login_page() {
+    let admins = RequireLoginLayer::new("/login").may_if(|session| {
+        let name = session.get::<String>("username");
+        name.is_ok_and(|name| name.as_deref() == Some("admin"))
+    });
+    let site = site(&admins);
+    for (name, status) in [(Some("admin"), 200), (Some("alice"), 403), (None, 303)] {
+        let cookie = match name {
+            Some(name) => cookie_of(&site, name).await,
+            None => String::new(),
+        };
+        let answer = answer(&site, request("GET", "/", &[NAVIGATE, ("cookie", &cookie)])).await;
+        assert_eq!(answer.status(), status, "{name:?}");
+        let refusal = (status == 403).then_some(&Refusal::NotPermitted);
+        assert_eq!(answer.extensions().get(), refusal);
+        assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_proof_of_long_ago_has_to_be_given_again_and_its_page_is_for_who_is_logged_in() {
+    let clock = crate::testing::Clock::at(1_800_000_000);
+    let views = service_fn(async |request: Request<String>| {
+        let session = LazySession::of(&request).unwrap().load().await.unwrap();
+        if request.uri().path() == "/login" {
+            session.insert("username", "admin").unwrap();
+            session.confirm("password").unwrap();
+        }
+        Ok::<_, Infallible>(Response::new("a page".to_owned()))
+    });
+    let ten_minutes = Duration::from_mins(10);
+    let guard = RequireLoginLayer::new("/login").confirmed_within("password", ten_minutes, "/confirm?lang=de");
+    let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+    let sessions = SessionLayer::builder(MemoryStore::default(), keys).clock(clock.now());
+    let site = BoxCloneSyncService::new(sessions.build().unwrap().layer(guard.layer(views)));
+    let login = answer(&site, request("POST", "/login", &[])).await;
+    let cookie = login.headers()[header::SET_COOKIE].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let visit = async |method, path, headers: &[(&'static str, &str)]| {
+        let headers = [headers, &[("cookie", cookie.as_str())]].concat();
+        answer(&site, request(method, path, &headers)).await
+    };
+
+    clock.advance(Duration::from_secs(599));
+    assert_eq!(visit("POST", "/password", &[]).await.body(), "a page");
+    clock.advance(Duration::from_secs(1));
+    let page = visit("GET", "/account?tab=2", &[NAVIGATE]).await;
+    assert_eq!(page.status(), 303);
+    assert_eq!(
+        page.headers()[header::LOCATION],
+        "/confirm?lang=de&next=/account%3Ftab%3D2"
+    );
+    for (method, headers) in [("POST", &[NAVIGATE][..]), ("GET", &[("sec-fetch-mode", "cors")])] {
+        let other = visit(method, "/password", headers).await;
+        assert_eq!(
+            (other.status().as_u16(), other.body().as_str()),
+            (401, "please prove again who you are (password)\n")
+        );
+        assert_eq!(other.headers()["www-confirm"], "password");
+        assert_eq!(other.extensions().get(), Some(&Refusal::NotConfirmed("password")));
+    }
+    let htmx = visit(
+        "POST",
+        "/password",
+        &[("hx-request", "true"), ("hx-current-url", "https://x.example/account")],
+    )
+    .await;
+    assert_eq!(
+        (htmx.status().as_u16(), &htmx.headers()["www-confirm"]),
+        (401, &"password".parse().unwrap())
+    );
+    assert_eq!(htmx.headers()["hx-redirect"], "/confirm?lang=de&next=/account");
+
+    assert_eq!(
+        visit("GET", "/confirm?next=/account", &[NAVIGATE]).await.body(),
+        "a page"
+    );
+    let stranger = answer(&site, request("GET", "/confirm", &[NAVIGATE])).await;
+    assert_eq!(stranger.headers()[header::LOCATION], "/login?next=/confirm");
+}
+
+#[test]
+fn next_has_the_name_that_the_site_gives_it_and_is_named_once() {
+    for (page, name, location) in [
+        ("/login", "next", "/login?next=/orders%3Fx"),
+        ("/login", "return_to", "/login?return_to=/orders%3Fx"),
+        ("/login", "a&b=c", "/login?a%26b%3Dc=/orders%3Fx"),
+        ("/login?next=/home", "next", "/login?next=/home"),
+        ("/login?next", "next", "/login?next"),
+        ("/login?lang=de&next=/home", "next", "/login?lang=de&next=/home"),
+        ("/login?nextcloud=1", "next", "/login?nextcloud=1&next=/orders%3Fx"),
+        ("/login?x=next=", "next", "/login?x=next=&next=/orders%3Fx"),
+        (
+            "/login?next=/home",
+            "return_to",
+            "/login?next=/home&return_to=/orders%3Fx",
+        ),
+    ] {
+        let request = request("GET", "/orders?x", &[NAVIGATE]);
+        let page = LoginPage::new(page).next_name(name);
+        let answer: Response<String> = page.answer(&request, Refusal::NotLoggedIn);
+        assert_eq!(answer.headers()[header::LOCATION], location);
+    }
+    let guard = RequireLoginLayer::new("/login").next_name("return_to");
+    let guard = guard
+        .confirmed_within("password", Duration::from_mins(10), "/confirm")
+        .next_name("to");
+    let names = guard.requirements.iter().map(|it| format!("{:?}", it.page));
+    assert!(names.into_iter().all(|page| page.contains(r#""to""#)), "{guard:?}");
+}
+
+#[test]
+fn htmx_is_told_to_open_the_page_and_comes_back_to_the_page_that_the_visitor_sees() {
+    const SEEN: (&str, &str) = ("hx-current-url", "https://x.example/orders?page=2#last");
+    for (method, headers, next) in [
+        ("POST", &[SEEN][..], Some("/orders%3Fpage%3D2")),
+        ("GET", &[SEEN], Some("/orders%3Fpage%3D2")),
+        (
+            "GET",
+            &[SEEN, NAVIGATE, ("accept", "text/html")],
+            Some("/orders%3Fpage%3D2"),
+        ),
+        // The link or the form of a whole page.
+        ("GET", &[SEEN, ("hx-boosted", "true")], Some("/part")),
+        ("POST", &[SEEN, ("hx-boosted", "true")], Some("/orders%3Fpage%3D2")),
+        ("GET", &[], Some("/part")),
+        ("GET", &[("hx-current-url", "no address")], Some("/part")),
+        ("GET", &[("hx-current-url", "https://x.example//evil.example")], None),
+        ("GET", &[("hx-current-url", "https://x.example/%5cevil.example")], None),
+    ] {
+        let headers = [&[("hx-request", "true")], headers].concat();
+        let answer: Response<String> =
+            LoginPage::new("/login").answer(&request(method, "/part", &headers), Refusal::NotLoggedIn);
+        let location = next.map_or("/login".to_owned(), |next| format!("/login?next={next}"));
+        assert_eq!(answer.headers()["hx-redirect"], location, "{headers:?}");
+        assert_eq!(answer.status(), 401);
+        assert!(!answer.headers().contains_key(header::LOCATION));
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+    }
+    let no_htmx = request("GET", "/part", &[("hx-request", "false"), SEEN]);
+    let answer: Response<String> = LoginPage::new("/login").answer(&no_htmx, Refusal::NotLoggedIn);
+    assert!(!answer.headers().contains_key("hx-redirect"));
+}
+
+#[test]
+fn a_proof_that_no_header_can_name_is_a_mistake() {
+    let made = std::panic::catch_unwind(|| {
+        RequireLoginLayer::new("/login").confirmed_within("pass\nword", Duration::from_secs(1), "/confirm")
+    });
+    assert!(made.is_err());
+}
