@@ -200,7 +200,8 @@ fn hashed(owner: &str, stamp: &str) -> Option<String> {
 /// #     type Permission = ();
 /// #     type Error = Infallible;
 /// #     fn id(&self, person: &Person) -> String { person.name.clone() }
-/// #     async fn find(&self, id: &str) -> Result<Option<Person>, Infallible> { Ok(Some(Person { name: id.to_owned() })) }
+/// #     async fn find(&self, id: &str) -> Result<Option<Person>, Infallible> { Ok(Some(Person { name: id.to_owned()
+/// })) }
 /// # }
 ///
 /// async fn orders(CurrentUser(person): CurrentUser<People>) -> String {
@@ -281,7 +282,8 @@ where
 /// #     type Permission = ();
 /// #     type Error = Infallible;
 /// #     fn id(&self, person: &Person) -> String { person.name.clone() }
-/// #     async fn find(&self, id: &str) -> Result<Option<Person>, Infallible> { Ok(Some(Person { name: id.to_owned() })) }
+/// #     async fn find(&self, id: &str) -> Result<Option<Person>, Infallible> { Ok(Some(Person { name: id.to_owned()
+/// })) }
 /// # }
 /// use axum::extract::State;
 ///
