@@ -111,16 +111,15 @@ async fn other_cookies_do_not_hide_the_sessions() {
     }
 }
 
-/// No HTTP header can contain such a character, so the function reads no cookie at all. No browser sends one.
+/// No HTTP header can contain such a character, so that cookie is left out. No browser sends one.
 #[tokio::test]
-async fn a_control_character_in_another_cookie_opens_no_session_and_is_no_error() {
+async fn a_control_character_in_another_cookie_does_not_hide_the_session() {
     let site = App::start().await;
     let own = site.login("admin").await;
     for control in ["\0", "\n", "\r\n", "\u{7f}", "\u{1b}"] {
         let neighbour = format!("a={control}");
-        let (page, calls) = site.counted(Event::get("/").cookie(&neighbour).cookie(&own)).await;
-        assert!(!is_admin(&page), "{control:?}");
-        assert_eq!(calls, NOTHING, "{control:?}");
+        let page = site.send(Event::get("/").cookie(&neighbour).cookie(&own)).await;
+        assert!(is_admin(&page), "{control:?}");
     }
 }
 

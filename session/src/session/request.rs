@@ -48,6 +48,8 @@ impl RequestSession {
         Self {
             state: Mutex::new(State::new(ids, limits, settings.sealed)),
             scratch: OnceLock::new(),
+            #[cfg(feature = "axum")]
+            besides: Mutex::default(),
             budget: Some(Budget::new(settings, deadline)),
             unseen: false,
             polls: false,
