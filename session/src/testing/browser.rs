@@ -25,7 +25,8 @@ const MOST_REDIRECTS: usize = 20;
 /// `https://site.test`, and follows redirects only when [asked](Self::following). A clone is another browser with the
 /// same cookies.
 ///
-/// The service takes any request body that text becomes, such as axum's, and gives any response body.
+/// The service takes requests with a text as the body, as axum's routers do, and gives any response body. For another
+/// body, such as `lambda_http`'s, convert it by tower's `map_request`.
 ///
 /// ```
 /// use axum::{Form, Router, response::Redirect, routing::get};
@@ -131,11 +132,10 @@ impl<S> Browser<S> {
     /// # Panics
     ///
     /// The service or its body fails, or the path is not one.
-    pub async fn get<B, R>(&mut self, path: &str) -> Page
+    pub async fn get<R>(&mut self, path: &str) -> Page
     where
-        B: From<String>,
         R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<B>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
     {
         self.visit(Method::GET, path, String::new()).await
     }
@@ -145,11 +145,10 @@ impl<S> Browser<S> {
     /// # Panics
     ///
     /// The service or its body fails, or the path is not one.
-    pub async fn post<B, R>(&mut self, path: &str, fields: &[(&str, &str)]) -> Page
+    pub async fn post<R>(&mut self, path: &str, fields: &[(&str, &str)]) -> Page
     where
-        B: From<String>,
         R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<B>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
     {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let form = form.extend_pairs(fields).finish();
@@ -166,20 +165,20 @@ impl<S> Browser<S> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use axum::{Router, body::Body, routing::get};
+    /// # use axum::{Router, routing::get};
     /// # use lambda_session::testing::Browser;
     /// # let app: Router = Router::new().route("/news", get(async || "none"));
     /// use http::Request;
     ///
-    /// let fetch = Request::get("/news").header("sec-fetch-mode", "cors").body(Body::empty())?;
+    /// let fetch = Request::get("/news").header("sec-fetch-mode", "cors").body(String::new())?;
     /// assert_eq!(Browser::new(app).send(fetch).await.body, "none");
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn send<B, R>(&mut self, mut request: Request<B>) -> Page
+    pub async fn send<R>(&mut self, mut request: Request<String>) -> Page
     where
         R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<B>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
     {
         let path = request
             .uri()
@@ -216,11 +215,10 @@ impl<S> Browser<S> {
         }
     }
 
-    async fn visit<B, R>(&mut self, method: Method, path: &str, form: String) -> Page
+    async fn visit<R>(&mut self, method: Method, path: &str, form: String) -> Page
     where
-        B: From<String>,
         R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<B>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
     {
         let mut page = self.navigate(method, path, form).await;
         for _ in 0..MOST_REDIRECTS {
@@ -236,11 +234,10 @@ impl<S> Browser<S> {
         page
     }
 
-    async fn navigate<B, R>(&mut self, method: Method, path: &str, form: String) -> Page
+    async fn navigate<R>(&mut self, method: Method, path: &str, form: String) -> Page
     where
-        B: From<String>,
         R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<B>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
     {
         let is_post = method == Method::POST;
         let mut request = Request::builder()
@@ -254,7 +251,7 @@ impl<S> Browser<S> {
                 .header(header::ORIGIN, format!("https://{HOST}"))
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
-        self.send(request.body(B::from(form)).expect("a path")).await
+        self.send(request.body(form).expect("a path")).await
     }
 
     /// Keeps what a `Set-Cookie` header says, or forgets the cookie.
