@@ -1,6 +1,28 @@
 //! The pages, in HTML.
 
-use maud::{DOCTYPE, Markup, html};
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+/// The style sheet of every page.
+const STYLE: &str = ":root{color-scheme:light dark;font:1.1rem/1.5 system-ui}\
+    body{max-width:30rem;margin:2rem auto;padding:0 1rem}input,button{font:inherit}";
+
+/// The `Content-Security-Policy`: the style sheet, which it names by its hash, and nothing else is used, no script
+/// runs, forms are sent to this site only, and no other site shows a page in a frame. Extend this for what your pages
+/// load.
+pub(crate) static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("base64 and the fixed text are visible ASCII")
+});
 
 /// The start page of a visitor.
 pub(crate) fn welcome() -> Markup {
@@ -49,10 +71,7 @@ fn page(title: &str, content: &Markup) -> Markup {
                 title { (title) }
                 // Without this, every page would call the function a second time, for /favicon.ico.
                 link rel="icon" href="data:,";
-                style {
-                    ":root{color-scheme:light dark;font:1.1rem/1.5 system-ui}\
-                     body{max-width:30rem;margin:2rem auto;padding:0 1rem}input,button{font:inherit}"
-                }
+                style { (PreEscaped(STYLE)) }
             }
             body { h1 { (title) } (content) }
         }

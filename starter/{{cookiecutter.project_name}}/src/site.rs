@@ -24,24 +24,16 @@ pub(crate) fn site(sessions: SessionLayer) -> Router {
 
 async fn with_headers(mut answer: Response) -> Response {
     let headers = [
-        // Each page has its style sheet in it. Nothing else is loaded, no script runs, forms are sent to this site
-        // only, and no other site shows a page in a frame. Extend this for what your pages load.
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
-        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // `no-referrer` would make browsers send `Origin: null` with the forms.
         (header::REFERRER_POLICY, "same-origin"),
         // A page is for its visitor alone, and must not come back from the browser's history after a logout.
         (header::CACHE_CONTROL, "no-store"),
     ];
-    for (name, value) in headers {
-        answer
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    let policy = (header::CONTENT_SECURITY_POLICY, pages::POLICY.clone());
+    answer.headers_mut().extend(headers);
+    answer.headers_mut().extend([policy]);
     answer
 }
 
