@@ -164,6 +164,7 @@ class Deployment:
             "AlarmEmail": "someone@example.com",
             "Dashboard": "yes",
             "Tracing": "yes",
+            "HstsSubdomains": "yes",
         }
         certificate = self.cloud.client("acm").request_certificate(DomainName="app.example.com")["CertificateArn"]
         (command,) = commands("docs/domains.md", "CertificateArn=").splitlines()

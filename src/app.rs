@@ -13,7 +13,8 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::log::{Event, Line};
 use crate::web::form::{self, FormError};
-use crate::web::{headers, pages};
+use crate::web::headers::{self, Hsts};
+use crate::web::pages;
 
 /// The session variable that says who is logged in.
 const USERNAME: &str = "username";
@@ -81,19 +82,20 @@ pub(crate) struct App {
     /// Guards the login and the logout. It is not used as a layer, because each of the two shows a page of its own when
     /// it refuses a request.
     same_origin: SameOriginLayer,
-    secure: bool,
+    hsts: Option<Hsts>,
     /// Whether this process has answered a request.
     warm: Arc<AtomicBool>,
 }
 
 impl App {
-    /// Builds the application with this layer for its sessions.
-    pub(crate) fn new(sessions: SessionLayer) -> Self {
+    /// Builds the application with this layer for its sessions. With `hsts_subdomains`, browsers insist on https for the
+    /// names below the site's, too.
+    pub(crate) fn new(sessions: SessionLayer, hsts_subdomains: bool) -> Self {
         let secure = sessions.is_secure();
         Self {
             sessions,
             same_origin: SameOriginLayer::new().secure(secure),
-            secure,
+            hsts: secure.then_some(if hsts_subdomains { Hsts::Subdomains } else { Hsts::Site }),
             warm: Arc::default(),
         }
     }
@@ -106,7 +108,7 @@ impl App {
         // Routes by the path as it was sent: `lambda_http` normalizes the URI's path, so `/../login` would match
         // `/login`.
         let (route, routed) = route(&method, request.raw_http_path());
-        let mut response = finished(self.routed(routed, request).await, self.secure);
+        let mut response = finished(self.routed(routed, request).await, self.hsts);
         if method == Method::HEAD {
             *response.body_mut() = Body::Empty;
         }
@@ -125,7 +127,7 @@ impl App {
     /// Answers an event that is not an HTTP request, and logs it.
     pub(crate) fn unreadable(&self, invocation: Option<&str>) -> Response<Body> {
         let start = Instant::now();
-        let response = finished(problem(StatusCode::BAD_REQUEST), self.secure);
+        let response = finished(problem(StatusCode::BAD_REQUEST), self.hsts);
         self.log(&Line {
             event: None,
             route: "unreadable",
@@ -257,12 +259,12 @@ fn redirect_home() -> Response<Body> {
 }
 
 /// Finishes every response: sets the headers, and shows the app's own page if the session could not be loaded or saved.
-fn finished(mut response: Response<Body>, secure: bool) -> Response<Body> {
+fn finished(mut response: Response<Body>, hsts: Option<Hsts>) -> Response<Body> {
     if response.extensions().get::<SessionError>().is_some() {
         let content = pages::problem(response.status());
         show(&mut response, content);
     }
-    headers::set(&mut response, secure);
+    headers::set(&mut response, hsts);
     response
 }
 
@@ -277,7 +279,7 @@ mod tests {
     fn a_session_that_could_not_be_saved_is_answered_with_our_page() {
         let error = LazySession::of(&Request::default()).unwrap_err();
         assert_eq!(error.kind(), SessionErrorKind::NoLayer);
-        let answer = finished(error.into_response(), true);
+        let answer = finished(error.into_response(), Some(Hsts::Site));
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");

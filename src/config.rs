@@ -12,6 +12,8 @@ pub(crate) struct Config {
     pub(crate) log_level: tracing::Level,
     /// Whether `AWS_LAMBDA_LOG_FORMAT` is JSON.
     pub(crate) log_json: bool,
+    /// `HSTS_SUBDOMAINS`: whether browsers shall insist on https for the names below the site's, too.
+    pub(crate) hsts_subdomains: bool,
     /// `AWS_XRAY_DAEMON_ADDRESS`, the address of the X-Ray daemon, if `XRAY_TRACING` is `true`.
     pub(crate) daemon: Option<SocketAddrV4>,
 }
@@ -49,8 +51,9 @@ impl Config {
         Ok(Self {
             log_level: log_level(read("AWS_LAMBDA_LOG_LEVEL")?)?,
             log_json: log_json(read("AWS_LAMBDA_LOG_FORMAT")?)?,
+            hsts_subdomains: is_true("HSTS_SUBDOMAINS", read("HSTS_SUBDOMAINS")?)?,
             // Lambda sets the address for functions that it does not trace, too.
-            daemon: if xray_tracing(read("XRAY_TRACING")?)? {
+            daemon: if is_true("XRAY_TRACING", read("XRAY_TRACING")?)? {
                 read("AWS_XRAY_DAEMON_ADDRESS")?.and_then(|address| address.parse().ok())
             } else {
                 None
@@ -85,11 +88,12 @@ fn log_json(value: Option<String>) -> Result<bool, ConfigError> {
     }
 }
 
-fn xray_tracing(value: Option<String>) -> Result<bool, ConfigError> {
+/// Reads a switch, which is off if it is unset.
+fn is_true(variable: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
     match value.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(ConfigError::new("XRAY_TRACING", "is neither `true` nor `false`")),
+        Some(_) => Err(ConfigError::new(variable, "is neither `true` nor `false`")),
     }
 }
 

@@ -44,7 +44,7 @@ async fn run() -> Result<(), Error> {
     log::start(&config);
     log::panics();
     let store = DynamoDbStore::from_env()?;
-    let app = App::new(SessionLayer::from_env(store.clone())?.build()?);
+    let app = App::new(SessionLayer::from_env(store.clone())?.build()?, config.hsts_subdomains);
     // During init Lambda gives the function a whole processor, and afterwards only the share that its memory size buys.
     store.warm_up().await;
     lambda::warm_up(&app).await;

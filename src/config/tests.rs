@@ -37,7 +37,9 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         "is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL",
     );
     assert_refused("AWS_LAMBDA_LOG_FORMAT", "xml", "is neither `JSON` nor `Text`");
-    assert_refused("XRAY_TRACING", "yes", "is neither `true` nor `false`");
+    for switch in ["HSTS_SUBDOMAINS", "XRAY_TRACING"] {
+        assert_refused(switch, "yes", "is neither `true` nor `false`");
+    }
 }
 
 #[test]

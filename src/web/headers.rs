@@ -22,15 +22,27 @@ static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     fixed.into_iter().chain([policy]).collect()
 });
 
+/// For which names a browser shall insist on https during the next year (`Strict-Transport-Security`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hsts {
+    /// For the site's own name.
+    Site,
+    /// For the names below it, too, whoever serves them (OWASP ASVS 5.0, 3.4.1, level 2).
+    Subdomains,
+}
+
 /// Sets the headers that every answer has, errors included. They follow OWASP's HTTP Headers Cheat Sheet.
-pub(crate) fn set<B>(response: &mut Response<B>, secure: bool) {
+pub(crate) fn set<B>(response: &mut Response<B>, hsts: Option<Hsts>) {
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len() + 1);
     for (name, value) in &*HEADERS {
         headers.insert(name, value.clone());
     }
-    if secure {
-        let year = HeaderValue::from_static("max-age=31536000");
+    if let Some(hsts) = hsts {
+        let year = HeaderValue::from_static(match hsts {
+            Hsts::Site => "max-age=31536000",
+            Hsts::Subdomains => "max-age=31536000; includeSubDomains",
+        });
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
 }

@@ -123,6 +123,18 @@ async fn the_policy_allows_the_one_style_sheet_and_nothing_else_that_runs() {
 }
 
 #[tokio::test]
+async fn browsers_insist_on_https_for_the_names_below_only_if_the_site_says_so() {
+    for (subdomains, policy) in [
+        ("true", "max-age=31536000; includeSubDomains"),
+        ("false", "max-age=31536000"),
+    ] {
+        let site = App::with(&[("HSTS_SUBDOMAINS", subdomains)]).await;
+        let page = site.send(Event::get("/")).await;
+        assert_eq!(page.headers["strict-transport-security"], policy, "{page:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_https_no_browser_is_told_to_insist_on_it() {
     let site = App::with(&[("SESSION_COOKIE_SECURE", "false")]).await;
     let page = site.send(Event::get("/")).await;
