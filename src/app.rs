@@ -88,8 +88,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds the application with this layer for its sessions. With `hsts_subdomains`, browsers insist on https for the
-    /// names below the site's, too.
+    /// Builds the application with this layer for its sessions. With `hsts_subdomains`, browsers insist on https for
+    /// the names below the site's, too.
     pub(crate) fn new(sessions: SessionLayer, hsts_subdomains: bool) -> Self {
         let secure = sessions.is_secure();
         Self {
