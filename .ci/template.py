@@ -97,7 +97,8 @@ def the_policy_allows_what_the_code_calls():
         assert not any("*" in action for action in actions), f"wildcard in {actions}"
         assert "Fn::GetAtt" in statement["Resource"], f"not a resource of this template: {statement['Resource']}"
         allowed |= {action for action in actions if action.startswith("dynamodb:")}
-    code = "\n".join(path.read_text() for path in (ROOT / "session" / "src" / "store").rglob("*.rs"))
+    # Nothing else calls the SDK, and elsewhere there is `uri.query()`.
+    code = "\n".join(path.read_text() for path in (ROOT / "session/src/store").rglob("*.rs"))
     item = r"(?:(?:batch|transact)_)?(?:get|put|update|delete|write)_items?"
     calls = re.findall(rf"\.({item}|query|scan|execute_\w+|describe_\w+)\(\)", code)
     called = {"dynamodb:" + "".join(map(str.capitalize, call.split("_"))) for call in calls}
