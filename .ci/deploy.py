@@ -159,6 +159,7 @@ class Deployment:
             "MaxReadUnits": "2000",
             "MaxWriteUnits": "1000",
             "FunctionUrl": "yes",
+            "InvokeMode": "BUFFERED",
             "HttpApiRate": "500",
             "Alarms": "yes",
             "AlarmEmail": "someone@example.com",
