@@ -371,7 +371,7 @@ impl Session {
     }
 
     /// Removes all variables. A session that is left empty ends with the request, as at a logout, unless it has an
-    /// [owner](Self::owner).
+    /// [owner](Self::owner). With `Users`, whose stamp it removes as well, it logs the user out.
     ///
     /// ```
     /// # use lambda_session::Session;

@@ -196,7 +196,8 @@ impl SessionLayerBuilder {
     /// Sets which requests do not keep a session alive, because the page sends them without its visitor: each request
     /// does unless set. Otherwise a page that polls for news would keep the session of an abandoned browser open for
     /// its whole lifetime. A polling request that changes the session keeps it alive all the same. See
-    /// [`LazySession::peek`](crate::LazySession::peek) for a single read.
+    /// [`LazySession::peek`](crate::LazySession::peek) for a single read. The URI is the one that the handler gets,
+    /// which has an API Gateway's stage in its path unless `AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH` is set.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};

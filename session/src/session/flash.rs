@@ -114,8 +114,8 @@ impl Session {
     /// challenge of a passkey. ([`pop`](Self::pop) gives the value to each of two concurrent requests, because it
     /// removes the variable only when the session is saved.)
     ///
-    /// One write removes the variable from the store before this method returns. If the request then fails, the
-    /// variable does not come back. A session that is left empty stays.
+    /// One write removes the variable from the store before this method returns. If the request then fails, or drops
+    /// the future of this method, the variable does not come back. A session that is left empty stays.
     ///
     /// # Errors
     ///

@@ -73,7 +73,9 @@ impl LazySession {
     }
 
     /// Loads the session without keeping it alive, for a request that the page sends without its visitor, such as
-    /// polling for news or asking for the time that is left. A change keeps it alive all the same.
+    /// polling for news or asking for the time that is left. A change keeps it alive all the same, and so do
+    /// [`RequireLoginLayer`](crate::RequireLoginLayer) and the extractors, which load the session: behind them, name
+    /// the path by [`polling`](crate::SessionLayerBuilder::polling) instead.
     ///
     /// # Errors
     ///

@@ -134,7 +134,8 @@ impl Session {
     }
 
     /// Notes a proof of this time, in seconds since 1970-01-01 UTC, as [`confirm`](Self::confirm) does: the `auth_time`
-    /// of OpenID Connect, for example. A proof of an earlier time than one that is known changes nothing.
+    /// of OpenID Connect, for example. A time that is still to come counts as now, and a proof of an earlier time than
+    /// one that is known changes nothing.
     ///
     /// # Errors
     ///
@@ -150,7 +151,7 @@ impl Session {
     /// # callback(&Session::default(), 1_800_000_000).unwrap();
     /// ```
     pub fn confirm_at(&self, how: &str, time: u64) -> Result<(), SessionError> {
-        let how = how.to_owned();
+        let (how, time) = (how.to_owned(), time.min(self.0.now()));
         let step: Step = Arc::new(move |before| {
             let mut proofs = before.map(proofs).unwrap_or_default();
             let latest = proofs.entry(how.clone()).or_default();

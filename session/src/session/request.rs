@@ -184,7 +184,7 @@ impl RequestSession {
         match saved {
             Ok((found, cookie)) => {
                 let mut state = self.state();
-                if cookie != CookieAction::Keep {
+                if cookie != CookieAction::Keep && !(state.disowned && cookie == CookieAction::Clear) {
                     state.outcome.cookie = cookie;
                 }
                 state.saved_as(found);

@@ -41,8 +41,9 @@ pub(crate) struct State {
     /// The variables when a save in the middle of the request began, whether that save asks for a new ID, and for which
     /// lifetime.
     before_save: Option<(Data, bool, Option<Lifetime>)>,
-    /// Whether the session belongs to nobody any more. It ends with the request, unless something is put into it.
-    disowned: bool,
+    /// Whether the session belongs to nobody any more. It ends with the request, unless something is put into it. The
+    /// cookie stays, because another request of the browser may just have got a new one.
+    pub(crate) disowned: bool,
     pub(crate) saved: bool,
     /// Whether the request keeps the session alive even if it changes nothing.
     pub(crate) keeps_alive: bool,
@@ -111,6 +112,7 @@ impl State {
         if self.disowned && !self.saved && self.wanted.login.is_none() && self.data().is_empty() {
             // An end fails less often than a change: not if another request has ended the session meanwhile.
             self.end();
+            self.disowned = true;
         }
         let is_due = |(_, record): (_, &Arc<Record>)| record.slid(at).is_some();
         let moves = self.keeps_alive && self.live().is_some_and(is_due);
@@ -297,6 +299,7 @@ impl State {
     pub(crate) fn disown(&mut self) {
         self.clear();
         self.renew();
+        self.wanted.login = None;
         self.disowned = true;
     }
 
@@ -331,6 +334,7 @@ impl State {
     pub(crate) fn end(&mut self) {
         self.too_late |= self.saved;
         if !self.saved {
+            self.disowned = false;
             self.wanted = Wanted {
                 ended: true,
                 ..Wanted::default()

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -127,15 +128,30 @@ pub trait Users: Send + Sync + 'static {
     }
 }
 
-/// The user who was found for a request, with the session's owner and stamp at that time. The lock is held during the
-/// look-up, so that there is only one.
-type Found<U> = Arc<Mutex<Option<(String, Option<String>, <U as Users>::User)>>>;
+/// The user whom `U` has found for a request, with the session's owner and stamp at that time. The lock is held during
+/// the look-up, so that there is only one.
+struct Found<U: Users>(
+    Arc<Mutex<Option<(String, Option<String>, U::User)>>>,
+    PhantomData<fn() -> U>,
+);
+
+impl<U: Users> Default for Found<U> {
+    fn default() -> Self {
+        Self(Arc::default(), PhantomData)
+    }
+}
+
+impl<U: Users> Clone for Found<U> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0), PhantomData)
+    }
+}
 
 /// Returns the user who is logged in. A session whose user was deleted, or whose stamp has changed, is emptied and gets
 /// a new ID if anything is put into it; otherwise it ends with the request.
 pub(crate) async fn current<U: Users>(session: &Session, users: &U) -> Result<Option<U::User>, SessionError> {
     let found: Found<U> = session.0.of_type();
-    let mut found = found.lock().await;
+    let mut found = found.0.lock().await;
     let Some(owner) = session.owner() else { return Ok(None) };
     let stamp = session.stamp();
     if let Some((of, with, user)) = &*found
@@ -353,9 +369,10 @@ impl<U: Users> Auth<U> {
     pub async fn login(&self, user: &U::User) -> Result<Session, SessionError> {
         let session = self.session.load().await?;
         let found: Found<U> = session.0.of_type();
-        let mut found = found.lock().await;
+        let mut found = found.0.lock().await;
         let id = self.users.id(user);
         if session.owner().is_some_and(|owner| owner != id) {
+            // Also what this request has put into the other user's session.
             session.clear();
         }
         session.login(&id)?;

@@ -77,6 +77,8 @@ use crate::web::users::{self, Users};
 pub struct RequireLoginLayer {
     /// In the order in which they are asked. The first says whether anybody is logged in.
     requirements: Vec<Requirement>,
+    /// The name of the parameter that holds the page to go back to, if it is not `next`.
+    next_name: Option<String>,
 }
 
 /// Something that has to hold of a session, and what a visitor is told if it does not.
@@ -113,11 +115,13 @@ impl RequireLoginLayer {
         };
         Self {
             requirements: vec![logged_in],
+            next_name: None,
         }
     }
 
     /// Sets the function that decides whether the visitor is logged in. By default, a visitor is logged in if the
-    /// session has an [owner](Session::owner) or a `username`.
+    /// session has an [owner](Session::owner) or a `username`. What else is required, such as a [user](Self::users), is
+    /// required beside it.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
@@ -184,9 +188,8 @@ impl RequireLoginLayer {
     /// ```
     #[cfg(feature = "axum")]
     #[must_use]
-    pub fn users(mut self, users: impl Users) -> Self {
-        self.requirements[0].holds = is_one_of(&Arc::new(users));
-        self
+    pub fn users(self, users: impl Users) -> Self {
+        self.one_of(&Arc::new(users))
     }
 
     /// Lets only those of `users` pass who [may](Users::may) do this. Anybody else who is logged in gets 403.
@@ -199,15 +202,21 @@ impl RequireLoginLayer {
     /// ```
     #[cfg(feature = "axum")]
     #[must_use]
-    pub fn may<U: Users>(mut self, users: U, permission: U::Permission) -> Self {
+    pub fn may<U: Users>(self, users: U, permission: U::Permission) -> Self {
         let users = Arc::new(users);
-        self.requirements[0].holds = is_one_of(&users);
+        let one_of = self.one_of(&users);
         let permission = Arc::new(permission);
         let may: Holds = Arc::new(move |session| {
             let (session, users, permission) = (session.clone(), Arc::clone(&users), Arc::clone(&permission));
             async move { users::may(&session, &*users, &permission).await }.boxed()
         });
-        self.and(may, Refusal::NotPermitted, None)
+        one_of.and(may, Refusal::NotPermitted, None)
+    }
+
+    #[cfg(feature = "axum")]
+    fn one_of<U: Users>(self, users: &Arc<U>) -> Self {
+        let login = self.requirements[0].page.clone();
+        self.and(is_one_of(users), Refusal::NotLoggedIn, login)
     }
 
     /// Sets the name of the parameter that holds the page to go back to. The default is `next`.
@@ -222,10 +231,15 @@ impl RequireLoginLayer {
         for requirement in &mut self.requirements {
             requirement.page = requirement.page.take().map(|page| page.next_name(&*name));
         }
+        self.next_name = Some(name);
         self
     }
 
     fn and(mut self, holds: Holds, refusal: Refusal, page: Option<LoginPage>) -> Self {
+        let page = match (page, &self.next_name) {
+            (Some(page), Some(name)) => Some(page.next_name(name.as_str())),
+            (page, _) => page,
+        };
         let requirement = Requirement { holds, refusal, page };
         self.requirements.push(requirement);
         self
