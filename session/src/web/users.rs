@@ -128,12 +128,11 @@ pub trait Users: Send + Sync + 'static {
     }
 }
 
-/// The user whom `U` has found for a request, with the session's owner and stamp at that time. The lock is held during
-/// the look-up, so that there is only one.
-struct Found<U: Users>(
-    Arc<Mutex<Option<(String, Option<String>, U::User)>>>,
-    PhantomData<fn() -> U>,
-);
+/// The user who was found, with the session's owner and stamp at that time.
+type Known<U> = Option<(String, Option<String>, <U as Users>::User)>;
+
+/// What `U` has found for a request. The lock is held during the look-up, so that there is only one.
+struct Found<U: Users>(Arc<Mutex<Known<U>>>, PhantomData<fn() -> U>);
 
 impl<U: Users> Default for Found<U> {
     fn default() -> Self {
