@@ -4,6 +4,7 @@
 //! query that cannot be in a URL, a body that is not base64. It also loses repeated headers, and parts of a path that
 //! an HTTP API has decoded. So the conversion is here, and every event that has no request is `None`.
 
+use std::collections::HashMap;
 use std::str::FromStr as _;
 
 use base64::Engine as _;
@@ -200,7 +201,10 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
         }
         LambdaRequest::ApiGatewayV1(event) => {
             let raw_path = encoded(event.path.as_deref().unwrap_or_default()).into_owned();
-            let parameters = either(event.multi_value_query_string_parameters, event.query_string_parameters);
+            let parameters = either(
+                &event.multi_value_query_string_parameters,
+                &event.query_string_parameters,
+            );
             let sent = path::sent(&event.request_context, &raw_path).into_owned();
             Parts {
                 method: event.http_method,
@@ -218,7 +222,10 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
             }
         }
         LambdaRequest::Alb(event) => {
-            let parameters = either(event.multi_value_query_string_parameters, event.query_string_parameters);
+            let parameters = either(
+                &event.multi_value_query_string_parameters,
+                &event.query_string_parameters,
+            );
             let headers = all_values(event.multi_value_headers, event.headers);
             let context = RequestContext::Alb(event.request_context);
             let body = (event.body, event.is_base64_encoded);
@@ -230,7 +237,7 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
             undecoded(
                 event.method?,
                 event.path,
-                &event.query_string_parameters,
+                &with_values(&event.query_string_parameters),
                 event.headers,
                 context,
                 body,
@@ -273,8 +280,21 @@ fn undecoded(
     }
 }
 
-fn either(first: QueryMap, second: QueryMap) -> QueryMap {
-    if first.is_empty() { second } else { first }
+/// The parameters of either map, of which the first may be empty.
+fn either(first: &QueryMap, second: &QueryMap) -> QueryMap {
+    let first = with_values(first);
+    if first.is_empty() { with_values(second) } else { first }
+}
+
+/// The parameters that have a value. Looking through a map panics at one that has none.
+fn with_values(parameters: &QueryMap) -> QueryMap {
+    if parameters.is_empty() {
+        return QueryMap::default();
+    }
+    let values = serde_json::to_value(parameters).and_then(serde_json::from_value);
+    let mut values: HashMap<String, Vec<String>> = values.unwrap_or_default();
+    values.retain(|_, values| !values.is_empty());
+    values.into()
 }
 
 /// An event may hold a repeated header twice: all values in one map, and the last one in the other.
@@ -318,9 +338,12 @@ impl Parts {
         };
         let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
         let mut uri = match host {
-            Some(host) if host.bytes().all(in_host) => Url::parse(&format!("{scheme}://{host}{slash}{}", self.path))
-                .ok()?
-                .to_string(),
+            // After an empty host, a URL parser takes the path's first segment for it.
+            Some(host) if !host.is_empty() && host.bytes().all(in_host) => {
+                Url::parse(&format!("{scheme}://{host}{slash}{}", self.path))
+                    .ok()?
+                    .to_string()
+            }
             Some(_) => return None,
             None => Url::parse(&format!("http://localhost{slash}{}", self.path))
                 .ok()?

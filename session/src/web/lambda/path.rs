@@ -8,6 +8,8 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::request::RequestContext;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use crate::web::guard::next::local_path;
+
 /// The characters that no path has on the wire, whatever the browser: the path percent-encode set of the URL Standard,
 /// and `\`, which a URL parser reads as `/`.
 const NEVER_SENT: &AsciiSet = &CONTROLS
@@ -113,5 +115,6 @@ fn before(route: &str, sent: &str, extensions: &Extensions) -> Option<String> {
     }
     let [sent, taken] = [sent, &taken].map(|path| percent_decode_str(path).decode_utf8_lossy());
     let base = sent.trim_end_matches('/').strip_suffix(taken.trim_end_matches('/'))?;
-    (base.is_empty() || base.starts_with('/')).then(|| base.to_owned())
+    // A base such as `//other.example` would send the browser to another site.
+    (base.is_empty() || base != "/" && local_path(base).is_some()).then(|| base.to_owned())
 }

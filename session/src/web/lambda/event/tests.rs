@@ -150,3 +150,65 @@ fn a_query_means_the_same_through_each_door() {
         assert_eq!(query.first("q"), Some("a&b=c d"), "{event}");
     }
 }
+
+#[test]
+fn a_parameter_without_values_is_no_parameter() {
+    let elb = json!({ "elb": { "targetGroupArn": "arn" } });
+    let lattice = json!({
+        "serviceNetworkArn": "a", "serviceArn": "a", "targetGroupArn": "a", "region": "eu-central-1", "timeEpoch": "1",
+    });
+    let (none, one) = (json!({ "a": [] }), json!({ "a": [], "q": ["1"] }));
+    let rest = |parameters: &Value| {
+        let mut event = rest_api("/", json!({}));
+        event["multiValueQueryStringParameters"] = parameters.clone();
+        event
+    };
+    let load_balancer = |parameters: &Value| {
+        json!({
+            "httpMethod": "GET", "path": "/", "multiValueQueryStringParameters": parameters, "requestContext": elb,
+        })
+    };
+    let lattice = |parameters: &Value| {
+        json!({
+            "version": "2.0", "path": "/", "method": "GET", "queryStringParameters": parameters,
+            "requestContext": lattice,
+        })
+    };
+    for (without, with) in [
+        (rest(&none), rest(&one)),
+        (load_balancer(&none), load_balancer(&one)),
+        (lattice(&none), lattice(&one)),
+    ] {
+        assert_eq!(request(&without).uri().query(), None, "{without}");
+        assert_eq!(request(&with).uri().query(), Some("q=1"), "{with}");
+    }
+}
+
+#[test]
+fn an_empty_host_makes_no_host_of_the_path() {
+    for path in ["/login", "//login", "/"] {
+        let mut event = http_api(path, "");
+        event["headers"]["host"] = json!("");
+        assert!(read_json(&event).request.is_none(), "{path}");
+    }
+}
+
+#[test]
+fn a_path_that_leads_to_another_site_is_no_base() {
+    for (sent, base) in [
+        ("/shop/login", "/shop"),
+        ("/login", ""),
+        ("//login", ""),
+        ("//evil.example/login", ""),
+        ("/%2Fevil.example/login", ""),
+        ("/%5Cevil.example/login", ""),
+        ("/%09/evil.example/login", ""),
+    ] {
+        let mut event = http_api(sent, "");
+        event["routeKey"] = json!("GET /login");
+        event["requestContext"]["routeKey"] = event["routeKey"].clone();
+        let request = request(&event);
+        let (_, found) = path::in_event(request.extensions()).expect("an event");
+        assert_eq!(found, base, "{sent}");
+    }
+}
