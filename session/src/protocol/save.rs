@@ -62,6 +62,20 @@ impl Wanted {
         self.login.is_none() && !self.edits.cleared()
     }
 
+    /// The binding of a new session that replaces the session `before`. The session of another owner, or of nobody, is
+    /// another visitor's.
+    fn binding(&self, before: &Record, at: &Moment) -> Option<Binding> {
+        let bound = before.bound.as_ref()?;
+        let awaited = || Binding::awaited(at.now.saturating_add(REGISTRATION));
+        match &self.login {
+            Some(login) => (before.owner.as_ref() == Some(&login.owner)).then(awaited),
+            None if !self.inherits() => None,
+            // The time goes on where a key is awaited, or somebody without a key would renew for ever.
+            None if bound.key().is_none() => Some(bound.clone()),
+            None => Some(awaited()),
+        }
+    }
+
     /// Creates the record of a new session with `data`, which replaces the session `before`.
     fn record(&self, data: Data, before: Option<&Record>, at: &Moment) -> Record {
         let mut record = Record::new(data, at.now, at.expiry(at.now));
@@ -70,11 +84,8 @@ impl Wanted {
             record.owner.clone_from(&before.owner);
             record.label.clone_from(&before.label);
             record.inherit(before, at);
-            record.bound = before
-                .bound
-                .as_ref()
-                .map(|_| Binding::awaited(at.now.saturating_add(REGISTRATION)));
         }
+        record.bound = before.and_then(|before| self.binding(before, at));
         if let Some(login) = &self.login {
             record.owner = Some(login.owner.clone());
             record.label.clone_from(&login.label);
@@ -117,6 +128,8 @@ pub(crate) struct Save {
     /// Whether the visitor may have a live session that is bound to a device, and the request does not come from it.
     /// Such a request leaves the cookie alone, unless it logs in anew.
     pub(crate) locked: bool,
+    /// Those of the keys for which the request presents no second cookie, if the layer binds sessions.
+    pub(crate) unproven: Vec<RecordKey>,
     pub(crate) wanted: Wanted,
     pub(crate) fresh: Fresh,
     /// The most sessions that an owner may have.
@@ -127,8 +140,8 @@ impl Save {
     /// Decides what comes next. If the handler did several things, the strongest counts: ended, emptied, renewed,
     /// changed.
     pub(super) fn next(&self, known: &Known, at: &Moment) -> Result<Next, SessionError> {
-        if self.wanted.ended && self.locked {
-            return Ok(Next::Over(Told::Keep));
+        if self.wanted.ended && self.locked && self.wanted.login.is_none() {
+            return self.leave();
         }
         if self.wanted.ended {
             return self.end(known, &self.keys, at);
@@ -143,12 +156,33 @@ impl Save {
         }
     }
 
-    /// Decides a logout, which ends the sessions under these keys and the sessions that renewed them. A message or a
-    /// login after it begins a new session.
+    /// Decides a logout, which ends the sessions under these keys and the sessions that renewed them, unless these are
+    /// locked. A message or a login after it begins a new session.
     fn end(&self, known: &Known, keys: &[RecordKey], at: &Moment) -> Result<Next, SessionError> {
-        let [standing, _] = known.follow(keys);
+        let [mut standing, _] = known.follow(keys);
+        let [proven, _] = known.follow(keys.iter().filter(|key| !self.unproven.contains(key)));
+        // The request's own sessions were looked at when they were read, and those that renewed them were not.
+        let is_doubtful = |key: &&RecordKey| !keys.contains(key) && !proven.contains(key);
+        let doubtful = standing.iter().copied().filter(is_doubtful);
+        let unread: Vec<_> = doubtful
+            .clone()
+            .filter(|key| known.place(key).is_none())
+            .cloned()
+            .collect();
+        if !unread.is_empty() {
+            return Ok(Next::Call(Call::Load(unread)));
+        }
+        let is_due = |key: &&RecordKey| {
+            let bound = known.alive(key, at).and_then(|opened| opened.record.bound.as_ref());
+            bound.is_some_and(|bound| bound.is_due(at.now))
+        };
+        let locked: Vec<_> = doubtful.filter(is_due).collect();
+        standing.retain(|key| !locked.contains(key));
         if !standing.is_empty() {
             return Ok(Next::Call(Call::End(standing.into_iter().cloned().collect())));
+        }
+        if self.wanted.login.is_none() && (self.locked || !locked.is_empty()) {
+            return self.leave();
         }
         let new = self
             .wanted
@@ -157,6 +191,15 @@ impl Save {
             return Ok(Next::Over(Told::Clear));
         }
         self.stand(known, new, None, at)
+    }
+
+    /// Leaves the cookie of a locked session alone. A message would take its place.
+    fn leave(&self) -> Result<Next, SessionError> {
+        if self.wanted.edits.applied_to(&Data::new())?.is_empty() {
+            Ok(Next::Over(Told::Keep))
+        } else {
+            Err(SessionError::conflict())
+        }
     }
 
     /// Decides a save where there was no session. It creates one if there are variables or an owner.
@@ -313,9 +356,14 @@ impl Save {
         }
         let call = match known.place(new) {
             None => Call::swap(new, None, Stored::Record(record), Write::Create),
-            Some(Place::Record(now)) if now.record.data != record.data || record.sealed && !now.record.sealed => {
+            Some(Place::Record(now))
+                if now.record.data != record.data
+                    || now.record.bound != record.bound
+                    || record.sealed && !now.record.sealed =>
+            {
                 let mut next = now.record.changed(record.data, &self.fresh.token, at);
                 next.sealed |= record.sealed;
+                next.bound = record.bound;
                 Call::swap(new, Some(now), Stored::Record(next), Write::Rewrite)
             }
             Some(Place::Record(_)) => return Ok(self.take_over(known, old, at)),

@@ -142,6 +142,7 @@ impl Found {
             read_at: self.read_at.unwrap_or(at.now),
             saw,
             locked: self.locked,
+            unproven: keys(&self.unproven),
             wanted,
             fresh: fresh()?,
             per_owner,

@@ -42,7 +42,13 @@ async fn copied_cookies_open_nothing_once_ten_minutes_are_over() {
     assert_nobody(&answer);
     assert_eq!(calls, ["GetItem"]);
     assert_eq!(thief.visit("/bound").await.body(), "false");
-    for change in ["/set?theme=dark", "/increment?visits", "/flash?hello", "/save?a=b"] {
+    for change in [
+        "/set?theme=dark",
+        "/increment?visits",
+        "/flash?hello",
+        "/save?a=b",
+        "/goodbye?now",
+    ] {
         let (answer, calls) = world.cost(thief.visit(change)).await;
         assert_eq!(
             (answer.status().as_u16(), calls),
@@ -51,7 +57,7 @@ async fn copied_cookies_open_nothing_once_ten_minutes_are_over() {
         );
         assert!(!answer.headers().contains_key("set-cookie"), "{change}");
     }
-    for end in ["/logout", "/end", "/goodbye?now", "/clear", "/pop?username"] {
+    for end in ["/logout", "/end", "/clear", "/pop?username"] {
         let (answer, calls) = world.cost(thief.visit(end)).await;
         assert_eq!(
             (answer.status().as_u16(), calls),
@@ -91,6 +97,31 @@ async fn copied_cookies_do_nothing_among_others_either() {
     let many: Vec<_> = many.iter().map(|value| format!("{FIRST}={value}")).collect();
     thief.send("GET", "/logout", &[("cookie", &many.join("; "))]).await;
     assert_admin(&browser.visit("/").await);
+}
+
+#[tokio::test]
+async fn a_logout_with_the_cookie_before_a_renewal_leaves_a_bound_session_alone() {
+    let (world, site, mut browser) = Calm::bound().await;
+    let mut thief = browser.copied();
+    thief.jar.remove(SECOND);
+    browser.visit("/renew").await;
+    browser.register().await;
+    wait(60);
+    for (end, status) in [("/logout", 200), ("/end", 200), ("/goodbye?now", 409)] {
+        let (answer, calls) = world.cost(thief.visit(end)).await;
+        assert_eq!(answer.status().as_u16(), status, "{end}");
+        assert_eq!(calls, ["GetItem", "GetItem"], "{end}");
+        assert!(!answer.headers().contains_key("set-cookie"), "{end}");
+    }
+    assert_admin(&browser.visit("/").await);
+
+    // A session that is not bound ends with the one that it renewed, as everywhere.
+    let mut plain = Browser::new(&site);
+    plain.visit("/login?plain").await;
+    let mut before = plain.copied();
+    plain.visit("/renew").await;
+    before.visit("/logout").await;
+    assert_eq!(plain.visit("/").await.body(), "");
 }
 
 #[tokio::test]

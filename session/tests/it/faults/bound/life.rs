@@ -118,6 +118,63 @@ async fn a_renewal_binds_anew_and_a_thief_cannot_shake_the_binding_off_by_one() 
 }
 
 #[tokio::test]
+async fn nobody_without_a_key_renews_beyond_ten_minutes_after_the_first_renewal() {
+    let (_world, _, browser) = Calm::bound().await;
+    let mut thief = browser.copied();
+    for _ in 0..3 {
+        assert_eq!(thief.visit("/renew").await.status(), 200);
+        assert_admin(&thief.visit("/").await);
+        wait(TEN_MINUTES / 3);
+    }
+    assert_nobody(&thief.visit("/").await);
+}
+
+#[tokio::test]
+async fn a_login_of_the_same_owner_is_bound_within_ten_minutes_and_that_of_another_begins_anew() {
+    let world = Calm::new().await;
+    let site = world.bound_site();
+    for (owner, after) in [("ann", ""), ("ben", "ben")] {
+        let mut browser = Browser::log_in(&site, "/log-in?ann").await;
+        browser.visit(&format!("/log-in?{owner}")).await;
+        wait(TEN_MINUTES);
+        assert_eq!(browser.visit("/owner").await.body(), after);
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_lost_the_key_logs_in_again_after_a_logout_in_the_same_request() {
+    let (_world, _, mut browser) = Calm::bound().await;
+    browser.jar.remove(SECOND);
+    wait(60);
+    assert_nobody(&browser.visit("/").await);
+    assert_eq!(browser.visit("/end-and-log-in?alice").await.status(), 200);
+    assert_eq!(browser.visit("/owner").await.body(), "alice");
+}
+
+#[tokio::test]
+async fn a_session_that_is_bound_while_it_is_renewed_leaves_one_that_has_to_be_bound() {
+    let world = Calm::new().await;
+    let site = world.bound_site();
+    let mut browser = Browser::new(&site);
+    browser.visit("/login?admin").await;
+    let mut late = browser.copied();
+    // The new session exists, and the one before is about to be replaced.
+    let gate = world.proxy.hold("UpdateItem");
+    let renewing = tokio::spawn(async move {
+        let answer = late.visit("/renew").await;
+        (late, answer)
+    });
+    gate.arrived().await;
+    assert_eq!(browser.register().await.status(), 200);
+    gate.release();
+    let (mut late, answer) = renewing.await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_admin(&late.visit("/").await);
+    wait(TEN_MINUTES);
+    assert_nobody(&late.visit("/").await);
+}
+
+#[tokio::test]
 async fn after_a_logout_the_next_refresh_says_that_it_is_over() {
     let (_world, _, mut browser) = Calm::bound().await;
     let answer = browser.visit("/logout").await;
