@@ -88,15 +88,15 @@
 //!    (`protocol/settings`). A guard outside or inside the layer may answer instead of the handler (`web/guard`).
 //! 2. The handler asks [`LazySession`] (`session/lazy`) for the session, which is loaded only then (`session/request`,
 //!    `session/found`).
-//! 3. The handler reads and changes the [`Session`] (`session`; its login, messages and end are in `session/life`),
-//!    which keeps the changes (`session/state`, `core/edits`). `core/value` and `core/limits` say what a variable may
+//! 3. The handler reads and changes the [`Session`] (`session`; its login and end are in `session/life`, its
+//!    messages in `session/flash`), which keeps the changes (`session/state`, `core/edits`). `core/value` and `core/limits` say what a variable may
 //!    hold.
 //! 4. After the handler, or during it if the handler calls [`Session::save`], one pure function decides which store
 //!    call comes next (`protocol/next`, with `save` and `owners` beside it) from everything that is known
 //!    (`protocol/known`). It also decides the calls of a load, and those of [`Sessions`].
 //! 5. One loop makes the calls (`protocol/run`) within the request's time (`protocol/budget`), and seals what goes to
 //!    the store (`protocol/sealing`). The store keeps a [`Record`] or a [`Tombstone`] under each key (`core/record`).
-//! 6. At the end, the layer sets or clears the cookie as the last successful save decided (`web/layer`).
+//! 6. At the end, the layer sets or clears the cookie as the last successful save decided (`web/open`).
 //!
 //! If sessions are bound to their devices, the layer also looks for the second cookie, and answers the browser's own
 //! requests (`web/bound`, with `core/bound` for what is signed and verified, and `protocol/bind`).

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// The binding of a session to a device: the public key that the device's signatures verify with, and the time from
 /// which the session is open only to requests that carry the second cookie.
 ///
-/// A session that replaced a bound one has no key until its browser sends one.
+/// A session that replaced a bound one of the same owner has no key until its browser sends one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Binding(String);

@@ -21,6 +21,10 @@ impl Session {
     /// unless you call [`clear`](Self::clear). (express-session's `regenerate` begins an empty session: that is
     /// `renew` and `clear`.)
     ///
+    /// A session that is [bound](crate::SessionLayerBuilder::bound) is to be bound again within ten minutes. Call this
+    /// only where the visitor has just given a proof: whoever has both cookies could bind the new session to another
+    /// device.
+    ///
     /// [OWASP]: <https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html>
     ///
     /// ```

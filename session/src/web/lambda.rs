@@ -171,8 +171,8 @@ where
 /// Serves events as [`run`] does, and sends each answer as its body comes: for server-sent events, and for up to 200 MB
 /// rather than six.
 ///
-/// The session is saved before the body begins. What the body's stream changes afterwards is an error there, unless it
-/// calls [`Session::save`](crate::Session::save).
+/// The session is saved for the last time before the body begins. What the body's stream changes afterwards is an
+/// error there, and so is [`Session::save`](crate::Session::save) after a change.
 ///
 /// The door has to stream, too, or visitors get the answer in Lambda's own form: `InvokeMode: RESPONSE_STREAM` of a
 /// [Function URL](https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html), or

@@ -31,7 +31,8 @@ impl SessionLayer {
     /// A request is not [polling](crate::SessionLayerBuilder::polling) here, and a `HEAD` is like a `GET`: use
     /// [`LazySession::peek`] for such requests. Sessions are not [bound](crate::SessionLayerBuilder::bound) here,
     /// because only the layer answers the browser's two requests for that. Those that are bound elsewhere open only
-    /// with their second cookie, as everywhere.
+    /// with their second cookie, as everywhere. If such a session is renewed here, or its owner logs in again, no
+    /// registration can follow, and the new session is closed after ten minutes: renew it in a layer.
     ///
     /// ```
     /// use http::HeaderMap;
