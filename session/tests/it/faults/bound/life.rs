@@ -158,8 +158,8 @@ async fn a_session_that_is_bound_while_it_is_renewed_leaves_one_that_has_to_be_b
     let mut browser = Browser::new(&site);
     browser.visit("/login?admin").await;
     let mut late = browser.copied();
-    // The new session exists, and the one before is about to be replaced.
-    let gate = world.proxy.hold("UpdateItem");
+    // The new session is about to be created, and the one before is replaced after that.
+    let gate = world.proxy.hold("PutItem");
     let renewing = tokio::spawn(async move {
         let answer = late.visit("/renew").await;
         (late, answer)
