@@ -156,6 +156,7 @@ class Deployment:
             "SessionIdleTimeout": "900",
             "SessionLifetime": "7200",
             "SealedSessions": "yes",
+            "BoundSessions": "yes",
             "MaxReadUnits": "2000",
             "MaxWriteUnits": "1000",
             "FunctionUrl": "yes",
