@@ -152,7 +152,7 @@ impl Session {
     /// assert_eq!(session.confirmed("provider"), Some(auth_time));
     /// # Ok(())
     /// # }
-    /// # callback(&Session::default(), 1_800_000_000).unwrap();
+    /// # callback(&Session::default(), 1_700_000_000).unwrap();
     /// ```
     pub fn confirm_at(&self, how: &str, time: u64) -> Result<(), SessionError> {
         let (how, time) = (how.to_owned(), time.min(self.0.now()));
