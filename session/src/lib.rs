@@ -88,9 +88,9 @@
 //!    (`protocol/settings`). A guard outside or inside the layer may answer instead of the handler (`web/guard`).
 //! 2. The handler asks [`LazySession`] (`session/lazy`) for the session, which is loaded only then (`session/request`,
 //!    `session/found`).
-//! 3. The handler reads and changes the [`Session`] (`session`; its login and end are in `session/life`, its
-//!    messages in `session/flash`), which keeps the changes (`session/state`, `core/edits`). `core/value` and `core/limits` say what a variable may
-//!    hold.
+//! 3. The handler reads and changes the [`Session`] (`session`; its login and end are in `session/life`, its messages
+//!    in `session/flash`), which keeps the changes (`session/state`, `core/edits`). `core/value` and `core/limits` say
+//!    what a variable may hold.
 //! 4. After the handler, or during it if the handler calls [`Session::save`], one pure function decides which store
 //!    call comes next (`protocol/next`, with `save` and `owners` beside it) from everything that is known
 //!    (`protocol/known`). It also decides the calls of a load, and those of [`Sessions`].
