@@ -3,19 +3,17 @@
 
 #[cfg(any(feature = "bound", test))]
 use super::bind::{self, Bind};
-use super::call::{Call, Next, Place, Told};
+use super::call::{Call, Next, Place};
 use super::error::SessionError;
 use super::known::Known;
 use super::owners;
-use super::save::{MOST_COOKIES, Save, view};
+use super::save::{Save, view};
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 
 /// What a request asks of the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
-    /// Reads what is stored under the keys of its cookies.
-    Read(Vec<RecordKey>),
     /// Records that this session was seen.
     View(RecordKey),
     /// Saves what a handler did to its session.
@@ -35,14 +33,6 @@ pub(crate) enum Task {
 /// known.
 pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, SessionError> {
     match task {
-        Task::Read(keys) => {
-            let is_read = keys.iter().all(|key| known.place(key).is_some());
-            Ok(if is_read || keys.len() > MOST_COOKIES {
-                Next::Over(Told::Keep)
-            } else {
-                Next::Call(Call::Load(keys.clone()))
-            })
-        }
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
         #[cfg(any(feature = "bound", test))]

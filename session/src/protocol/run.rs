@@ -83,6 +83,13 @@ impl Run<'_> {
         told
     }
 
+    /// Reads what is stored under these keys.
+    pub(crate) async fn read(&self, keys: Vec<RecordKey>) -> Result<Known, SessionError> {
+        let mut known = Known::default();
+        self.make(&mut known, Call::Load(keys), ALL_CALLS).await?;
+        Ok(known)
+    }
+
     /// Makes a call and records its answer. Returns false if a swap found something other than what was read.
     async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);

@@ -10,7 +10,7 @@ use crate::core::value::Value;
 use crate::protocol::call::{Place, Told};
 use crate::protocol::known::Known;
 use crate::protocol::next::Task;
-use crate::protocol::save::{Fresh, Save, Wanted};
+use crate::protocol::save::{Fresh, MOST_COOKIES, Save, Wanted};
 
 /// The sessions that a request's cookies lead to.
 #[derive(Clone, Debug, Default)]
@@ -115,9 +115,9 @@ impl Found {
         self
     }
 
-    /// Returns the task that reads the sessions of these IDs, or `None` if there are no IDs.
-    pub(crate) fn reading(ids: &[SessionId]) -> Option<Task> {
-        (!ids.is_empty()).then(|| Task::Read(keys(ids)))
+    /// Returns the keys to read for these IDs, or `None` if there are no IDs or too many.
+    pub(crate) fn reading(ids: &[SessionId]) -> Option<Vec<RecordKey>> {
+        (1..=MOST_COOKIES).contains(&ids.len()).then(|| keys(ids))
     }
 
     /// Returns the task that saves `wanted`, or `None` if there is nothing to do.

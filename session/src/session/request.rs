@@ -220,15 +220,18 @@ impl Drop for Dropped<'_> {
 /// Reads the sessions of the cookies.
 async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
     let Found { ids, unproven, .. } = unread;
-    let (at, mut known) = (budget.settings.moment(), Known::default());
-    if let Some(task) = Found::reading(&ids) {
-        let run = Run {
-            budget,
-            ids: &ids,
-            at: &at,
-        };
-        spans::within(spans::load(), Box::pin(run.task(&mut known, &task))).await?;
-    }
+    let at = budget.settings.moment();
+    let known = match Found::reading(&ids) {
+        Some(keys) => {
+            let run = Run {
+                budget,
+                ids: &ids,
+                at: &at,
+            };
+            spans::within(spans::load(), Box::pin(run.read(keys))).await?
+        }
+        None => Known::default(),
+    };
     Ok(Found::read(ids, known, &at).locked(unproven, &at))
 }
 

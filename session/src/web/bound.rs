@@ -23,6 +23,7 @@ use crate::core::bound::tokens::{Purpose, Tokens};
 use crate::core::cookie::{set_cookie, values};
 use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::WriteToken;
+use crate::core::time::Moment;
 use crate::protocol::bind::Bind;
 use crate::protocol::budget::Budget;
 use crate::protocol::call::Told;
@@ -216,7 +217,8 @@ impl Bound {
             binding,
             token: WriteToken::new(random::bytes()?),
         }));
-        if self.run(&task, budget).await?.0 != Told::Changed {
+        let at = budget.settings.moment();
+        if run(budget, &at).task(&mut Known::default(), &task).await? != Told::Changed {
             return Ok(refused("there is no such session to bind"));
         }
         let name = self.tokens.token(Purpose::Name, &session, now);
@@ -255,27 +257,16 @@ impl Bound {
         if answered.as_ref() != Some(&session) {
             return Ok(self.challenge(&name, &session, now));
         }
-        let (_, known) = self.run(&Task::Read(vec![session.clone()]), budget).await?;
+        let at = budget.settings.moment();
+        let known = run(budget, &at).read(vec![session.clone()]).await?;
         let bound = known
-            .alive(&session, &budget.settings.moment())
+            .alive(&session, &at)
             .and_then(|opened| opened.record.bound.clone());
         match bound.as_ref().and_then(Binding::key) {
             Some(key) if proof.verifies(key) => Ok(self.instructions(&name, &session, now)),
             Some(_) => Ok(refused("this proves another key")),
             None => Ok(over()),
         }
-    }
-
-    /// Runs a task without any session's ID, so sealed sessions stay as they are.
-    async fn run(&self, task: &Task, budget: &Budget) -> Result<(Told, Known), SessionError> {
-        let (at, mut known) = (budget.settings.moment(), Known::default());
-        let run = Run {
-            budget,
-            ids: &[],
-            at: &at,
-        };
-        let told = run.task(&mut known, task).await?;
-        Ok((told, known))
     }
 
     /// The seconds for which the challenge of a refresh is good.
@@ -320,6 +311,11 @@ impl Bound {
         response.headers_mut().extend([(header::SET_COOKIE, cookie), challenge]);
         response
     }
+}
+
+/// Makes store calls without any session's ID, so sealed sessions stay as they are.
+fn run<'a>(budget: &'a Budget, at: &'a Moment) -> Run<'a> {
+    Run { budget, ids: &[], at }
 }
 
 /// A structured string (RFC 9651, section 3.3.3) in a header that is not larger than a proof. Parameters are ignored.

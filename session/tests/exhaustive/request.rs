@@ -67,7 +67,8 @@ pub(crate) struct Request {
     state: State,
     found: Found,
     known: Known,
-    task: Arc<Task>,
+    /// The task that decides which calls are made; `None` for a read of the cookies' sessions.
+    task: Option<Arc<Task>>,
     stage: Stage,
     at: Moment,
     /// The call that is under way, and whether it is a `Next::Aside` call.
@@ -102,7 +103,7 @@ impl Request {
             state: State::new(ids.clone(), Limits::NONE, false),
             found: Found::default(),
             known: Known::default(),
-            task: Arc::new(Task::Read(Vec::new())),
+            task: None,
             stage: Stage::Reading,
             at: moment(NOW.saturating_add_signed(asked.skew)),
             call: None,
@@ -122,7 +123,7 @@ impl Request {
             Op::EndAll => request.run(Stage::EndingAll, Task::EndAll(OwnerKey::new(OWNER), None)),
             Op::Bind | Op::BindElsewhere => request.bind(ids.first()),
             _ => match Found::reading(&ids) {
-                Some(task) => request.run(Stage::Reading, task),
+                Some(keys) => request.send(Call::Load(keys), false),
                 None => request.has_read(Found::read(ids, Known::default(), &request.at)),
             },
         }
@@ -155,14 +156,18 @@ impl Request {
     }
 
     fn run(&mut self, stage: Stage, task: Task) {
-        (self.stage, self.task) = (stage, Arc::new(task));
+        (self.stage, self.task) = (stage, Some(Arc::new(task)));
         self.go_on();
     }
 
     /// Asks what comes next, until that is a call.
     fn go_on(&mut self) {
+        let Some(task) = &self.task else {
+            self.settled.get_or_insert(Ok(Told::Keep));
+            return self.conclude();
+        };
         if self.settled.is_none() {
-            match next(&self.known, &self.task, &self.at) {
+            match next(&self.known, task, &self.at) {
                 Ok(Next::Call(call)) => return self.send(call, false),
                 Ok(Next::Aside(call)) => return self.send(call, true),
                 Ok(Next::Over(told)) => self.settled = Some(Ok(told)),
@@ -170,7 +175,7 @@ impl Request {
             }
         }
         let issued = matches!(self.settled, Some(Ok(Told::Issue)));
-        match undo(&self.known, &self.task) {
+        match undo(&self.known, task) {
             Some(call) if !issued => self.send(call, false),
             _ => self.conclude(),
         }
@@ -193,8 +198,9 @@ impl Request {
             (Some(Ok(_)), Stage::EndingAll) => self.finish(),
             (Some(Ok(told)), Stage::Binding) => self.answer(if told == Told::Changed { 200 } else { 409 }),
             (Some(Ok(told)), _) => {
+                let Some(task) = &self.task else { return };
                 let found = std::mem::take(&mut self.found);
-                let (found, cookie) = found.saved(known, &self.task, told, &self.at);
+                let (found, cookie) = found.saved(known, task, told, &self.at);
                 self.has_saved(found, cookie);
             }
         }
