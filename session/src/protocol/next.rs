@@ -16,6 +16,9 @@ use crate::core::time::Moment;
 pub(crate) enum Task {
     /// Reads what is stored under the keys of its cookies.
     Read(Vec<RecordKey>),
+    /// Reads what is stored under these keys, and the sessions that renewed those.
+    #[cfg(any(feature = "bound", test))]
+    Follow(Vec<RecordKey>),
     /// Records that this session was seen.
     View(RecordKey),
     /// Saves what a handler did to its session.
@@ -43,6 +46,8 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
                 Next::Call(Call::Load(keys.clone()))
             })
         }
+        #[cfg(any(feature = "bound", test))]
+        Task::Follow(keys) => Ok(bind::follow(known, keys)),
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
         #[cfg(any(feature = "bound", test))]
