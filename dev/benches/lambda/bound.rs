@@ -94,6 +94,15 @@ async fn bind(sandbox: &Sandbox) -> Result<(Vec<u8>, Vec<u8>), Failure> {
         .cookie(&first)
         .header("sec-secure-session-id", &format!("\"{name}\""))
         .header("secure-session-response", &proof);
-    let view = Event::get("/").cookie(&first).cookie(&second);
-    Ok((bytes(view), bytes(refresh)))
+    let (view, refresh) = (bytes(Event::get("/").cookie(&first).cookie(&second)), bytes(refresh));
+    // A refresh that is refused, and a view of nobody, would cost less.
+    cookie_of(&sandbox.invoke(&refresh).await?.0)?;
+    let (answer, _) = sandbox.invoke(&view).await?;
+    if !answer["body"]
+        .as_str()
+        .is_some_and(|body| body.contains("Logged in as"))
+    {
+        return Err(format!("no view of a bound session: {answer}").into());
+    }
+    Ok((view, refresh))
 }

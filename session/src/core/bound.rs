@@ -11,10 +11,13 @@ pub(crate) mod tokens;
 
 use serde::{Deserialize, Serialize};
 
-/// The binding of a session to a device: the public key that the device's signatures verify with, and the time from
-/// which the session is open only to requests that carry the second cookie.
+use super::id::RecordKey;
+
+/// The binding of a session to a device: the time from which the session is open only to requests that carry the second
+/// cookie, and the public key that the device's signatures verify with. A renewal keeps both, and adds the key of the
+/// record that was bound first: by this one, the browser still calls the session.
 ///
-/// A session that replaced a bound one of the same owner has no key until its browser sends one.
+/// A session that a login of the same owner began over a bound one has no key until its browser sends one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Binding(String);
@@ -31,7 +34,7 @@ impl Binding {
         Self(text.into())
     }
 
-    /// The binding as text without blanks, for a store to keep: 98 bytes for a key of ES256.
+    /// The binding as text without blanks, for a store to keep: 98 bytes for a key of ES256, and 142 after a renewal.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -48,10 +51,28 @@ impl Binding {
         Self(format!("{from}."))
     }
 
-    /// The key in base64url, if the browser has sent one.
+    /// The binding of the session that renews the one under this key.
+    pub(crate) fn renewed(&self, session: &RecordKey) -> Self {
+        match (self.key(), self.first()) {
+            (Some(_), None) => Self(format!("{}.{}", self.0, session.as_str())),
+            _ => self.clone(),
+        }
+    }
+
+    /// The device's key in base64url, if the browser has sent one.
     pub(crate) fn key(&self) -> Option<&str> {
-        let (_, key) = self.0.split_once('.')?;
-        (!key.is_empty()).then_some(key)
+        self.0.split('.').nth(1).filter(|key| !key.is_empty())
+    }
+
+    /// The key of the session that was bound first, if this one is a renewal of it.
+    fn first(&self) -> Option<&str> {
+        self.0.split('.').nth(2)
+    }
+
+    /// Whether the browser has sent the key for the session `first`, if this is the binding of `session`.
+    #[cfg(any(feature = "bound", test))]
+    pub(crate) fn is_of(&self, session: &RecordKey, first: &RecordKey) -> bool {
+        self.first().unwrap_or(session.as_str()) == first.as_str()
     }
 
     /// Whether requests need the second cookie at this time. A binding that nobody can read needs it always.
@@ -82,5 +103,18 @@ mod tests {
         for text in ["", "key", "soon.key", "-1.key"] {
             assert!(Binding::from_stored(text).is_due(0), "{text}");
         }
+    }
+
+    #[test]
+    fn a_renewal_keeps_the_key_and_names_the_session_that_was_bound_first() {
+        let [first, second, third] = ["first", "second", "third"].map(|key| RecordKey::from_stored(key.to_owned()));
+        let bound = Binding::new(NOW, "key");
+        assert!(bound.is_of(&first, &first) && !bound.is_of(&first, &second));
+        let renewed = bound.renewed(&first).renewed(&second);
+        assert_eq!(renewed.as_str(), "1800000000.key.first");
+        assert_eq!((renewed.key(), renewed.is_due(NOW)), (Some("key"), true));
+        assert!(renewed.is_of(&third, &first) && !renewed.is_of(&third, &third));
+        let awaited = Binding::awaited(NOW);
+        assert_eq!(awaited.renewed(&first), awaited);
     }
 }

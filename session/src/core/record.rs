@@ -153,6 +153,11 @@ impl Record {
         }
     }
 
+    /// Whether the session is bound to a device whose key is known.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.key().is_some())
+    }
+
     /// The key of the list that names this session, if it has an owner.
     pub(crate) fn owner_key(&self) -> Option<OwnerKey> {
         let owner: String = self.owner.as_ref()?.decode().ok()?;

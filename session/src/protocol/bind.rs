@@ -1,6 +1,6 @@
-//! The decision about binding a session to a device.
+//! The decisions about binding a session to a device.
 
-use super::call::{Call, Next, Place, Told, Write};
+use super::call::{Call, Next, Told, Write};
 use super::known::Known;
 use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
@@ -15,30 +15,55 @@ pub(crate) struct Bind {
     pub(crate) token: WriteToken,
 }
 
-/// Decides what comes next. A session is bound once. The key shows whether this request has bound it, so a registration
-/// that arrives twice, or whose reply was lost, is answered the same.
+/// Decides what comes next. A session is bound once, and its renewals keep the key. The key shows whether this request
+/// has bound it, so a registration that arrives twice, or whose reply was lost, is answered the same.
 ///
-/// If the session is bound to another key already, two devices have seen the answer to one login. Nobody can tell which
-/// is the visitor's, so the session ends.
+/// If the session was bound to another key, two devices have seen the answer to one login. Nobody can tell which is the
+/// visitor's, so the session ends. A session that was renewed before it was bound has its own registration.
 pub(super) fn bind(known: &Known, bind: &Bind, at: &Moment) -> Next {
-    let Some(place) = known.place(&bind.key) else {
-        return Next::Call(Call::Load(vec![bind.key.clone()]));
-    };
-    let Place::Record(now) = place else {
-        return Next::Over(Told::Missing);
-    };
-    let key = now.record.bound.as_ref().and_then(Binding::key);
-    if !now.record.is_alive(at) {
-        Next::Over(Told::Missing)
-    } else if key.is_none() {
-        let bound = Record {
-            bound: Some(bind.binding.clone()),
-            ..now.record.changed(now.record.data.clone(), &bind.token, at)
-        };
-        Next::Call(Call::swap(&bind.key, Some(now), Stored::Record(bound), Write::Change))
-    } else if key == bind.binding.key() {
-        Next::Over(Told::Changed)
-    } else {
-        Next::Call(Call::End(vec![bind.key.clone()]))
+    let keys = std::slice::from_ref(&bind.key);
+    if let Next::Call(load) = follow(known, keys) {
+        return Next::Call(load);
     }
+    match bound(known, keys, &bind.key, at) {
+        Some((_, key)) if Some(key) == bind.binding.key() => Next::Over(Told::Changed),
+        Some((session, _)) => Next::Call(Call::End(vec![session.clone()])),
+        None => match known.alive(&bind.key, at).filter(|now| !now.record.is_bound()) {
+            Some(now) => {
+                let bound = Record {
+                    bound: Some(bind.binding.clone()),
+                    ..now.record.changed(now.record.data.clone(), &bind.token, at)
+                };
+                Next::Call(Call::swap(&bind.key, Some(now), Stored::Record(bound), Write::Change))
+            }
+            None => Next::Over(Told::Missing),
+        },
+    }
+}
+
+/// Reads the sessions under these keys, and those that renewed them.
+pub(super) fn follow(known: &Known, keys: &[RecordKey]) -> Next {
+    let [standing, _] = known.follow(keys);
+    let unread = standing.into_iter().filter(|key| known.place(key).is_none());
+    let unread: Vec<_> = unread.cloned().collect();
+    if unread.is_empty() {
+        Next::Over(Told::Keep)
+    } else {
+        Next::Call(Call::Load(unread))
+    }
+}
+
+/// Returns the session that is bound by the registration for the session `first`, and the device's key. It is one of
+/// these or of those that renewed them.
+pub(crate) fn bound<'a>(
+    known: &'a Known,
+    keys: &'a [RecordKey],
+    first: &RecordKey,
+    at: &Moment,
+) -> Option<(&'a RecordKey, &'a str)> {
+    let [standing, _] = known.follow(keys);
+    standing.into_iter().find_map(|session| {
+        let binding = known.alive(session, at)?.record.bound.as_ref()?;
+        Some((session, binding.key()?)).filter(|_| binding.is_of(session, first))
+    })
 }

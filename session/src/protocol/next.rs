@@ -14,6 +14,9 @@ use crate::core::time::Moment;
 /// What a request asks of the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
+    /// Reads what is stored under these keys, and the sessions that renewed those.
+    #[cfg(any(feature = "bound", test))]
+    Follow(Vec<RecordKey>),
     /// Records that this session was seen.
     View(RecordKey),
     /// Saves what a handler did to its session.
@@ -33,6 +36,8 @@ pub(crate) enum Task {
 /// known.
 pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, SessionError> {
     match task {
+        #[cfg(any(feature = "bound", test))]
+        Task::Follow(keys) => Ok(bind::follow(known, keys)),
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
         #[cfg(any(feature = "bound", test))]

@@ -25,8 +25,8 @@ pub(crate) const MOST_COOKIES: usize = 4;
 /// that arrives in that time was probably on its way when the session ended.
 const STRAGGLER: u64 = 60;
 
-/// The seconds that a browser has for binding a session that renewed a bound one, so that nobody can shake the binding
-/// off by asking for a new ID.
+/// The seconds that a browser has for binding a session that its owner's next login began over a bound one, so that
+/// nobody can shake the binding off by asking for a new ID.
 const REGISTRATION: u64 = 600;
 
 /// What a handler wants to happen to its session.
@@ -62,30 +62,28 @@ impl Wanted {
         self.login.is_none() && !self.edits.cleared()
     }
 
-    /// The binding of a new session that replaces the session `before`. The session of another owner, or of nobody, is
-    /// another visitor's.
-    fn binding(&self, before: &Record, at: &Moment) -> Option<Binding> {
+    /// The binding of a new session that replaces the session `before`, which stands under this key. A renewal goes on
+    /// with the binding, so nobody binds the session to another device by one, or lets it wait for a key for longer.
+    /// The session of another owner, or of nobody, is another visitor's.
+    fn binding(&self, key: &RecordKey, before: &Record, at: &Moment) -> Option<Binding> {
         let bound = before.bound.as_ref()?;
         let awaited = || Binding::awaited(at.now.saturating_add(REGISTRATION));
         match &self.login {
             Some(login) => (before.owner.as_ref() == Some(&login.owner)).then(awaited),
-            None if !self.inherits() => None,
-            // The time goes on where a key is awaited, or somebody without a key would renew for ever.
-            None if bound.key().is_none() => Some(bound.clone()),
-            None => Some(awaited()),
+            None => self.inherits().then(|| bound.renewed(key)),
         }
     }
 
     /// Creates the record of a new session with `data`, which replaces the session `before`.
-    fn record(&self, data: Data, before: Option<&Record>, at: &Moment) -> Record {
+    fn record(&self, data: Data, before: Option<(&RecordKey, &Record)>, at: &Moment) -> Record {
         let mut record = Record::new(data, at.now, at.expiry(at.now));
-        record.sealed = before.is_some_and(|before| before.sealed);
-        if let Some(before) = before.filter(|_| self.inherits()) {
+        record.sealed = before.is_some_and(|(_, before)| before.sealed);
+        if let Some((_, before)) = before.filter(|_| self.inherits()) {
             record.owner.clone_from(&before.owner);
             record.label.clone_from(&before.label);
             record.inherit(before, at);
         }
-        record.bound = before.and_then(|before| self.binding(before, at));
+        record.bound = before.and_then(|(key, before)| self.binding(key, before, at));
         if let Some(login) = &self.login {
             record.owner = Some(login.owner.clone());
             record.label.clone_from(&login.label);
@@ -243,7 +241,7 @@ impl Save {
         let Wanted { edits, renewed, .. } = &self.wanted;
         let data = edits.of_consequence(&saw.data).applied_to(&now.record.data)?;
         let changed = data != now.record.data;
-        let new = renewed.then(|| self.wanted.record(data.clone(), Some(&now.record), at));
+        let new = renewed.then(|| self.wanted.record(data.clone(), Some((key, &now.record)), at));
         let owned = new.as_ref().map_or(&now.record.owner, |new| &new.owner).is_some();
         let emptied = !edits.is_empty() && self.empties(&data, owned);
         match new {
@@ -338,7 +336,7 @@ impl Save {
                 own
             }
         };
-        self.stand(known, self.wanted.record(data, Some(read), at), old, at)
+        self.stand(known, self.wanted.record(data, Some((key, read)), at), old, at)
     }
 
     /// Creates a new session. The call `old` replaces the session before it by a tombstone.

@@ -26,8 +26,9 @@ pub(crate) struct Found {
     pub(crate) absence: Option<Absence>,
     /// When the keys were read, in seconds since 1970; `None` if they were not read.
     pub(crate) read_at: Option<u64>,
-    /// The IDs that open nothing if their sessions are bound to a device, because the second cookie is missing.
-    pub(crate) unproven: Vec<SessionId>,
+    /// The IDs of the cookies, if the layer binds sessions, each with the time until which the request's second cookie
+    /// for it is good. Without one, the ID opens nothing if its session is bound to a device.
+    pub(crate) second: Vec<(SessionId, Option<u64>)>,
     /// Whether a cookie's session is alive, but bound to a device from which the request does not come.
     pub(crate) locked: bool,
 }
@@ -94,15 +95,16 @@ impl Found {
 
     /// Takes away the sessions that are bound to a device, if the request does not come from it. For the rest of the
     /// request, their IDs are as unknown as those of forged cookies.
-    pub(crate) fn locked(mut self, unproven: Vec<SessionId>, at: &Moment) -> Self {
-        let known = &self.known;
+    pub(crate) fn locked(mut self, second: Vec<(SessionId, Option<u64>)>, at: &Moment) -> Self {
+        self.second = second;
+        let (known, unproven) = (&self.known, self.unproven());
         let is_locked = |id: &SessionId| {
             // More cookies than a request may have are not read, so that nobody knows.
             let unread = known.place(id.record_key()).is_none();
             let bound = known
                 .alive(id.record_key(), at)
                 .and_then(|opened| opened.record.bound.as_ref());
-            unproven.contains(id) && (unread || bound.is_some_and(|bound| bound.is_due(at.now)))
+            unproven.contains(id.record_key()) && (unread || bound.is_some_and(|bound| bound.is_due(at.now)))
         };
         let before = self.ids.len();
         self.ids.retain(|id| !is_locked(id));
@@ -111,8 +113,18 @@ impl Found {
         if self.locked && self.session.is_none() {
             self.absence = Some(Absence::Locked);
         }
-        self.unproven = unproven;
         self
+    }
+
+    /// The keys of the sessions for which the request presents no second cookie, if the layer binds sessions.
+    pub(crate) fn unproven(&self) -> Vec<RecordKey> {
+        let unproven = self.second.iter().filter(|(_, until)| until.is_none());
+        unproven.map(|(id, _)| id.record_key().clone()).collect()
+    }
+
+    /// The time until which the request's second cookie for this session is good, or for the one that it renewed.
+    pub(crate) fn second(&self, key: &RecordKey) -> Option<u64> {
+        self.second.iter().find(|(id, _)| id.record_key() == key)?.1
     }
 
     /// Returns the keys to read for these IDs, or `None` if there are no IDs or too many.
@@ -142,7 +154,7 @@ impl Found {
             read_at: self.read_at.unwrap_or(at.now),
             saw,
             locked: self.locked,
-            unproven: keys(&self.unproven),
+            unproven: self.unproven(),
             wanted,
             fresh: fresh()?,
             per_owner,
@@ -161,6 +173,11 @@ impl Found {
             (Told::Issue, Task::Save(save)) => {
                 self.ids.push(save.fresh.id.clone());
                 self.locked = false;
+                let is_bound = known.record(&save.fresh.key).is_some_and(|new| new.record.is_bound());
+                let until = save.saw.as_ref().and_then(|(before, _)| self.second(before));
+                if is_bound && until.is_some() {
+                    self.second.push((save.fresh.id.clone(), until));
+                }
                 Some(save.fresh.id.clone())
             }
             (Told::Keep | Told::Changed, _) => self.session.take().map(|(id, _)| id),

@@ -21,9 +21,7 @@ impl Session {
     /// unless you call [`clear`](Self::clear). (express-session's `regenerate` begins an empty session: that is
     /// `renew` and `clear`.)
     ///
-    /// A session that is [bound](crate::SessionLayerBuilder::bound) is to be bound again within ten minutes. Call this
-    /// only where the visitor has just given a proof: whoever has both cookies could bind the new session to another
-    /// device.
+    /// A session that is [bound](crate::SessionLayerBuilder::bound) stays bound to its device.
     ///
     /// [OWASP]: <https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html>
     ///
@@ -49,6 +47,9 @@ impl Session {
     /// have used the browser. What the session of another owner held before this request goes, so that nobody gets
     /// another user's role. What this request has written stays. After [`end`](Self::end), a login begins a new
     /// session.
+    ///
+    /// A login [binds](crate::SessionLayerBuilder::bound) the session anew, so a login without a proof would give a
+    /// bound session to somebody who has copied its cookies.
     ///
     /// # Errors
     ///
@@ -360,9 +361,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn is_bound(&self) -> bool {
-        let state = self.state();
-        let bound = state.live().and_then(|(_, record)| record.bound.as_ref());
-        bound.is_some_and(|bound| bound.key().is_some())
+        self.state().live().is_some_and(|(_, record)| record.is_bound())
     }
 
     /// Ends the session, as at a logout: its variables are deleted, its ID becomes invalid on the server, and the

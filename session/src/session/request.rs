@@ -219,7 +219,7 @@ impl Drop for Dropped<'_> {
 
 /// Reads the sessions of the cookies.
 async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
-    let Found { ids, unproven, .. } = unread;
+    let Found { ids, second, .. } = unread;
     let at = budget.settings.moment();
     let known = match Found::reading(&ids) {
         Some(keys) => {
@@ -232,7 +232,7 @@ async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
         }
         None => Known::default(),
     };
-    Ok(Found::read(ids, known, &at).locked(unproven, &at))
+    Ok(Found::read(ids, known, &at).locked(second, &at))
 }
 
 /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.
@@ -242,7 +242,7 @@ async fn save(
     mut found: Found,
     wanted: Wanted,
 ) -> Result<(Found, CookieAction), SessionError> {
-    if found.read_at.is_none() && !found.unproven.is_empty() && !wanted.is_nothing() {
+    if found.read_at.is_none() && !found.unproven().is_empty() && !wanted.is_nothing() {
         // Only the record says whether the session is bound to a device, and then it is not this request's to end.
         found = find(budget, found).await?;
     }

@@ -135,7 +135,7 @@ impl Sessions {
             created_at: record.created_at,
             last_seen: record.seen_at.unwrap_or(record.created_at),
             expires_at: record.expires_at,
-            bound: record.bound.as_ref().is_some_and(|bound| bound.key().is_some()),
+            bound: record.is_bound(),
         });
         let mut sessions: Vec<_> = sessions.collect();
         sessions.sort_by(|a, b| (b.created_at, &b.handle).cmp(&(a.created_at, &a.handle)));

@@ -10,6 +10,10 @@
 //!    │ ── POST /.session/refresh: challenge, signed ───────▶ │ ── load ────────────────────────▶ │
 //!    │ ◀─ second cookie, next challenge ──────────────────── │                                   │
 //! ```
+//!
+//! A renewal goes on with the key, and the browser does not notice: its name for the session and its challenges are
+//! those of the session that was bound first. The refresh finds the present one by the cookie, or by its URL if another
+//! site's page caused it, so that it comes without.
 
 use std::sync::Arc;
 
@@ -23,15 +27,14 @@ use crate::core::bound::tokens::{Purpose, Tokens};
 use crate::core::cookie::{set_cookie, values};
 use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::WriteToken;
-use crate::core::time::Moment;
-use crate::protocol::bind::Bind;
+use crate::protocol::bind::{Bind, bound};
 use crate::protocol::budget::Budget;
-use crate::protocol::call::Told;
 use crate::protocol::error::SessionError;
 use crate::protocol::known::Known;
 use crate::protocol::next::Task;
 use crate::protocol::random;
 use crate::protocol::run::Run;
+use crate::protocol::save::MOST_COOKIES;
 use crate::session::found::CookieAction;
 use crate::session::lazy::LazySession;
 
@@ -45,6 +48,9 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The seconds for which a challenge is good. That of a refresh is good for so much longer than the second cookie, as
 /// it is sent together with that.
 const MINUTES: u64 = 300;
+
+/// Begins the query of the URL at which a browser refreshes. The name of the session of its last refresh follows.
+const LAST: &str = "session=";
 
 /// The most seconds after a registration in which requests need no second cookie: those that were on their way.
 const ON_ITS_WAY: u64 = 60;
@@ -67,15 +73,20 @@ pub(crate) struct Bound {
 #[derive(Clone)]
 enum Asked {
     Bind(Option<String>),
-    /// The session, by the name that the layer gave it.
-    Refresh(Option<String>, Option<String>),
+    Refresh {
+        /// The name by which the browser calls the session.
+        name: Option<String>,
+        /// The session of the last refresh.
+        last: Option<RecordKey>,
+        proof: Option<String>,
+    },
 }
 
 /// One request to a layer that binds its sessions.
 pub(crate) struct BoundVisit {
     bound: Arc<Bound>,
-    /// The IDs of the sessions for which the request presents no second cookie.
-    pub(crate) unproven: Vec<SessionId>,
+    /// The IDs of the cookies, each with the time until which the request's second cookie for it is good.
+    pub(crate) second: Vec<(SessionId, Option<u64>)>,
     asked: Option<Asked>,
     /// Removes the second cookie, if the request presents one.
     clear: Option<HeaderValue>,
@@ -103,18 +114,26 @@ impl BoundVisit {
 
     /// Adds to an answer what it means for the binding that the session's cookie is set or removed.
     pub(crate) fn finish<B>(self, action: &CookieAction, session: &LazySession, response: &mut Response<B>) {
-        let headers = response.headers_mut();
+        let Some(budget) = &session.0.budget else { return };
+        let (bound, headers, now) = (&self.bound, response.headers_mut(), budget.settings.moment().now);
+        let state = session.0.state();
+        let found = &state.found;
         // An answer that was late may have left the second cookie of the session before. The browser does not ask for
         // the right one until that is gone.
-        let stale = self.foreign && session.0.state().found.locked;
-        if let Some(clear) = self.clear.filter(|_| stale || *action != CookieAction::Keep) {
-            headers.append(header::SET_COOKIE, clear);
-            headers.insert(header::CACHE_CONTROL, NO_STORE);
+        let is_stale = self.foreign && found.locked;
+        let mut second = self.clear.filter(|_| is_stale || *action != CookieAction::Keep);
+        if let CookieAction::Issue(id, _, renewed) = action {
+            let is_bound = found.session.as_ref().is_some_and(|(_, record)| record.is_bound());
+            // A renewal has the time of the cookie before it, or somebody without the key would renew for ever.
+            if let Some(until) = found.second(id.record_key()) {
+                second = Some(bound.second(id.record_key(), until, now));
+            } else if *renewed && !is_bound && self.registers {
+                headers.extend([bound.registration(id, now)]);
+            }
         }
-        if let (CookieAction::Issue(id, _, true), Some(budget)) = (action, &session.0.budget)
-            && self.registers
-        {
-            headers.extend([self.bound.registration(id, budget.settings.moment().now)]);
+        if let Some(second) = second {
+            headers.append(header::SET_COOKIE, second);
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
         }
     }
 }
@@ -144,13 +163,14 @@ impl Bound {
         let clear = presented()
             .next()
             .map(|_| set_cookie(&self.name, "", &self.tail, Some(0)));
-        let is_open =
-            |id: &&SessionId| presented().any(|value| self.tokens.opens(value, id.record_key(), now, self.life));
+        let until = |id: &SessionId| {
+            let opens = |value| self.tokens.opens(value, id.record_key(), now, self.life);
+            presented().filter_map(opens).max()
+        };
         let is_of_one = |value| ids.iter().any(|id| self.tokens.until(value, id.record_key()).is_some());
         let foreign = clear.is_some() && !presented().any(is_of_one);
-        let unproven = ids.iter().filter(|id| !is_open(id)).cloned().collect();
         BoundVisit {
-            unproven,
+            second: ids.iter().map(|id| (id.clone(), until(id))).collect(),
             asked: self.asked(request),
             clear,
             foreign,
@@ -177,7 +197,14 @@ impl Bound {
         let text = |name| string(request.headers(), name);
         match request.uri().path() {
             path if path == self.bind => Some(Asked::Bind(text(&RESPONSE))),
-            path if path == self.refresh => Some(Asked::Refresh(text(&SESSION), text(&RESPONSE))),
+            path if path == self.refresh => Some(Asked::Refresh {
+                name: text(&SESSION),
+                last: request
+                    .uri()
+                    .query()
+                    .and_then(|query| self.named(query.strip_prefix(LAST)?)),
+                proof: text(&RESPONSE),
+            }),
             _ => None,
         }
     }
@@ -186,9 +213,13 @@ impl Bound {
         let answer = match (asked, &session.0.budget) {
             (_, None) => Err(SessionError::no_layer()),
             (Asked::Bind(proof), Some(budget)) => self.bind(proof, budget).await,
-            (Asked::Refresh(name, proof), Some(budget)) => {
-                let ids = session.0.state().found.ids.clone();
-                self.refresh(name, proof, &ids, budget).await
+            (Asked::Refresh { name, last, proof }, Some(budget)) => {
+                let key = |id: &SessionId| id.record_key().clone();
+                let mut keys: Vec<_> = session.0.state().found.ids.iter().map(key).collect();
+                if keys.is_empty() || keys.len() > MOST_COOKIES {
+                    keys = last.into_iter().collect();
+                }
+                self.refresh(name, keys, proof, budget).await
             }
         };
         let mut response = answer.unwrap_or_else(|error| {
@@ -209,44 +240,44 @@ impl Bound {
             let from = now.saturating_add(ON_ITS_WAY.min(self.life / 10));
             Some((session, Binding::new(from, key)))
         };
-        let Some((session, binding)) = proven() else {
+        let Some((first, binding)) = proven() else {
             return Ok(refused("this proves no key for a session"));
         };
         let task = Task::Bind(Box::new(Bind {
-            key: session.clone(),
+            key: first.clone(),
             binding,
             token: WriteToken::new(random::bytes()?),
         }));
-        let at = budget.settings.moment();
-        if run(budget, &at).task(&mut Known::default(), &task).await? != Told::Changed {
-            return Ok(refused("there is no such session to bind"));
+        let known = self.run(&task, budget).await?;
+        let keys = [first];
+        let [first] = &keys;
+        match bound(&known, &keys, first, &budget.settings.moment()) {
+            Some((session, _)) => {
+                let name = self.tokens.token(Purpose::Name, first, now);
+                Ok(self.instructions(&name, first, session, now))
+            }
+            None => Ok(refused("there is no such session to bind")),
         }
-        let name = self.tokens.token(Purpose::Name, &session, now);
-        Ok(self.instructions(&name, &session, now))
     }
 
-    /// Gives the second cookie anew to whoever has the key.
+    /// Gives the second cookie anew to whoever has the key. The session is one of these, or a renewal of one, or of the
+    /// one that is named, if there are none.
     async fn refresh(
         &self,
         name: Option<String>,
+        mut keys: Vec<RecordKey>,
         proof: Option<String>,
-        ids: &[SessionId],
         budget: &Budget,
     ) -> Result<Response<String>, SessionError> {
         let now = budget.settings.moment().now;
-        let Some((name, session)) = name.and_then(|name| {
-            let (session, _) = self.tokens.read(Purpose::Name, &name)?;
-            Some((name, session))
+        let Some((name, first)) = name.and_then(|name| {
+            let first = self.named(&name)?;
+            Some((name, first))
         }) else {
             return Ok(refused("this names no bound session"));
         };
-        // A browser that has another session now keeps no second cookie of this one. A request that another site caused
-        // carries no cookie.
-        if !ids.is_empty() && ids.iter().all(|id| *id.record_key() != session) {
-            return Ok(over());
-        }
         let Some(proof) = proof else {
-            return Ok(self.challenge(&name, &session, now));
+            return Ok(self.challenge(&name, &first, now));
         };
         let Some(proof) = Proof::read(&proof) else {
             return Ok(refused("this is no proof of a key"));
@@ -254,19 +285,37 @@ impl Bound {
         let answered = self
             .tokens
             .challenged(Purpose::Refresh, &proof.challenge, now, self.challenge_life());
-        if answered.as_ref() != Some(&session) {
-            return Ok(self.challenge(&name, &session, now));
+        if answered.as_ref() != Some(&first) {
+            return Ok(self.challenge(&name, &first, now));
         }
-        let at = budget.settings.moment();
-        let known = run(budget, &at).read(vec![session.clone()]).await?;
-        let bound = known
-            .alive(&session, &at)
-            .and_then(|opened| opened.record.bound.clone());
-        match bound.as_ref().and_then(Binding::key) {
-            Some(key) if proof.verifies(key) => Ok(self.instructions(&name, &session, now)),
+        if keys.is_empty() {
+            keys.push(first.clone());
+        }
+        let known = self.run(&Task::Follow(keys.clone()), budget).await?;
+        match bound(&known, &keys, &first, &budget.settings.moment()) {
+            Some((session, key)) if proof.verifies(key) => Ok(self.instructions(&name, &first, session, now)),
             Some(_) => Ok(refused("this proves another key")),
+            // Also if the browser has another session now, whose second cookie it keeps.
             None => Ok(over()),
         }
+    }
+
+    /// The session of a name that this layer gave.
+    fn named(&self, name: &str) -> Option<RecordKey> {
+        let (session, _) = self.tokens.read(Purpose::Name, name)?;
+        Some(session)
+    }
+
+    /// Runs a task without any session's ID, so sealed sessions stay as they are. Returns what is known after it.
+    async fn run(&self, task: &Task, budget: &Budget) -> Result<Known, SessionError> {
+        let (at, mut known) = (budget.settings.moment(), Known::default());
+        let run = Run {
+            budget,
+            ids: &[],
+            at: &at,
+        };
+        run.task(&mut known, task).await?;
+        Ok(known)
     }
 
     /// The seconds for which the challenge of a refresh is good.
@@ -274,25 +323,35 @@ impl Bound {
         self.life.saturating_add(MINUTES)
     }
 
-    /// The next challenge for the session, which the browser signs at its next refresh.
-    fn next_challenge(&self, name: &str, session: &RecordKey, now: u64) -> (HeaderName, HeaderValue) {
+    /// The next challenge for the session that the browser calls so, which it signs at its next refresh.
+    fn next_challenge(&self, name: &str, first: &RecordKey, now: u64) -> (HeaderName, HeaderValue) {
         let until = now.saturating_add(self.challenge_life());
-        let challenge = self.tokens.token(Purpose::Refresh, session, until);
+        let challenge = self.tokens.token(Purpose::Refresh, first, until);
         (CHALLENGE, secret(&format!("\"{challenge}\";id=\"{name}\"")))
     }
 
     /// Asks the browser to sign a challenge and to come again.
-    fn challenge(&self, name: &str, session: &RecordKey, now: u64) -> Response<String> {
+    fn challenge(&self, name: &str, first: &RecordKey, now: u64) -> Response<String> {
         let mut response = answer(StatusCode::FORBIDDEN, "{}".to_owned());
-        response.headers_mut().extend([self.next_challenge(name, session, now)]);
+        response.headers_mut().extend([self.next_challenge(name, first, now)]);
         response
     }
 
-    /// Gives the second cookie, and tells the browser what it protects.
-    fn instructions(&self, name: &str, session: &RecordKey, now: u64) -> Response<String> {
+    /// The second cookie of the session, which is good until this time.
+    fn second(&self, session: &RecordKey, until: u64, now: u64) -> HeaderValue {
+        // The browser asks for the next one before this one ends, also where a clock is behind.
+        let margin = now.saturating_add(ON_ITS_WAY.min(self.life / 10));
+        let value = self.tokens.cookie(session, until);
+        set_cookie(&self.name, &value, &self.tail, Some(until.saturating_sub(margin)))
+    }
+
+    /// Gives the second cookie of the session, and tells the browser what it protects. The browser calls the session by
+    /// the name of the one that was bound first.
+    fn instructions(&self, name: &str, first: &RecordKey, session: &RecordKey, now: u64) -> Response<String> {
+        let last = self.tokens.token(Purpose::Name, session, now);
         let instructions = json!({
             "session_identifier": name,
-            "refresh_url": self.refresh,
+            "refresh_url": format!("{}?{LAST}{last}", self.refresh),
             "scope": self.scope,
             "credentials": [{
                 "type": "cookie",
@@ -303,19 +362,11 @@ impl Bound {
             "allowed_refresh_initiators": ["*"],
         });
         let mut response = answer(StatusCode::OK, instructions.to_string());
-        let value = self.tokens.cookie(session, now.saturating_add(self.life));
-        // The browser asks for the next one before this one ends, also where a clock is behind.
-        let max_age = self.life - ON_ITS_WAY.min(self.life / 10);
-        let cookie = set_cookie(&self.name, &value, &self.tail, Some(max_age));
-        let challenge = self.next_challenge(name, session, now);
-        response.headers_mut().extend([(header::SET_COOKIE, cookie), challenge]);
+        let second = self.second(session, now.saturating_add(self.life), now);
+        let challenge = self.next_challenge(name, first, now);
+        response.headers_mut().extend([(header::SET_COOKIE, second), challenge]);
         response
     }
-}
-
-/// Makes store calls without any session's ID, so sealed sessions stay as they are.
-fn run<'a>(budget: &'a Budget, at: &'a Moment) -> Run<'a> {
-    Run { budget, ids: &[], at }
 }
 
 /// A structured string (RFC 9651, section 3.3.3) in a header that is not larger than a proof. Parameters are ignored.

@@ -31,8 +31,8 @@ impl SessionLayer {
     /// A request is not [polling](crate::SessionLayerBuilder::polling) here, and a `HEAD` is like a `GET`: use
     /// [`LazySession::peek`] for such requests. Sessions are not [bound](crate::SessionLayerBuilder::bound) here,
     /// because only the layer answers the browser's two requests for that. Those that are bound elsewhere open only
-    /// with their second cookie, as everywhere. If such a session is renewed here, or its owner logs in again, no
-    /// registration can follow, and the new session is closed after ten minutes: renew it in a layer.
+    /// with their second cookie, as everywhere. If the owner of such a session logs in again here, no registration can
+    /// follow, and the new session is closed after ten minutes: log in in a layer.
     ///
     /// ```
     /// use http::HeaderMap;
@@ -79,7 +79,7 @@ impl SessionLayer {
         session.polls = settings.polling.as_ref().is_some_and(|polling| polling(request.uri()));
         #[cfg(feature = "bound")]
         if let Some(binding) = &binding {
-            session.state().found.unproven.clone_from(&binding.unproven);
+            session.state().found.second.clone_from(&binding.second);
         }
         OpenSession {
             session: LazySession(Arc::new(session)),

@@ -132,7 +132,7 @@ fn jars(played: &Played<'_>) -> Result<(), String> {
     let anonymous = spoiled
         || !matches!(
             played.scenario.start,
-            Start::Live | Start::Owned | Start::Small | Start::Old | Start::Remembered | Start::Ended
+            Start::Live | Start::Owned | Start::Bound | Start::Small | Start::Old | Start::Remembered | Start::Ended
         );
     let answered = played.outcomes.iter().enumerate().filter_map(|(place, outcome)| {
         let answer = outcome.answer.as_ref()?;

@@ -304,11 +304,12 @@ fn beyond() {
     say(&format!("beyond: {} schedules", all.schedules));
 }
 
-/// A session is bound once, whatever is lost or late.
+/// A session is bound once and its renewals keep the key, whatever is lost or late.
 #[test]
 fn bindings() {
     let starts = [
         Start::Live,
+        Start::Bound,
         Start::Owned,
         Start::Idle,
         Start::Remembered,
@@ -329,7 +330,10 @@ fn bindings() {
     let idle = of_all(&[Start::Idle, Start::Aged], |start| pairs(start, &BINDING, 1));
     hold("bindings, clocks", &in_time(&idle));
     hold("bindings, malformed", &spoiled(&pairs(Start::Live, &BINDING, 1)));
-    hold("bindings, an upgrade", &upgraded(&pairs(Start::Live, &BINDING, 0)));
+    hold(
+        "bindings, an upgrade",
+        &upgraded(&of_all(&starts[..2], |start| pairs(start, &BINDING, 1))),
+    );
 }
 
 /// Checks how many calls a request makes when it is alone and nothing fails.
@@ -438,6 +442,7 @@ fn revealing(mutant: Mutant) -> Vec<Scenario> {
             spread(time())
         }
         Mutant::Forgets(Part::Bound) => pairs(Start::Live, &BINDING, 0),
+        Mutant::Forgets(Part::Kept) => pairs(Start::Bound, &BINDING, 0),
         _ => [spread(plain()), spread(faulty())].concat(),
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Renewed,
     /// The device that the session is bound to.
     Bound,
+    /// The same in the record of a new session, which renews one that is bound.
+    Kept,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub(crate) enum Mutant {
 
 /// Each mutant, and the property whose violation is found first. A strike that is left out shows only in the lists. A
 /// strike after the answer shows nowhere, because strikes only tidy up, so it is not in this list.
-pub(crate) const ALL: [(Mutant, &str); 31] = [
+pub(crate) const ALL: [(Mutant, &str); 32] = [
     (Ignores(Part::Nothing), "P1"),
     (Ignores(Part::Tombstone), "P1"),
     (Ignores(Part::Revision), "P2"),
@@ -71,6 +73,7 @@ pub(crate) const ALL: [(Mutant, &str); 31] = [
     (Forgets(Part::Successor), "P2"),
     (Forgets(Part::Renewed), "P2"),
     (Forgets(Part::Bound), "P2"),
+    (Forgets(Part::Kept), "P2"),
     (Skip(Kind::Create), "P4"),
     (Skip(Kind::Change), "P2"),
     (Skip(Kind::Empty), "P2"),

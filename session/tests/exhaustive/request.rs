@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::ops::{act, take, vars};
-use super::scenario::{Answer, Asked, NOW, OWNER, Op, SLOW, Seen, SetCookie};
+use super::scenario::{Answer, Asked, NOW, OWN_KEY, OWNER, Op, SLOW, Seen, SetCookie};
 use super::table::{PLACES, Reply, Step, moment};
 use crate::core::bound::Binding;
 use crate::core::id::{OwnerKey, SessionId};
@@ -88,11 +88,6 @@ pub(crate) fn id(place: usize) -> SessionId {
     SessionId::new([u8::try_from(place + 1).expect("few places"); 32])
 }
 
-/// Returns the key of the visitor's device.
-pub(crate) fn own_key() -> &'static str {
-    "the visitor's key"
-}
-
 impl Request {
     /// Begins a request with the cookie of the session `brings`, and makes its first calls.
     pub(crate) fn begin(asked: Asked, place: usize, brings: Option<usize>) -> Self {
@@ -134,7 +129,7 @@ impl Request {
     fn bind(&mut self, id: Option<&SessionId>) {
         let Some(id) = id else { return self.answer(409) };
         let key = if self.asked.op == Op::Bind {
-            own_key()
+            OWN_KEY
         } else {
             "another key"
         };

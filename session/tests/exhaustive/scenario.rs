@@ -1,5 +1,6 @@
 //! A scenario: what is stored at the start, and which requests come with which cookies.
 
+use crate::core::bound::Binding;
 use crate::core::record::{Record, Stored, Tombstone};
 use crate::core::value::{Data, Value};
 
@@ -16,6 +17,9 @@ pub(crate) const MOST: usize = 4;
 /// The owner of the sessions that have an owner.
 pub(crate) const OWNER: &str = "ann";
 
+/// The key of the visitor's device.
+pub(crate) const OWN_KEY: &str = "the visitor's key";
+
 /// What is stored when the requests begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Start {
@@ -25,6 +29,8 @@ pub(crate) enum Start {
     Live,
     /// The same session, with an owner.
     Owned,
+    /// The same session with an owner, bound to the visitor's device.
+    Bound,
     /// The same session, with another owner than the one who logs in.
     Others,
     /// A session that 0.1 wrote, without tokens. It was last seen so long ago that its expiry is due to move.
@@ -245,6 +251,10 @@ pub(crate) fn stored(start: Start) -> Option<Stored> {
         Start::Buried => return Some(Stored::Tombstone(Tombstone::of(None, NOW - 120))),
         Start::Live => {}
         Start::Owned => owned(&mut record, NOW),
+        Start::Bound => {
+            owned(&mut record, NOW);
+            record.bound = Some(Binding::new(NOW, OWN_KEY));
+        }
         Start::Others => (record.owner, record.seen_at) = (Some(text("bob")), Some(NOW)),
         Start::Small => record.data.retain(|name, _| name == "x"),
         Start::Old => {

@@ -45,7 +45,8 @@ struct Session {
     inherited_from: Option<usize>,
     /// The session that it has renewed, and with which it ends.
     renewal_of: Option<usize>,
-    bound: Option<Key>,
+    /// The device, and the session that was bound to it first.
+    bound: Option<(Key, usize)>,
 }
 
 impl Session {
@@ -189,7 +190,8 @@ impl History<'_> {
             let alive = state[place].filter(|session| session.is_alive(NOW));
             match (alive, standing) {
                 (Some(session), Standing::Alive(vars, until, key)) => {
-                    (session.vars, session.expires_at, session.bound) == (*vars, *until, *key)
+                    let bound = session.bound.map(|(key, _)| key);
+                    (session.vars, session.expires_at, bound) == (*vars, *until, *key)
                 }
                 (Some(_), _) | (None, Standing::Alive(..)) => false,
                 (None, _) => true,
@@ -297,28 +299,40 @@ impl History<'_> {
         }
     }
 
-    /// Binds the session to the key that the request registers. A second key ends it.
+    /// Binds the session to the key that the request registers. A second key ends it, or the session that renewed it
+    /// and kept its key.
     fn binds(&self, place: usize, state: &State, now: Progress, at: u64) -> Vec<(State, Progress)> {
         let mut after = *state;
-        let key = self.scenario.requests[place].op.key();
-        let session = now.subject.and_then(|subject| after[subject].as_mut());
+        let (key, subject) = (self.scenario.requests[place].op.key(), now.subject);
+        let is_bound = |session: &Session| session.bound.map(|(_, first)| first) == subject && session.is_alive(at);
+        let bound = subject.and(after.iter().position(|session| session.as_ref().is_some_and(is_bound)));
+        // If the request that renewed it has failed, that may have ended the new session.
+        let undone = bound.filter(|renewal| *renewal > 0 && !self.is_answered(renewal - 1));
+        let undone = undone.map(|renewal| {
+            let mut state = *state;
+            state[renewal].iter_mut().for_each(Session::kill);
+            (state, Said::Conflict)
+        });
+        let session = bound.or(subject).and_then(|session| after[session].as_mut());
         let said = match session.filter(|session| session.is_alive(at)) {
-            None => Said::Conflict,
             // The session is bound already, but the reply was lost. The request is told if it ends meanwhile.
-            Some(_) if now.stage == BOUND => return Vec::new(),
-            Some(session) if session.bound == key => Said::Keep,
+            Some(_) if now.stage == BOUND => return self.said(place, now, undone.into_iter().collect(), DONE),
+            Some(session) if bound.is_some() && session.bound.map(|(key, _)| key) == key => Said::Keep,
+            Some(session) if bound.is_some() => {
+                session.kill();
+                Said::Conflict
+            }
             Some(session) if session.bound.is_none() => {
-                session.bound = key;
+                session.bound = key.zip(subject);
                 session.revision += 1;
                 session.touch(at);
                 Said::Keep
             }
-            Some(session) => {
-                session.kill();
-                Said::Conflict
-            }
+            // It has ended, or it is a renewal that has kept its key, for which no other one is registered.
+            None | Some(_) => Said::Conflict,
         };
-        let mut next = self.said(place, now, vec![(after, said)], DONE);
+        let outcomes = [(after, said)].into_iter().chain(undone);
+        let mut next = self.said(place, now, outcomes.collect(), DONE);
         if said == Said::Keep && self.outcomes[place].spoiled {
             next.push((after, Progress { stage: BOUND, ..now }));
         }

@@ -229,6 +229,7 @@ impl Table {
                     if next.revision == read.revision {
                         written.writes.clone_from(&stands.writes);
                     }
+                    written.bound.clone_from(&stands.bound);
                 }
                 self.forget(&mut written, stands);
                 Stored::Record(written)
@@ -253,6 +254,11 @@ impl Table {
                 }
                 Stored::Tombstone(left)
             }
+            // 0.3 binds no session.
+            (Stored::Record(next), None, _) if by.older || self.forgets(Part::Kept) => Stored::Record(Record {
+                bound: None,
+                ..next.clone()
+            }),
             (next, ..) => next.clone(),
         };
         self.records[place] = Some(Arc::new(next));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::checks::{Played, Standing};
 use super::mutants::{Kind, Mutant};
 use super::ops::vars;
-use super::request::{Outcome, Request, Waiting, id, own_key};
-use super::scenario::{Brings, Instance, Key, MOST, NOW, Op, Scenario, SetCookie, Start, stored};
+use super::request::{Outcome, Request, Waiting, id};
+use super::scenario::{Brings, Instance, Key, MOST, NOW, OWN_KEY, Op, Scenario, SetCookie, Start, stored};
 use super::table::{By, LIST, PLACES, Reply, Step, Table, as_place, is_alive};
 use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
@@ -416,7 +416,7 @@ impl World {
             Some(stored) if !is_alive(stored, NOW) => Standing::Dead,
             Some(Stored::Record(record)) => {
                 let key = record.bound.as_ref().and_then(Binding::key);
-                let key = key.map(|key| if key == own_key() { Key::Own } else { Key::Other });
+                let key = key.map(|key| if key == OWN_KEY { Key::Own } else { Key::Other });
                 Standing::Alive(vars(record.data.clone()), record.expires_at, key)
             }
             Some(Stored::Malformed(_)) => Standing::Dead,

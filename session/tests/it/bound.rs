@@ -27,10 +27,11 @@ const SECOND: &str = "__Host-session-bound";
 const TEN_MINUTES: u64 = 600;
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
-/// A site whose clock can be put forward, and which counts the refreshes.
+/// A site whose clock can be put forward, and which counts the registrations and the refreshes.
 #[derive(Clone, Default)]
 struct Site {
     ahead: Arc<AtomicU64>,
+    registrations: Arc<AtomicUsize>,
     refreshes: Arc<AtomicUsize>,
 }
 
@@ -42,10 +43,12 @@ impl Site {
         let layer = SessionLayer::builder(MemoryStore::default(), keys())
             .bound(true)
             .clock(move || now() + ahead.load(Ordering::SeqCst));
-        let refreshes = Arc::clone(&self.refreshes);
+        let counted = self.clone();
         let count = from_fn(move |request: Request<Body>, next: Next| {
-            if request.uri().path() == "/.session/refresh" {
-                refreshes.fetch_add(1, Ordering::SeqCst);
+            match request.uri().path() {
+                "/.session/bind" => drop(counted.registrations.fetch_add(1, Ordering::SeqCst)),
+                "/.session/refresh" => drop(counted.refreshes.fetch_add(1, Ordering::SeqCst)),
+                _ => {}
             }
             next.run(request)
         });
@@ -56,6 +59,10 @@ impl Site {
         let address = listener.local_addr().expect("a bound listener");
         tokio::spawn(async move { axum::serve(listener, pages).await });
         over_https(address).await
+    }
+
+    fn registrations(&self) -> usize {
+        self.registrations.load(Ordering::SeqCst)
     }
 
     fn refreshes(&self) -> usize {
@@ -84,6 +91,10 @@ async fn page(session: Session, request: Request<Body>) -> Response<Body> {
             session.clear();
             session.remember(MONTH);
             session.insert("name", "ann").expect("a variable");
+            (http::StatusCode::SEE_OTHER, [("location", "/")]).into_response()
+        }
+        "/renew" => {
+            session.renew();
             (http::StatusCode::SEE_OTHER, [("location", "/")]).into_response()
         }
         "/logout" => {
@@ -132,6 +143,17 @@ async fn jar(client: &Client) -> Vec<Value> {
     kept["cookies"].as_array().expect("a list").clone()
 }
 
+/// Puts stolen cookies into a thief's browser. The thief keeps the second one for longer than it is good.
+async fn plant(thief: &Client, stolen: Vec<Value>) {
+    assert_eq!(stolen.len(), 2, "{stolen:?}");
+    thief.goto("https://other.test/").await.expect("a page");
+    for mut cookie in stolen {
+        cookie["expires"] = json!(4_000_000_000_u64);
+        cookie["url"] = json!(SITE);
+        command(thief, "Network.setCookie", cookie).await;
+    }
+}
+
 #[tokio::test]
 async fn chromium_keeps_its_session_and_a_thief_does_not() {
     const NAME: &str = "chromium_keeps_its_session_and_a_thief_does_not";
@@ -154,6 +176,16 @@ async fn chromium_keeps_its_session_and_a_thief_does_not() {
             assert_eq!(run(&client, pages).await, json!([true, true, true]));
             assert!(here.refreshes() > before);
         }
+        // A renewal goes on with the key.
+        client.goto("https://site.test/renew").await.expect("a page");
+        assert_shown(&client, "p", "ann bound").await;
+        for _ in 0..2 {
+            let before = here.refreshes();
+            here.let_ten_minutes_pass(&client).await;
+            shows(&client, "ann bound").await;
+            assert!(here.refreshes() > before);
+        }
+        assert_eq!(here.registrations(), 1);
         // A second tab.
         let tab = client.new_window(true).await.expect("a tab");
         client.switch_to_window(tab.handle).await.expect("the tab");
@@ -170,17 +202,10 @@ async fn chromium_keeps_its_session_and_a_thief_does_not() {
         assert_shown(&client, "p", "ann bound").await;
 
         let stolen = jar(&client).await;
-        assert_eq!(stolen.len(), 2, "{stolen:?}");
         let thieves = here.clone();
         let thief_flags: Vec<&str> = thief_flags.iter().map(String::as_str).collect();
         in_browser(NAME, &thief_flags, |thief| async move {
-            thief.goto("https://other.test/").await.expect("a page");
-            for mut cookie in stolen {
-                // The thief keeps the second cookie for longer than it is good.
-                cookie["expires"] = json!(4_000_000_000_u64);
-                cookie["url"] = json!(SITE);
-                command(&thief, "Network.setCookie", cookie).await;
-            }
+            plant(&thief, stolen).await;
             shows(&thief, "ann bound").await;
             thieves.ahead.fetch_add(TEN_MINUTES, Ordering::SeqCst);
             shows(&thief, "nobody not bound").await;
@@ -213,6 +238,37 @@ async fn chromium_keeps_its_session_and_a_thief_does_not() {
         here.let_ten_minutes_pass(&client).await;
         shows(&client, "nobody not bound").await;
         assert_eq!(here.refreshes(), before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thief_who_renews_in_chromium_is_out_after_ten_minutes() {
+    const NAME: &str = "a_thief_who_renews_in_chromium_is_out_after_ten_minutes";
+    let site = Site::default();
+    let flags = site.serve().await;
+    let thief_flags = flags.clone();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    in_browser(NAME, &flags, |client| async move {
+        client.goto("https://site.test/login").await.expect("a page");
+        is_bound(&client).await;
+        let (stolen, here) = (jar(&client).await, site.clone());
+        let thief_flags: Vec<&str> = thief_flags.iter().map(String::as_str).collect();
+        in_browser(NAME, &thief_flags, |thief| async move {
+            plant(&thief, stolen).await;
+            for _ in 0..2 {
+                thief.goto("https://site.test/renew").await.expect("a page");
+                assert_shown(&thief, "p", "ann bound").await;
+            }
+            here.ahead.fetch_add(TEN_MINUTES, Ordering::SeqCst);
+            shows(&thief, "nobody not bound").await;
+        })
+        .await;
+        assert_eq!(site.registrations(), 1, "the thief's browser registers nothing");
+        // The visitor logs in again.
+        shows(&client, "nobody not bound").await;
+        client.goto("https://site.test/login").await.expect("a page");
+        is_bound(&client).await;
     })
     .await;
 }
@@ -271,6 +327,8 @@ async fn the_account_example_binds_a_login_and_ends_it() {
         "the_account_example_binds_a_login_and_ends_it",
         &flags,
         |client| async move {
+            // The page's policy forbids the script of this test.
+            command(&client, "Page.setBypassCSP", json!({ "enabled": true })).await;
             client.goto(SITE).await.expect("the start page");
             fill(&client, "username", "alice").await;
             fill(&client, "password", "correct horse battery staple").await;
@@ -281,9 +339,18 @@ async fn the_account_example_binds_a_login_and_ends_it() {
                 assert!(began.elapsed() < PATIENCE, "the browser does not bind the session");
                 client.refresh().await.expect("the page");
             }
+            // A renewal goes on with the key, and so do the refreshes.
+            let renew = "return fetch('/renew', { method: 'POST' })
+                .then(answer => [answer.status, answer.headers.get('secure-session-registration')])";
+            for visits in ["1", "2"] {
+                drop_second(&client).await;
+                press(&client, "Count one more").await;
+                assert_shown(&client, "output", visits).await;
+                assert_eq!(run(&client, renew).await, json!([204, null]));
+            }
             drop_second(&client).await;
             press(&client, "Count one more").await;
-            assert_shown(&client, "output", "1").await;
+            assert_shown(&client, "output", "3").await;
             press(&client, "Log out").await;
             assert_shown(&client, "h1", "You are not logged in").await;
             let left: Vec<_> = jar(&client)

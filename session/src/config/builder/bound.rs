@@ -30,12 +30,13 @@ impl Default for Settings {
 impl SessionLayerBuilder {
     /// Sets whether sessions are bound to the visitor's device where the browser can do it: `false` unless set.
     ///
-    /// A login or a renewal then asks the browser for a key that the device keeps and nobody can copy. From a minute
-    /// after the browser has sent it, the session is open only to requests that also carry a second cookie, named like
-    /// the first one with `-bound` behind it. It is good for ten minutes, and the browser gets the next one by proving
-    /// that it has the key. So copied cookies open nothing after ten minutes. A request without the second cookie is
-    /// answered as if it had no session, and changes nothing. Browsers that cannot do it are served as before
-    /// ([`Session::is_bound`](crate::Session::is_bound) tells). See the [guide](crate::guide#bound-sessions).
+    /// A login then asks the browser for a key that the device keeps and nobody can copy, and so does a renewal of a
+    /// session that is not bound. From a minute after the browser has sent it, the session is open only to requests
+    /// that also carry a second cookie, named like the first one with `-bound` behind it. It is good for ten minutes,
+    /// and the browser gets the next one by proving that it has the key. So copied cookies open nothing after ten
+    /// minutes. A request without the second cookie is answered as if it had no session, and changes nothing. Browsers
+    /// that cannot do it are served as before ([`Session::is_bound`](crate::Session::is_bound) tells). See the
+    /// [guide](crate::guide#bound-sessions).
     ///
     /// The layer answers the browser's two requests itself: `POST /.session/bind` and `POST /.session/refresh`. Let
     /// both through to it. A layer with `false` opens bound sessions without the second cookie, so binding can be

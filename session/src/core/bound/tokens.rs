@@ -15,7 +15,7 @@ const SKEW: u64 = 60;
 pub(crate) enum Purpose {
     /// The second cookie.
     Cookie,
-    /// The name by which the browser calls the session.
+    /// The name by which the browser calls the session, or by which the URL of its refresh does.
     Name,
     /// The challenge of a registration.
     Bind,
@@ -41,11 +41,10 @@ impl Tokens {
         format!("{until}.{mac}")
     }
 
-    /// Whether this value of the second cookie is good for the session now. A cookie that is made now is good for
-    /// `life` seconds; a time beyond that is another setting's or another clock's.
-    pub(crate) fn opens(&self, value: &[u8], session: &RecordKey, now: u64, life: u64) -> bool {
-        let until = self.until(value, session);
-        until.is_some_and(|until| is_current(until, now, life))
+    /// The time until which this value of the second cookie is good for the session, if it is now. A cookie that is
+    /// made now is good for `life` seconds; a time beyond that is another setting's or another clock's.
+    pub(crate) fn opens(&self, value: &[u8], session: &RecordKey, now: u64, life: u64) -> Option<u64> {
+        self.until(value, session).filter(|&until| is_current(until, now, life))
     }
 
     /// The time until which this value of the second cookie is good for the session; `None` if it is not its cookie.

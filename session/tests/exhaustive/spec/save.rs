@@ -245,7 +245,9 @@ impl<'a> Save<'a> {
             expires_at,
             inherited_from: replaces.filter(|_| owned && self.op != Op::Owner),
             renewal_of: replaces.filter(|_| self.op != Op::Owner && !self.clears(loaded) || self.is_older()),
-            bound: None,
+            bound: before
+                .filter(|_| replaces.is_some() && self.op != Op::Owner && !self.clears(loaded) && !self.is_older())
+                .and_then(|before| before.bound),
         });
     }
 

@@ -1,6 +1,6 @@
 //! The sessions of the specification at each start.
 
-use super::super::scenario::{FIRST, IDLE, LIFETIME, NOW, REMEMBERED, SMALL, Start};
+use super::super::scenario::{FIRST, IDLE, Key, LIFETIME, NOW, REMEMBERED, SMALL, Start};
 use super::{Life, Session};
 
 pub(super) fn first(start: Start) -> Option<Session> {
@@ -10,7 +10,13 @@ pub(super) fn first(start: Start) -> Option<Session> {
         revision: 3,
         owned: matches!(
             start,
-            Start::Owned | Start::Others | Start::Idle | Start::Aged | Start::Remembered | Start::Forgotten
+            Start::Owned
+                | Start::Bound
+                | Start::Others
+                | Start::Idle
+                | Start::Aged
+                | Start::Remembered
+                | Start::Forgotten
         ),
         others: start == Start::Others,
         remembered: false,
@@ -18,7 +24,7 @@ pub(super) fn first(start: Start) -> Option<Session> {
         expires_at: NOW + IDLE,
         inherited_from: None,
         renewal_of: None,
-        bound: None,
+        bound: (start == Start::Bound).then_some((Key::Own, 0)),
     };
     Some(match start {
         Start::Nothing => return None,
@@ -26,7 +32,7 @@ pub(super) fn first(start: Start) -> Option<Session> {
             life: Life::Gone,
             ..live
         },
-        Start::Live | Start::Owned | Start::Others | Start::Small => live,
+        Start::Live | Start::Owned | Start::Bound | Start::Others | Start::Small => live,
         Start::Old => Session {
             created_at: NOW - IDLE / 2,
             expires_at: NOW + IDLE / 2,

@@ -179,6 +179,16 @@ impl Browser {
         answer
     }
 
+    /// Refreshes the session because of another site's page, so that no cookie goes with it.
+    pub(crate) async fn refresh_from_elsewhere(&mut self) -> Response<String> {
+        let kept = std::mem::take(&mut self.jar);
+        let answer = self.refresh().await;
+        for (name, cookie) in kept {
+            self.jar.entry(name).or_insert(cookie);
+        }
+        answer
+    }
+
     /// Makes one attempt to refresh the session.
     pub(crate) async fn attempt(&mut self) -> Response<String> {
         let session = self.session.clone().expect("a session that is bound");

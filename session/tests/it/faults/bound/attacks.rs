@@ -74,6 +74,50 @@ async fn copied_cookies_open_nothing_once_ten_minutes_are_over() {
 }
 
 #[tokio::test]
+async fn a_thief_who_renews_is_out_when_the_copied_second_cookie_ends() {
+    let (_world, site, browser) = Calm::bound().await;
+    let (mut thief, challenge) = (browser.copied(), browser.asked.clone());
+    for seconds in [200, 200, TEN_MINUTES - 401] {
+        assert_eq!(thief.visit("/renew").await.status(), 200);
+        thief.jar.get_mut(SECOND).expect("a second cookie").1 = u64::MAX;
+        assert!(thief.asked.is_none(), "a thief is asked for no key");
+        assert_admin(&thief.visit("/").await);
+        wait(seconds);
+    }
+    assert_admin(&thief.visit("/").await);
+    wait(1);
+    assert_nobody(&thief.visit("/").await);
+    assert_nobody(&thief.visit("/renew").await);
+    // He has nothing to refresh it with, even if he knows all that the visitor's browser does except for the key.
+    thief.session.clone_from(&browser.session);
+    assert_refused(&thief.refresh().await);
+    thief.asked = challenge;
+    assert_refused(&thief.register().await);
+    assert_nobody(&thief.visit("/").await);
+    // Whoever logs in again has a session that the thief knows nothing of.
+    let mut again = Browser::log_in(&site, "/login?admin").await;
+    wait(TEN_MINUTES);
+    assert_admin(&again.browse("/").await);
+}
+
+#[tokio::test]
+async fn a_renewal_takes_the_time_of_no_other_sessions_second_cookie() {
+    let (_world, site, browser) = Calm::bound().await;
+    wait(300);
+    let mut own = Browser::log_in(&site, "/login?thief").await;
+    let (ended, cookies) = (own.copied(), own.cookies());
+    own.visit("/logout").await;
+    let mut thief = browser.copied();
+    let both = format!("{cookies}; {}", browser.cookies());
+    assert_eq!(thief.send("GET", "/renew", &[("cookie", &both)]).await.status(), 200);
+    let time = |cookies: &Browser| cookies.jar[SECOND].0.split('.').next().map(str::to_owned);
+    assert_eq!(time(&thief), time(&browser));
+    assert!(time(&ended) > time(&browser));
+    wait(TEN_MINUTES - 300);
+    assert_nobody(&thief.visit("/").await);
+}
+
+#[tokio::test]
 async fn copied_cookies_do_nothing_among_others_either() {
     let (_world, site, mut browser) = Calm::bound().await;
     wait(TEN_MINUTES);
@@ -105,7 +149,6 @@ async fn a_logout_with_the_cookie_before_a_renewal_leaves_a_bound_session_alone(
     let mut thief = browser.copied();
     thief.jar.remove(SECOND);
     browser.visit("/renew").await;
-    browser.register().await;
     wait(60);
     for (end, status) in [("/logout", 200), ("/end", 200), ("/goodbye?now", 409)] {
         let (answer, calls) = world.cost(thief.visit(end)).await;
@@ -194,6 +237,16 @@ async fn a_thief_who_registers_first_loses_the_session_when_the_visitor_register
     assert_eq!(browser.visit("/").await.body(), "");
     thief.refresh().await;
     assert!(thief.session.is_none());
+
+    // A renewal before the visitor's registration does not save the thief's.
+    let mut browser = Browser::new(&site);
+    browser.visit("/login?admin").await;
+    let mut thief = browser.copied();
+    thief.asked.clone_from(&browser.asked);
+    assert_eq!(thief.register().await.status(), 200);
+    assert_eq!(thief.visit("/renew").await.status(), 200);
+    assert_refused(&browser.register().await);
+    assert_eq!(thief.visit("/").await.body(), "");
 }
 
 #[tokio::test]
@@ -241,6 +294,33 @@ async fn refreshes_at_once_are_answered_all() {
     }
     for tab in &mut tabs {
         assert_admin(&tab.visit("/").await);
+    }
+}
+
+#[tokio::test]
+async fn planted_cookies_keep_no_browser_from_refreshing() {
+    let (_world, site, mut browser) = Calm::bound().await;
+    wait(60);
+    let session = browser.session.clone().expect("it is bound");
+    let proof = browser.device.refreshes(&session.challenge.expect("a challenge"));
+    let [name, proof] = [session.name, proof].map(|text| format!("\"{text}\""));
+    for planted in [1, 4] {
+        assert_eq!(browser.visit("/renew").await.status(), 200);
+        let mut cookies = Vec::new();
+        for _ in 0..planted {
+            let mut other = Browser::new(&site);
+            other.visit("/login?planted").await;
+            cookies.push(other.cookies());
+        }
+        let headers = [
+            ("cookie", cookies.join("; ")),
+            ("sec-secure-session-id", name.clone()),
+            ("secure-session-response", proof.clone()),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        browser.jar.remove(SECOND);
+        assert_eq!(browser.send("POST", &session.url, &headers).await.status(), 200);
+        assert_admin(&browser.visit("/").await);
     }
 }
 

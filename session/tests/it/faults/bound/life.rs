@@ -92,41 +92,140 @@ async fn a_visitor_who_does_not_log_in_is_asked_for_no_key() {
 }
 
 #[tokio::test]
-async fn a_renewal_binds_anew_and_a_thief_cannot_shake_the_binding_off_by_one() {
-    let (_world, _, mut browser) = Calm::bound().await;
-    let mut thief = browser.copied();
-    let before = browser.session.clone().expect("it is bound");
+async fn a_renewal_goes_on_with_the_key_and_the_time_of_the_second_cookie() {
+    let (world, _, mut browser) = Calm::bound().await;
+    let name = browser.session.clone().expect("it is bound").name;
     browser.asked = None;
-    assert_eq!(browser.visit("/renew").await.status(), 200);
-    assert_eq!(browser.visit("/bound").await.body(), "false");
-    assert_eq!(browser.register().await.status(), 200);
-    assert_eq!(browser.visit("/bound").await.body(), "true");
-    // The browser refreshes the session before it once more, and is told to stop.
-    let now_bound = browser.session.replace(before);
+    for _ in 0..3 {
+        wait(100);
+        let (first, second) = (browser.jar[FIRST].clone(), browser.jar[SECOND].clone());
+        assert_eq!(browser.visit("/renew").await.status(), 200);
+        assert!(browser.jar[FIRST] != first && browser.jar[SECOND].0 != second.0);
+        assert_eq!(browser.jar[SECOND].1, second.1);
+        assert_admin(&browser.visit("/").await);
+        assert_eq!(browser.visit("/bound").await.body(), "true");
+        wait(TEN_MINUTES - 160);
+        assert!(!browser.cookies().contains(SECOND));
+        let (answer, calls) = world.cost(browser.attempt()).await;
+        assert_eq!((answer.status().as_u16(), calls), (200, vec!["GetItem".to_owned()]));
+        assert_admin(&browser.visit("/").await);
+    }
+    assert!(browser.asked.is_none(), "nobody is asked for another key");
+    assert_eq!(browser.session.clone().expect("it is bound").name, name);
+    browser.visit("/logout").await;
     browser.refresh().await;
     assert!(browser.session.is_none());
-    browser.session = now_bound;
-    wait(TEN_MINUTES);
-    assert_admin(&browser.browse("/").await);
-
-    // The thief asks for a new ID while the stolen cookies are good, and has no browser that registers.
-    thief.jar = browser.jar.clone();
-    assert_eq!(thief.visit("/renew").await.status(), 200);
-    assert_admin(&thief.visit("/").await);
-    wait(TEN_MINUTES);
-    assert_nobody(&thief.visit("/").await);
 }
 
 #[tokio::test]
-async fn nobody_without_a_key_renews_beyond_ten_minutes_after_the_first_renewal() {
-    let (_world, _, browser) = Calm::bound().await;
-    let mut thief = browser.copied();
+async fn a_link_from_another_site_finds_a_session_that_was_renewed() {
+    const HOUR: u64 = 60 * 60;
+    let world = Calm::new().await;
+    let mut browser = Browser::log_in(&world.bound_site(), "/remember?ann=864000").await;
+    // As an instance that does not renew bound sessions has told the browser.
+    let told = browser.session.as_mut().expect("it is bound");
+    told.url = told.url.split('?').next().expect("a path").to_owned();
+    wait(TEN_MINUTES);
+    assert_eq!(browser.refresh_from_elsewhere().await.status(), 200);
+    for calls in [2, 1, 1] {
+        assert_eq!(browser.visit("/owner").await.body(), "ann");
+        if calls == 2 {
+            assert_eq!(browser.visit("/renew").await.status(), 200);
+        }
+        // The refresh after the renewal follows it, and tells the browser at which URL to ask from then on.
+        wait(TEN_MINUTES);
+        let (answer, made) = world.cost(browser.refresh_from_elsewhere()).await;
+        assert_eq!((answer.status().as_u16(), made.len()), (200, calls));
+        wait(HOUR);
+        assert_eq!(browser.refresh_from_elsewhere().await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_is_under_way_during_a_renewal_serves_the_new_session() {
+    let (world, _, mut browser) = Calm::bound().await;
+    wait(60);
+    let before = browser.jar.clone();
+    assert_eq!(browser.visit("/renew").await.status(), 200);
+    let after = std::mem::replace(&mut browser.jar, before);
+    let (answer, calls) = world.cost(browser.attempt()).await;
+    assert_eq!((answer.status().as_u16(), calls.len()), (200, 2));
+    // The answer to the renewal comes last, or its second cookie did.
+    let refreshed = browser.jar[SECOND].clone();
+    for second in [after[SECOND].clone(), refreshed] {
+        browser.jar.clone_from(&after);
+        browser.jar.insert(SECOND.to_owned(), second);
+        assert_admin(&browser.visit("/").await);
+    }
+    wait(TEN_MINUTES);
+    assert_admin(&browser.browse("/").await);
+}
+
+#[tokio::test]
+async fn whoever_loses_the_answer_to_a_renewal_logs_in_again() {
+    let (_world, _, mut browser) = Calm::bound().await;
+    wait(60);
+    let before = browser.jar.clone();
+    assert_eq!(browser.visit("/renew").await.status(), 200);
+    browser.jar = before;
+    assert_nobody(&browser.visit("/").await);
+    assert_eq!(browser.refresh().await.status(), 200);
+    assert_nobody(&browser.visit("/").await);
+    let lost = browser.session.take();
+    assert_eq!(browser.visit("/login?admin").await.status(), 200);
+    assert_eq!(browser.register().await.status(), 200);
+    let new = std::mem::replace(&mut browser.session, lost);
+    browser.refresh().await;
+    assert!(browser.session.is_none());
+    browser.session = new;
+    wait(TEN_MINUTES);
+    assert_admin(&browser.browse("/").await);
+}
+
+#[tokio::test]
+async fn a_session_that_waits_for_a_key_waits_no_longer_after_a_renewal() {
+    let world = Calm::new().await;
+    let mut browser = Browser::log_in(&world.bound_site(), "/log-in?ann").await;
+    browser.visit("/log-in?ann").await;
     for _ in 0..3 {
-        assert_eq!(thief.visit("/renew").await.status(), 200);
-        assert_admin(&thief.visit("/").await);
+        assert_eq!(browser.visit("/owner").await.body(), "ann");
+        browser.asked = None;
+        assert_eq!(browser.visit("/renew").await.status(), 200);
+        assert!(browser.asked.is_some());
         wait(TEN_MINUTES / 3);
     }
-    assert_nobody(&thief.visit("/").await);
+    assert_nobody(&browser.visit("/").await);
+}
+
+#[tokio::test]
+async fn a_registration_after_a_renewal_binds_the_session_that_it_was_made_for() {
+    let world = Calm::new().await;
+    let site = world.bound_site();
+    let mut browser = Browser::new(&site);
+    browser.visit("/login?admin").await;
+    let early = browser.asked.clone();
+    browser.visit("/renew").await;
+    let late = browser.asked.clone();
+    assert!(late != early);
+    // One for the session before is refused, whenever it comes. The session has its own.
+    for (asked, status) in [(&early, 400), (&late, 200), (&early, 400)] {
+        let mut other = browser.copied();
+        other.asked.clone_from(asked);
+        let device = if status == 200 { &mut browser } else { &mut other };
+        device.asked.clone_from(asked);
+        assert_eq!(device.register().await.status(), status);
+    }
+    wait(TEN_MINUTES);
+    assert_admin(&browser.browse("/").await);
+}
+
+#[tokio::test]
+async fn a_registration_again_after_a_renewal_is_answered_for_the_new_session() {
+    let (_world, _, mut browser) = Calm::bound().await;
+    assert_eq!(browser.visit("/renew").await.status(), 200);
+    assert_eq!(browser.register().await.status(), 200);
+    wait(60);
+    assert_admin(&browser.visit("/").await);
 }
 
 #[tokio::test]
@@ -152,7 +251,7 @@ async fn whoever_has_lost_the_key_logs_in_again_after_a_logout_in_the_same_reque
 }
 
 #[tokio::test]
-async fn a_session_that_is_bound_while_it_is_renewed_leaves_one_that_has_to_be_bound() {
+async fn a_session_that_is_bound_while_it_is_renewed_leaves_one_that_is_bound() {
     let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
@@ -167,11 +266,15 @@ async fn a_session_that_is_bound_while_it_is_renewed_leaves_one_that_has_to_be_b
     gate.arrived().await;
     assert_eq!(browser.register().await.status(), 200);
     gate.release();
-    let (mut late, answer) = renewing.await.expect("an answer");
-    assert_eq!(answer.status(), 200);
-    assert_admin(&late.visit("/").await);
-    wait(TEN_MINUTES);
-    assert_nobody(&late.visit("/").await);
+    let (late, answer) = renewing.await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), late.asked.is_some()), (200, false));
+    browser.jar.extend(late.jar);
+    assert_admin(&browser.visit("/").await);
+    wait(60);
+    // The second cookie is that of the session before, until the browser has asked for the right one.
+    browser.browse("/").await;
+    assert!(!browser.jar.contains_key(SECOND));
+    assert_admin(&browser.browse("/").await);
 }
 
 #[tokio::test]
@@ -230,10 +333,20 @@ async fn a_sealed_session_is_bound_without_being_opened() {
 
 #[tokio::test]
 async fn the_record_grows_by_at_most_150_bytes() {
-    let (world, _, _) = Calm::bound().await;
-    let item = world.only_item().await;
-    let bound = item["bound"].as_s().expect("a text");
-    assert!("bound".len() + bound.len() <= 150, "{bound}");
+    let (world, _, mut browser) = Calm::bound().await;
+    let grown = async || {
+        let items = world.table.items().await;
+        let bound = items.iter().filter_map(|item| item.get("bound"));
+        let sizes: Vec<_> = bound
+            .map(|bound| "bound".len() + bound.as_s().expect("a text").len())
+            .collect();
+        sizes
+    };
+    assert_eq!(grown().await, [103]);
+    for _ in 0..2 {
+        browser.visit("/renew").await;
+        assert_eq!(grown().await, [147]);
+    }
 }
 
 #[tokio::test]
@@ -294,6 +407,8 @@ async fn a_rotation_of_the_keys_ends_no_bound_session() {
         .expect("a long key");
     let site = Site::of(layer(world.store(), rotated).clock(now).bound(true));
     assert_admin(&browser.at(&site).visit("/").await);
+    assert_eq!(browser.visit("/renew").await.status(), 200);
+    assert_admin(&browser.visit("/").await);
     wait(TEN_MINUTES);
     assert_admin(&browser.browse("/").await);
 }
@@ -328,6 +443,10 @@ async fn an_instance_that_does_not_bind_opens_a_bound_session_and_keeps_its_bind
     assert_eq!(late.at(&site).visit("/").await.body(), "");
     assert_eq!(browser.browse("/").await.body(), "theme=dark username=admin");
     assert_eq!(browser.browse("/bound").await.body(), "true");
+    // A renewal there keeps it, too, and the browser asks for the second cookie of the new session.
+    assert_eq!(browser.at(&other).visit("/renew").await.status(), 200);
+    browser.at(&site).browse("/").await;
+    assert_eq!(browser.browse("/").await.body(), "theme=dark username=admin");
 }
 
 #[tokio::test]
