@@ -26,10 +26,9 @@ pub(crate) struct Found {
     pub(crate) absence: Option<Absence>,
     /// When the keys were read, in seconds since 1970; `None` if they were not read.
     pub(crate) read_at: Option<u64>,
-    /// The IDs that open nothing if their sessions are bound to a device, because the second cookie is missing.
+    /// The IDs that open nothing if their sessions are bound to a device, because the second cookie is missing. Those
+    /// whose sessions are bound, and alive, are no longer among `ids` when they were read.
     pub(crate) unproven: Vec<SessionId>,
-    /// Whether a cookie's session is alive, but bound to a device from which the request does not come.
-    pub(crate) locked: bool,
 }
 
 /// What the response does to the browser's cookie.
@@ -47,7 +46,8 @@ pub(crate) enum CookieAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Absence {
-    /// The browser sent no cookie that this site has signed, or cookies of several sessions.
+    /// The browser sent no cookie that this site has signed, or cookies of several living sessions, of which nobody can
+    /// tell which is the visitor's.
     Never,
     /// The session was idle for too long, or its lifetime was over. A session that ended over an hour ago counts as
     /// expired, too.
@@ -65,7 +65,9 @@ impl Absence {
         match place {
             Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => Self::Replaced,
             Some(Place::Tombstone(_)) => Self::Ended,
-            _ => Self::Expired,
+            Some(_) => Self::Expired,
+            // More cookies than a request may have are not read.
+            None => Self::Never,
         }
     }
 }
@@ -77,11 +79,14 @@ impl Found {
     pub(crate) fn read(ids: Vec<SessionId>, known: Known, at: &Moment) -> Self {
         let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(id.record_key(), at)?.record)));
         let mut alive = ids.iter().filter_map(opened);
-        let session = alive.next().filter(|_| alive.next().is_none());
-        let absence = session.is_none().then(|| {
-            let absences = ids.iter().map(|id| Absence::of(known.place(id.record_key())));
-            absences.max().unwrap_or(Absence::Never)
-        });
+        let (session, absence) = match (alive.next(), alive.next()) {
+            (Some(session), None) => (Some(session), None),
+            (Some(_), Some(_)) => (None, Some(Absence::Never)),
+            (None, _) => {
+                let absences = ids.iter().map(|id| Absence::of(known.place(id.record_key())));
+                (None, Some(absences.max().unwrap_or(Absence::Never)))
+            }
+        };
         Self {
             absence,
             ids,
@@ -94,7 +99,7 @@ impl Found {
 
     /// Takes away the sessions that are bound to a device, if the request does not come from it. For the rest of the
     /// request, their IDs are as unknown as those of forged cookies.
-    pub(crate) fn locked(mut self, unproven: Vec<SessionId>, at: &Moment) -> Self {
+    pub(crate) fn without_locked(mut self, unproven: Vec<SessionId>, at: &Moment) -> Self {
         let known = &self.known;
         let is_locked = |id: &SessionId| {
             // More cookies than a request may have are not read, so that nobody knows.
@@ -104,15 +109,18 @@ impl Found {
                 .and_then(|opened| opened.record.bound.as_ref());
             unproven.contains(id) && (unread || bound.is_some_and(|bound| bound.is_due(at.now)))
         };
-        let before = self.ids.len();
         self.ids.retain(|id| !is_locked(id));
-        self.locked = self.ids.len() < before;
         self.session = self.session.filter(|(id, _)| !is_locked(id));
-        if self.locked && self.session.is_none() {
+        self.unproven = unproven;
+        if self.is_locked() && self.session.is_none() {
             self.absence = Some(Absence::Locked);
         }
-        self.unproven = unproven;
         self
+    }
+
+    /// Whether a cookie's session is alive, but bound to a device from which the request does not come.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.unproven.iter().any(|id| !self.ids.contains(id))
     }
 
     /// Returns the task that reads the sessions of these IDs, or `None` if there are no IDs.
@@ -141,7 +149,7 @@ impl Found {
             keys: keys(&self.ids),
             read_at: self.read_at.unwrap_or(at.now),
             saw,
-            locked: self.locked,
+            locked: self.is_locked(),
             unproven: keys(&self.unproven),
             wanted,
             fresh: fresh()?,
@@ -160,7 +168,7 @@ impl Found {
         let id = match (told, task) {
             (Told::Issue, Task::Save(save)) => {
                 self.ids.push(save.fresh.id.clone());
-                self.locked = false;
+                self.unproven.retain(|id| self.ids.contains(id));
                 Some(save.fresh.id.clone())
             }
             (Told::Keep | Told::Changed, _) => self.session.take().map(|(id, _)| id),

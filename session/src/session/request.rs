@@ -229,7 +229,7 @@ async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
         };
         spans::within(spans::load(), Box::pin(run.task(&mut known, &task))).await?;
     }
-    Ok(Found::read(ids, known, &at).locked(unproven, &at))
+    Ok(Found::read(ids, known, &at).without_locked(unproven, &at))
 }
 
 /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.

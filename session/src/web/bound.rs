@@ -105,7 +105,7 @@ impl BoundVisit {
         let headers = response.headers_mut();
         // An answer that was late may have left the second cookie of the session before. The browser does not ask for
         // the right one until that is gone.
-        let stale = self.foreign && session.0.state().found.locked;
+        let stale = self.foreign && session.0.state().found.is_locked();
         if let Some(clear) = self.clear.filter(|_| stale || *action != CookieAction::Keep) {
             headers.append(header::SET_COOKIE, clear);
             headers.insert(header::CACHE_CONTROL, NO_STORE);
