@@ -5,6 +5,7 @@
 mod support;
 
 mod account;
+mod bodies;
 mod bound;
 mod browser_cookies;
 mod contract;
