@@ -5,6 +5,7 @@
 mod support;
 
 mod account;
+mod api;
 mod bodies;
 mod bound;
 mod browser_cookies;
