@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt as _, Response};
-use lambda_session::{LazySession, SameOriginLayer, Session, SessionError, SessionLayer};
+use lambda_session::{LazySession, ResponseBody, SameOriginLayer, Session, SessionError, SessionLayer};
 use maud::Markup;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -163,7 +163,7 @@ impl App {
             }
         }));
         let Ok(response) = service.oneshot(request).await;
-        response
+        response.map(ResponseBody::into_inner)
     }
 }
 

@@ -17,5 +17,6 @@ pub(crate) mod edits;
 pub(crate) mod id;
 pub(crate) mod limits;
 pub(crate) mod record;
+pub(crate) mod refusal;
 pub(crate) mod time;
 pub(crate) mod value;

@@ -86,6 +86,7 @@
 //! 1. [`SessionLayer`] (`web/layer`, built by `config/builder`, perhaps from `config/environment`) checks the
 //!    signatures of the request's cookies (`core/cookie`, `core/id`). All its requests share its settings
 //!    (`protocol/settings`). A guard outside or inside the layer may answer instead of the handler (`web/guard`).
+//!    Outside of all, `web/error_page` makes pages of what they refuse and of what fails.
 //! 2. The handler asks [`LazySession`] (`session/lazy`) for the session, which is loaded only then (`session/request`,
 //!    `session/found`).
 //! 3. The handler reads and changes the [`Session`] (`session`; its login and end are in `session/life`, its messages
@@ -132,6 +133,7 @@ pub use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 pub use crate::core::id::{OwnerKey, RecordKey};
 pub use crate::core::limits::Limits;
 pub use crate::core::record::{Record, Stored, Tombstone, Version, WriteToken};
+pub use crate::core::refusal::Refusal;
 pub use crate::core::time::Lifetime;
 pub use crate::core::value::{CodecError, Data, Value, ValueError, ValueErrorKind};
 pub use config::builder::{BuildError, SessionLayerBuilder};
@@ -147,7 +149,8 @@ pub use session::sessions::{ListedSession, Sessions};
 pub use store::dynamodb::DynamoDbStore;
 pub use store::memory::MemoryStore;
 pub use store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap};
-pub use web::guard::Refusal;
+pub use web::body::ResponseBody;
+pub use web::error_page::{ErrorPageLayer, ErrorPageService};
 pub use web::guard::login_page::LoginPage;
 pub use web::guard::next::local_path;
 pub use web::guard::require_login::{RequireLoginLayer, RequireLoginService};

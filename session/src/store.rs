@@ -133,7 +133,7 @@ pub struct StoreError {
     pub(crate) source: Arc<dyn StdError + Send + Sync>,
 }
 /// The kinds of [`StoreError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// The store cannot be reached, is throttled or fails for now, and the retries are used up.

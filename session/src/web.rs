@@ -1,11 +1,14 @@
 //! The HTTP side: the layer, axum's extractors, the guards, and Lambda's events.
 
-use http::HeaderMap;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Response};
 
 #[cfg(feature = "axum")]
 mod axum;
+pub(crate) mod body;
 #[cfg(feature = "bound")]
 pub(crate) mod bound;
+pub(crate) mod error_page;
 pub(crate) mod guard;
 #[cfg(feature = "lambda")]
 pub mod lambda;
@@ -13,6 +16,8 @@ pub(crate) mod layer;
 pub(crate) mod open;
 #[cfg(feature = "axum")]
 pub(crate) mod users;
+
+use body::ResponseBody;
 
 /// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
 const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
@@ -22,6 +27,13 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
         .iter()
         .flat_map(|name| headers.get_all(*name))
         .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
+}
+
+/// The answer of the service inside, which the layer lets through.
+fn passed<B, E>(
+    answer: impl Future<Output = Result<Response<B>, E>> + Send + 'static,
+) -> BoxFuture<'static, Result<Response<ResponseBody<B>>, E>> {
+    Box::pin(async move { Ok(ResponseBody::of(answer.await?)) })
 }
 
 /// A service with a layer around it.

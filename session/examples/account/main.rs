@@ -21,15 +21,15 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use argon2::{Argon2, PasswordVerifier as _};
-use axum::extract::{Form, FromRequestParts, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{Form, FromRequestParts, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use axum::middleware::map_response_with_state;
 use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lambda_session::{
-    DynamoDbStore, FlashLevel, LazySession, MemoryStore, Refusal, SameOriginLayer, Session, SessionError,
-    SessionErrorKind, SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
+    DynamoDbStore, ErrorPageLayer, FlashLevel, LazySession, MemoryStore, Refusal, SameOriginLayer, Session,
+    SessionError, SessionErrorKind, SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -97,8 +97,14 @@ fn site(sessions: SessionLayer) -> Router {
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
         .layer(same_origin)
+        .layer(map_response_with_state(secure, finish))
         // Outermost, because each layer has failures of its own.
-        .layer(from_fn_with_state(secure, present))
+        .layer(ErrorPageLayer::new(|problem: &Problem, request: &Parts| {
+            Some(problem.page(request))
+        }))
+        .layer(ErrorPageLayer::new(|error: &SessionError, request: &Parts| {
+            Some(Problem::of(error).page(request))
+        }))
 }
 
 // The views.
@@ -308,7 +314,7 @@ async fn end_device(
     let owner = owner(&session)?;
     if !session.confirmed_within(PASSWORD, TEN_MINUTES) {
         return Err(match reader {
-            Reader::Program => ([(WWW_CONFIRM, PASSWORD)], NOT_CONFIRMED).into(),
+            Reader::Program => SessionError::from(Refusal::NotConfirmed(PASSWORD)).into(),
             Reader::Person => Redirect::to("/confirm").into_response().into(),
         });
     }
@@ -342,8 +348,8 @@ async fn end_all_devices(session: Session, sessions: Sessions) -> Result<Redirec
 }
 
 /// The user who is logged in.
-fn owner(session: &Session) -> Result<String, Problem> {
-    session.owner().ok_or(NOT_LOGGED_IN)
+fn owner(session: &Session) -> Result<String, SessionError> {
+    Ok(session.owner().ok_or(Refusal::NotLoggedIn)?)
 }
 
 /// Adds a message to the next page. A program has its answer already.
@@ -358,8 +364,6 @@ const VISITS: &str = "visits";
 /// The proof that [`Session::confirm`] notes.
 const PASSWORD: &str = "password";
 const TEN_MINUTES: Duration = Duration::from_mins(10);
-/// Says what has to be proved again.
-const WWW_CONFIRM: HeaderName = HeaderName::from_static("www-confirm");
 const MONTH: Duration = Duration::from_hours(30 * 24);
 
 /// Names a device that has no label, such as "Firefox on Linux".
@@ -457,12 +461,10 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
-/// The reason why a request was not carried out, in a sentence for the client. `present` makes a page or JSON of it.
+/// The reason why a request was not carried out, in a sentence for the client, of which `page` makes a page or JSON.
 #[derive(Clone, Copy, Debug)]
 struct Problem(StatusCode, &'static str);
 
-const NOT_LOGGED_IN: Problem = Problem(StatusCode::UNAUTHORIZED, "Please log in first.");
-const NOT_CONFIRMED: Problem = Problem(StatusCode::UNAUTHORIZED, "Please give your password again.");
 const RESERVED: Problem = Problem(
     StatusCode::BAD_REQUEST,
     "This program keeps something else under that name.",
@@ -480,6 +482,34 @@ impl IntoResponse for Problem {
     }
 }
 
+impl Problem {
+    /// What the library could not do, or refused.
+    fn of(error: &SessionError) -> Self {
+        let text = match error.kind() {
+            SessionErrorKind::Conflict => {
+                "Your session ended meanwhile. What you just did may or may not have been saved."
+            }
+            SessionErrorKind::Unavailable => {
+                "Your session cannot be reached at the moment, and what you just did may not have been saved. Please \
+                 try again in a few seconds."
+            }
+            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
+            SessionErrorKind::Refused(Refusal::NotLoggedIn) => "Please log in first.",
+            SessionErrorKind::Refused(Refusal::NotConfirmed(_)) => "Please give your password again.",
+            SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
+            _ => BUG.1,
+        };
+        Self(error.status(), text)
+    }
+
+    fn page(&self, request: &Parts) -> Response {
+        match Reader::of(&request.headers) {
+            Reader::Program => Json(json!({ "error": self.1 })).into_response(),
+            Reader::Person => pages::problem(self.0, self.1).into_response(),
+        }
+    }
+}
+
 /// The answer for a variable that cannot be stored. If the client sent too much, the site is not at fault.
 fn refused(error: impl Into<SessionError>) -> ErrorResponse {
     let error = error.into();
@@ -493,18 +523,19 @@ fn refused(error: impl Into<SessionError>) -> ErrorResponse {
     }
 }
 
-/// Makes a page or JSON of every failure, wherever it comes from, and sets the headers that every answer carries.
-async fn present(State(secure): State<bool>, reader: Reader, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(problem) = problem(&response) {
-        let body = match reader {
-            Reader::Program => Json(json!({ "error": problem.1 })).into_response(),
-            Reader::Person => pages::problem(problem.0, problem.1).into_response(),
-        };
-        let (parts, body) = body.into_parts();
-        *response.body_mut() = body;
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        response.headers_mut().extend(parts.headers);
+/// Says what is wrong where axum has answered with a status alone, and sets the headers that every answer carries.
+async fn finish(State(secure): State<bool>, mut response: Response) -> Response {
+    let text = match response.status() {
+        StatusCode::NOT_FOUND => "There is nothing at this address.",
+        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used that way.",
+        StatusCode::PAYLOAD_TOO_LARGE => "That is too much for one request.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "Only plain forms are understood here.",
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "A field is missing or damaged.",
+        _ => "",
+    };
+    if !text.is_empty() {
+        let problem = Problem(response.status(), text);
+        response.extensions_mut().get_or_insert(problem);
     }
     if response.status() == StatusCode::UNAUTHORIZED {
         // RFC 9110, section 15.5.2 requires a challenge, and no browser opens a dialog for this one.
@@ -513,38 +544,4 @@ async fn present(State(secure): State<bool>, reader: Reader, request: Request, n
     }
     pages::set_headers(response.headers_mut(), secure);
     response
-}
-
-/// The problem with a request, unless its answer has a page already.
-fn problem(response: &Response) -> Option<Problem> {
-    let (status, extensions) = (response.status(), response.extensions());
-    if let Some(problem) = extensions.get::<Problem>() {
-        return Some(*problem);
-    }
-    if let Some(error) = extensions.get::<SessionError>() {
-        let text = match error.kind() {
-            SessionErrorKind::Conflict => {
-                "Your session ended meanwhile. What you just did may or may not have been saved."
-            }
-            SessionErrorKind::Unavailable => {
-                "Your session cannot be reached at the moment, and what you just did may not have been saved. Please \
-                 try again in a few seconds."
-            }
-            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
-            _ => BUG.1,
-        };
-        return Some(Problem(status, text));
-    }
-    if extensions.get::<Refusal>().is_some() {
-        return Some(Problem(status, "Another site sent this. Nothing has changed."));
-    }
-    let text = match status {
-        StatusCode::NOT_FOUND => "There is nothing at this address.",
-        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used that way.",
-        StatusCode::PAYLOAD_TOO_LARGE => "That is too much for one request.",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "Only plain forms are understood here.",
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "A field is missing or damaged.",
-        _ => return None,
-    };
-    Some(Problem(status, text))
 }

@@ -72,14 +72,14 @@ use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use lambda_session::lambda::{self, SourceAddress};
 use lambda_session::{
-    DynamoDbStore, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError, SessionLayer,
-    Sessions, local_path,
+    DynamoDbStore, ErrorPageLayer, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError,
+    SessionLayer, Sessions, local_path,
 };
 use serde::Deserialize;
 
 use self::attempts::{Attempts, Limit};
 use self::devices::Devices;
-use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Note, Problem, present};
+use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Note, Problem, finish};
 use self::users::Users;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -159,8 +159,12 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
         .layer(same_origin)
+        .layer(from_fn_with_state(secure, finish))
         // Outermost, because each layer has failures of its own.
-        .layer(from_fn_with_state(secure, present))
+        .layer(ErrorPageLayer::new(|problem: &Problem, _: &Parts| Some(problem.page())))
+        .layer(ErrorPageLayer::new(|error: &SessionError, _: &Parts| {
+            Some(Problem::of(error).page())
+        }))
         .with_state(app)
 }
 

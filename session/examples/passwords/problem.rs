@@ -11,7 +11,7 @@ use lambda_session::{Refusal, SessionError, SessionErrorKind, ValueError, ValueE
 
 use crate::pages;
 
-/// The reason why a request was not carried out, in a sentence for the client. `present` makes a page of it.
+/// The reason why a request was not carried out, in a sentence for the client. `page` makes a page of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -81,19 +81,49 @@ impl Note {
     }
 }
 
-/// Makes a page of every failure, wherever it comes from, and sets the headers that every answer carries.
-pub(crate) async fn present(State(secure): State<bool>, mut request: Request, next: Next) -> Response {
+impl Problem {
+    /// What the library could not do, or refused.
+    pub(crate) fn of(error: &SessionError) -> Self {
+        let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
+        let text = match error.kind() {
+            SessionErrorKind::Conflict => {
+                "Your session ended meanwhile, perhaps in another tab. What you just did may or may not have been \
+                 saved."
+            }
+            SessionErrorKind::Unavailable => UNAVAILABLE.text,
+            SessionErrorKind::Refused(Refusal::NotLoggedIn) => "Please log in first.",
+            SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
+            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
+            _ if value.is_some_and(|error| error.kind() == ValueErrorKind::TooLarge) => "The basket is full.",
+            _ => BUG.text,
+        };
+        Self::new(error.status(), text)
+    }
+
+    pub(crate) fn page(&self) -> Response {
+        pages::problem(self.status, self.text).into_response()
+    }
+}
+
+/// Says what is wrong where axum has answered with a status alone, and sets the headers that every answer carries.
+pub(crate) async fn finish(State(secure): State<bool>, mut request: Request, next: Next) -> Response {
     let note = Note::default();
     request.extensions_mut().insert(note.clone());
     let mut response = next.run(request).await;
     if let Some(problem) = note.0.get() {
         response = problem.into_response();
     }
-    if let Some(text) = problem(&response) {
-        let (parts, body) = pages::problem(response.status(), text).into_response().into_parts();
-        *response.body_mut() = body;
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        response.headers_mut().extend(parts.headers);
+    let text = match response.status() {
+        StatusCode::NOT_FOUND => "There is nothing at this address.",
+        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used that way.",
+        StatusCode::PAYLOAD_TOO_LARGE => "That is too much for one form.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "Only plain forms are understood here.",
+        StatusCode::UNPROCESSABLE_ENTITY => "A field is missing or damaged.",
+        _ => "",
+    };
+    if !text.is_empty() {
+        let problem = Problem::new(response.status(), text);
+        response.extensions_mut().get_or_insert(problem);
     }
     if response.status() == StatusCode::UNAUTHORIZED {
         // RFC 9110, section 15.5.2 requires a challenge, and no browser opens a dialog for this one.
@@ -102,38 +132,4 @@ pub(crate) async fn present(State(secure): State<bool>, mut request: Request, ne
     }
     pages::set_headers(response.headers_mut(), secure);
     response
-}
-
-/// The problem with a request, unless its answer has a page already.
-fn problem(response: &Response) -> Option<&'static str> {
-    let extensions = response.extensions();
-    if let Some(problem) = extensions.get::<Problem>() {
-        return Some(problem.text);
-    }
-    if let Some(error) = extensions.get::<SessionError>() {
-        let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
-        return Some(match error.kind() {
-            SessionErrorKind::Conflict => {
-                "Your session ended meanwhile, perhaps in another tab. What you just did may or may not have been \
-                 saved."
-            }
-            SessionErrorKind::Unavailable => UNAVAILABLE.text,
-            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
-            _ if value.is_some_and(|error| error.kind() == ValueErrorKind::TooLarge) => "The basket is full.",
-            _ => BUG.text,
-        });
-    }
-    match extensions.get::<Refusal>() {
-        Some(Refusal::NotLoggedIn) => return Some("Please log in first."),
-        Some(_) => return Some("Another site sent this. Nothing has changed."),
-        None => {}
-    }
-    match response.status() {
-        StatusCode::NOT_FOUND => Some("There is nothing at this address."),
-        StatusCode::METHOD_NOT_ALLOWED => Some("This address cannot be used that way."),
-        StatusCode::PAYLOAD_TOO_LARGE => Some("That is too much for one form."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Some("Only plain forms are understood here."),
-        StatusCode::UNPROCESSABLE_ENTITY => Some("A field is missing or damaged."),
-        _ => None,
-    }
 }

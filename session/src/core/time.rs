@@ -22,7 +22,7 @@ pub(crate) const MAX_AGE: u64 = 400 * DAY;
 /// // As long as it is used within 30 days, and a year at most.
 /// let app = Lifetime::default().idle(30 * DAY).at_most(365 * DAY).beyond_browser();
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lifetime {
     /// Seconds.
     pub(crate) idle: Option<u64>,

@@ -104,7 +104,7 @@ pub struct ValueError {
 }
 
 /// The kinds of [`ValueError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueErrorKind {
     /// The variable does not have the requested type.
@@ -207,10 +207,32 @@ mod tests {
 
     #[test]
     fn a_number_has_64_bits_and_no_type() {
+        #[derive(serde::Deserialize, Debug, PartialEq)]
+        #[serde(untagged)]
+        enum Either {
+            Whole(i64),
+            Float(f64),
+        }
+
         let error = Value::encode(u128::from(u64::MAX) + 1).unwrap_err();
         assert_eq!(error.to_string(), "u128 is not supported");
         let whole = Value::encode(2.0).unwrap();
         assert_eq!(whole, Value::encode(2).unwrap());
         assert!((whole.decode::<f64>().unwrap() - 2.0).abs() < f64::EPSILON);
+
+        assert_eq!(whole.decode::<Either>().unwrap(), Either::Whole(2));
+        let half = Value::encode(2.5).unwrap();
+        assert_eq!(half.decode::<Either>().unwrap(), Either::Float(2.5));
+    }
+
+    #[test]
+    fn json_comes_back_but_for_floats_that_are_whole() {
+        let json = serde_json::json!({
+            "text": "tea", "none": null, "yes": true, "many": [1, -2, 2.5, 18_446_744_073_709_551_615_u64],
+        });
+        let value = Value::encode(&json).unwrap();
+        assert_eq!(value.decode::<serde_json::Value>().unwrap(), json);
+        let whole = Value::encode(serde_json::json!(2.0)).unwrap();
+        assert_eq!(whole.decode::<serde_json::Value>().unwrap(), serde_json::json!(2));
     }
 }

@@ -4,15 +4,17 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
+use crate::core::refusal::Refusal;
 use crate::core::value::{Reason, ValueError};
 use crate::store::{StoreError, StoreErrorKind, causes};
 
-/// Why a request's session could not be loaded, used or saved.
+/// Why a request's session could not be loaded, used or saved, or why the request was refused.
 ///
-/// The operator `?` converts [`StoreError`] and [`ValueError`] into this error. Answer with
-/// [`into_response`](Self::into_response), as the layer does; an axum handler can return the error itself.
+/// The operator `?` converts [`StoreError`], [`ValueError`] and [`Refusal`] into this error. Answer with
+/// [`into_response`](Self::into_response), as the layer does; an axum handler can return the error itself. One
+/// [`ErrorPageLayer`](crate::ErrorPageLayer) makes pages of all of them.
 #[derive(Clone)]
 pub struct SessionError {
     kind: SessionErrorKind,
@@ -21,7 +23,7 @@ pub struct SessionError {
 }
 
 /// The kinds of [`SessionError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionErrorKind {
     /// The session ended while the request was being handled: by a logout or a login in another tab, or by its timeout.
@@ -53,6 +55,9 @@ pub enum SessionErrorKind {
     Users,
     /// The handler changed the session after it was saved, so the change is lost. The status is 500.
     Saved,
+    /// A guard, an extractor or the handler refused the request. The status is 401 or 403, as
+    /// [`Refusal::status`] says.
+    Refused(Refusal),
 }
 
 /// The error text for a store that is asked for a list and is not an [`OwnerStore`](crate::OwnerStore).
@@ -114,7 +119,8 @@ impl SessionError {
     }
 
     /// Returns the HTTP status for this error: 409 for a conflict, 503 where a retry helps, 429 for too many sessions,
-    /// and 500 otherwise.
+    /// that of a
+    /// [`Refusal`], and 500 otherwise.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -129,13 +135,18 @@ impl SessionError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             SessionErrorKind::TooManySessions => StatusCode::TOO_MANY_REQUESTS,
+            SessionErrorKind::Refused(refusal) => refusal.status(),
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     /// Converts the error into an answer for the visitor: a short text with the [`status`](Self::status), and
     /// `Retry-After` where a retry helps (RFC 9110, section 10.2.3). The response's extensions contain the error, so
-    /// that a middleware can replace the text by a page of its own.
+    /// that an [`ErrorPageLayer`](crate::ErrorPageLayer) can replace the text by a page.
+    ///
+    /// A 401 carries `WWW-Authenticate: Cookie`, because RFC 9110 (section 15.5.2) requires a challenge and no
+    /// registered scheme describes a login form. Browsers show no dialog for a scheme they do not know. If a proof is
+    /// missing, the header `WWW-Confirm` says which, such as `password`.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -161,9 +172,17 @@ impl SessionError {
             self.log();
         }
         let mut response = short_answer(status, text);
+        let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        if let SessionErrorKind::Refused(Refusal::NotConfirmed(how)) = self.kind
+            && let Ok(how) = HeaderValue::from_str(how)
+        {
+            headers.insert(WWW_CONFIRM, how);
         }
         response.extensions_mut().insert(self);
         response
@@ -182,6 +201,9 @@ impl SessionError {
         }
     }
 }
+
+/// Says what has to be proved again.
+const WWW_CONFIRM: HeaderName = HeaderName::from_static("www-confirm");
 
 /// An answer with a short text and `Cache-Control: no-store`.
 pub(crate) fn short_answer<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
@@ -216,6 +238,29 @@ impl From<ValueError> for SessionError {
             message: error.to_string().into(),
             source: Some(Arc::new(error)),
         }
+    }
+}
+
+impl From<Refusal> for SessionError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(SessionErrorKind::Refused(refusal), &refusal.to_string())
+    }
+}
+
+impl Refusal {
+    /// The answer to the visitor: that of the [`SessionError`] that `?` makes of the refusal, which the response's
+    /// extensions hold. So an [`ErrorPageLayer`](crate::ErrorPageLayer) can replace the short text by a page.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use lambda_session::Refusal;
+    ///
+    /// let response: Response<String> = Refusal::CrossOrigin.into_response();
+    /// assert_eq!((response.status().as_u16(), response.body().as_str()), (403, "another site sent this request\n"));
+    /// ```
+    #[must_use]
+    pub fn into_response<B: From<String>>(self) -> Response<B> {
+        SessionError::from(self).into_response()
     }
 }
 

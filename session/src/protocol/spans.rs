@@ -72,6 +72,7 @@ fn failed(span: &Span, error: &SessionError) {
         SessionErrorKind::NoLayer => "no layer",
         SessionErrorKind::Users => "users",
         SessionErrorKind::Owner => "owner",
+        SessionErrorKind::Refused(_) => "refused",
     };
     span.record("otel.status_code", "ERROR");
     span.record("error.type", kind);

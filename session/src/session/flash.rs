@@ -27,7 +27,7 @@ use crate::protocol::error::SessionError;
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(page()).unwrap();
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Flash {
     /// What kind of message it is.

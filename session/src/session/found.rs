@@ -48,7 +48,8 @@ pub(crate) enum CookieAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Absence {
-    /// The browser sent no cookie that this site has signed, or cookies of several sessions.
+    /// The browser sent no cookie that this site has signed, or cookies of several living sessions, of which nobody can
+    /// tell which is the visitor's.
     Never,
     /// The session was idle for too long, or its lifetime was over. A session that ended over an hour ago counts as
     /// expired, too.
@@ -66,7 +67,9 @@ impl Absence {
         match place {
             Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => Self::Replaced,
             Some(Place::Tombstone(_)) => Self::Ended,
-            _ => Self::Expired,
+            Some(_) => Self::Expired,
+            // More cookies than a request may have are not read.
+            None => Self::Never,
         }
     }
 }
@@ -78,11 +81,14 @@ impl Found {
     pub(crate) fn read(ids: Vec<SessionId>, known: Known, at: &Moment) -> Self {
         let opened = |id: &SessionId| Some((id.clone(), Arc::clone(&known.alive(id.record_key(), at)?.record)));
         let mut alive = ids.iter().filter_map(opened);
-        let session = alive.next().filter(|_| alive.next().is_none());
-        let absence = session.is_none().then(|| {
-            let absences = ids.iter().map(|id| Absence::of(known.place(id.record_key())));
-            absences.max().unwrap_or(Absence::Never)
-        });
+        let (session, absence) = match (alive.next(), alive.next()) {
+            (Some(session), None) => (Some(session), None),
+            (Some(_), Some(_)) => (None, Some(Absence::Never)),
+            (None, _) => {
+                let absences = ids.iter().map(|id| Absence::of(known.place(id.record_key())));
+                (None, Some(absences.max().unwrap_or(Absence::Never)))
+            }
+        };
         Self {
             absence,
             ids,

@@ -179,7 +179,8 @@ impl Session {
         self.state().get(CONFIRMED).map(proofs)?.remove(how)
     }
 
-    /// Returns whether whoever is logged in proved it in this way during the last `time`, by the layer's clock.
+    /// Returns whether whoever is logged in proved it in this way during the last `time`, by the layer's clock. It
+    /// counts in whole seconds.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};
@@ -346,7 +347,12 @@ impl Session {
     ///
     /// ```
     /// # use lambda_session::Session;
-    /// assert_eq!(Session::default().expires_at(), None);
+    /// # let session = Session::default();
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// // As a `SystemTime`:
+    /// let end = session.expires_at().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    /// # assert_eq!(end, None);
     /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {

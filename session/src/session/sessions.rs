@@ -58,8 +58,9 @@ pub struct Sessions {
     pub(crate) current: Option<Session>,
 }
 
-/// One of an owner's sessions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One of an owner's sessions. Its times are seconds, as in the table. `UNIX_EPOCH + Duration::from_secs(created_at)`
+/// is a [`SystemTime`](std::time::SystemTime).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ListedSession {
     /// The session's name for [`Sessions::end`]. It is not secret, and opens no session.

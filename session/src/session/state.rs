@@ -97,6 +97,7 @@ impl State {
         if self.saved || self.is_over() {
             return self.close(at);
         }
+        self.forget_equal_writes();
         if self.wanted.is_nothing() && !self.keeps_alive {
             return None;
         }
@@ -114,6 +115,7 @@ impl State {
             self.end();
             self.disowned = true;
         }
+        self.forget_equal_writes();
         let is_due = |(_, record): (_, &Arc<Record>)| record.slid(at).is_some();
         let moves = self.keeps_alive && self.live().is_some_and(is_due);
         let rests = self.wanted.is_nothing() && !moves;
@@ -121,6 +123,13 @@ impl State {
             return None;
         }
         Some((self.hand_over(), self.wanted.clone()))
+    }
+
+    /// Forgets writes that changed nothing, if the request does not keep the session alive. Otherwise the save would.
+    fn forget_equal_writes(&mut self) {
+        if !self.keeps_alive && self.live().is_some() {
+            self.wanted.edits = self.wanted.edits.of_consequence(self.found_data());
+        }
     }
 
     /// What was found, for a save. What is known of the store goes with it, and the save brings it back.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
 
@@ -101,5 +101,21 @@ impl Clock {
     pub fn now(&self) -> impl Fn() -> u64 + Send + Sync + 'static + use<> {
         let clock = self.clone();
         move || clock.0.load(Ordering::SeqCst)
+    }
+
+    /// The time as a [`SystemTime`], for code of your own that takes one.
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// use lambda_session::testing::Clock;
+    ///
+    /// let clock = Clock::at(1_800_000_000);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(clock.system_time(), UNIX_EPOCH + Duration::from_secs(1_800_000_060));
+    /// ```
+    #[must_use]
+    pub fn system_time(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
     }
 }

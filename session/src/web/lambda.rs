@@ -74,6 +74,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::protocol::budget::Deadline;
 use crate::protocol::error::{SessionError, short_answer};
+use crate::web::body::ResponseBody;
 
 mod answer;
 mod event;
@@ -184,8 +185,7 @@ where
 pub async fn run_streaming<S, B>(service: S) -> Result<(), Error>
 where
     S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    B: hyper::body::Body<Data: Into<Bytes> + Send, Error: Into<Error> + fmt::Debug + Send>,
-    B: From<String> + Unpin + Send + 'static,
+    B: hyper::body::Body<Data = Bytes, Error: Into<Error> + fmt::Debug + Send> + Send + 'static,
 {
     start_log();
     let ignores_stage = ignores_stage();
@@ -198,7 +198,9 @@ where
             async move {
                 others_first().await;
                 let mut response = match work {
-                    Some((service, Some(request))) => service.oneshot(invoked(request, empty)).await?,
+                    Some((service, Some(request))) => {
+                        ResponseBody::of(service.oneshot(invoked(request, empty)).await?.map(Box::pin))
+                    }
                     _ => bad_request(),
                 };
                 // A streamed answer begins in the same form for all doors.

@@ -11,9 +11,10 @@ use crate::protocol::settings::Settings;
 use crate::session::lazy::LazySession;
 use crate::session::sessions::Sessions;
 use crate::session::state::Outcome;
-use crate::web::Layered;
+use crate::web::body::ResponseBody;
 #[cfg(feature = "bound")]
 use crate::web::bound::Bound;
+use crate::web::{Layered, passed};
 
 /// Gives every request a [`LazySession`] and saves the handler's changes to it.
 ///
@@ -79,14 +80,14 @@ impl<S> Layer<S> for SessionLayer {
 /// The service that [`SessionLayer`] makes.
 pub type SessionService<S> = Layered<SessionLayer, S>;
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SessionService<S>
+impl<S, Q, R> Service<Request<Q>> for SessionService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S: Service<Request<Q>, Response = Response<R>>,
     S::Future: Send + 'static,
     S::Error: Send,
-    ResponseBody: From<String> + Send,
+    R: Send,
 {
-    type Response = S::Response;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -94,10 +95,10 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let outer = request.extensions().get::<LazySession>();
         if outer.is_some_and(|session| session.is_of(&self.layer.settings.cookie)) {
-            return Box::pin(self.inner.call(request));
+            return passed(self.inner.call(request));
         }
         let opened = self.layer.open_request(&request);
         #[cfg(feature = "bound")]
@@ -107,7 +108,7 @@ where
         request.extensions_mut().insert(opened.session().clone());
         let response = self.inner.call(request);
         Box::pin(async move {
-            let mut response = response.await?;
+            let mut response = ResponseBody::of(response.await?);
             let Outcome { cookie, failed } = opened.save().await;
             if let Some(error) = failed {
                 response = error.into_response();
@@ -211,12 +212,14 @@ mod tests {
             let visits = crate::Session::of(&request).await.unwrap().increment("visits", 1);
             Ok(Response::new(visits.unwrap().to_string()))
         }
-        let visit = async |service: tower::util::BoxCloneService<_, Response<String>, Infallible>, cookie: &str| {
+        type Site = tower::util::BoxCloneService<Request<String>, Response<Body>, Infallible>;
+        type Body = ResponseBody<ResponseBody<String>>;
+        let visit = async |service: Site, cookie: &str| {
             let request = Request::builder().header(header::COOKIE, cookie);
             let answer = service.oneshot(request.body(String::new()).unwrap()).await.unwrap();
             let cookies = answer.headers().get_all(header::SET_COOKIE).iter();
             let cookies: Vec<_> = cookies.map(|value| value.to_str().unwrap().to_owned()).collect();
-            (answer.into_body(), cookies)
+            (answer.into_body().into_inner().into_inner(), cookies)
         };
         let inner = sessions();
         let twice = tower::util::BoxCloneService::new(inner.layer(inner.layer(service_fn(count))));

@@ -26,7 +26,8 @@ pub struct OpenSession {
 
 impl SessionLayer {
     /// Opens the session of a request with these headers, for a framework that has no tower services. It reads nothing
-    /// from the store yet. [Close](OpenSession::close) it when the answer is made.
+    /// from the store yet. [Close](OpenSession::close) it when the answer is made. `examples/hyper.rs` is a complete
+    /// program.
     ///
     /// A request is not [polling](crate::SessionLayerBuilder::polling) here, and a `HEAD` is like a `GET`: use
     /// [`LazySession::peek`] for such requests. Sessions are not [bound](crate::SessionLayerBuilder::bound) here,

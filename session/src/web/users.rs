@@ -7,17 +7,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
-use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
+use crate::core::refusal::Refusal;
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
-use crate::web::guard::Refusal;
 
 /// The users of a site: how one is found, and what one may.
 ///
@@ -253,18 +252,16 @@ impl<U: Users> fmt::Debug for CurrentUser<U> {
     }
 }
 
-/// The rejection is the answer of a [`Refusal`] or a [`SessionError`], which is in its extensions.
 impl<S, U> FromRequestParts<S> for CurrentUser<U>
 where
     S: Send + Sync,
     U: Users + FromRef<S>,
 {
-    type Rejection = Response;
+    type Rejection = SessionError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let user = <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await;
-        let user = user.map_err(SessionError::into_response)?;
-        user.ok_or_else(|| Refusal::NotLoggedIn.into_response())
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, SessionError> {
+        let user = <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Ok(user.ok_or(Refusal::NotLoggedIn)?)
     }
 }
 

@@ -15,7 +15,7 @@ use dev::browser::{command, in_browser};
 use dev::tls::Terminator;
 use fantoccini::Client;
 use http::{HeaderValue, Request, Response, header};
-use lambda_session::{MemoryStore, SameSite, Session, SessionLayer, SessionLayerBuilder};
+use lambda_session::{MemoryStore, ResponseBody, SameSite, Session, SessionLayer, SessionLayerBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::util::BoxCloneSyncService;
@@ -267,7 +267,7 @@ async fn what_the_builder_accepts_chromium_keeps_and_sends_back() {
                     *cookie = HeaderValue::try_from(format!("{line}{max_age}")).expect("a cookie");
                 }
             }
-            answer
+            answer.map(ResponseBody::into_inner)
         });
         sites.insert(site.to_owned(), BoxCloneSyncService::new(pages));
     }

@@ -187,6 +187,25 @@ async fn a_program_that_sets_no_log_shows_a_failure_and_at_no_level_what_was_sen
 }
 
 #[tokio::test]
+async fn a_framework_without_tower_counts_as_well() {
+    let server = Program::server(example("hyper"), None, &[]).await;
+    let ask = |cookie| Asked {
+        path: "/",
+        form: None,
+        headers: Vec::new(),
+        cookie,
+        address: None,
+    };
+    let first = server.answer(ask(None)).await;
+    assert_eq!((first.status, first.body.as_str()), (200, "Visit number 1"));
+    assert_eq!(first.headers["cache-control"], "no-store");
+    let cookie = first.cookie();
+    let second = server.answer(ask(Some(&cookie))).await;
+    assert_eq!((second.body.as_str(), second.cookies.len()), ("Visit number 2", 0));
+    assert_eq!(server.answer(ask(None)).await.body, "Visit number 1");
+}
+
+#[tokio::test]
 async fn without_lambda_the_same_program_serves_a_port() {
     let table = Table::new().await;
     let server = Program::server(example("counter"), Some(&table), &[]).await;

@@ -5,6 +5,8 @@
 mod support;
 
 mod account;
+mod api;
+mod bodies;
 mod bound;
 mod browser_cookies;
 mod contract;

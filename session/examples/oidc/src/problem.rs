@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use lambda_session::{Refusal, SessionError, SessionErrorKind};
+use lambda_session::{SessionError, SessionErrorKind};
 
 use crate::pages;
 
@@ -92,12 +92,10 @@ fn text(response: &Response) -> Option<&'static str> {
                 "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
             }
             SessionErrorKind::Unavailable => UNAVAILABLE.text,
+            SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
             _ => "That is a fault of this site and not of yours.",
         });
-    }
-    if extensions.get::<Refusal>().is_some() {
-        return Some("Another site sent this. Nothing has changed.");
     }
     match response.status() {
         StatusCode::NOT_FOUND => Some("There is nothing at this address."),

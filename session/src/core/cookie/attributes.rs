@@ -29,7 +29,7 @@ const MOST_LABEL_BYTES: usize = 63;
 /// let sessions = SessionLayer::builder(MemoryStore::default(), keys).same_site(SameSite::Strict).build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SameSite {
     /// No request. A visitor who follows a link from another site is not logged in on the page it leads to.
     Strict,

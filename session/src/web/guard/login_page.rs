@@ -5,9 +5,9 @@ use std::sync::Arc;
 use http::{HeaderName, Request, Response, StatusCode, header};
 use percent_encoding::utf8_percent_encode;
 
-use super::Refusal;
 use super::asked::Asked;
 use super::next::{RESERVED, local_path};
+use crate::core::refusal::Refusal;
 
 /// The page where visitors log in, or prove again who they are, for a guard of your own.
 ///

@@ -9,14 +9,15 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use http::{HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::Refusal;
 use super::login_page::LoginPage;
+use crate::core::refusal::Refusal;
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::session::lazy::LazySession;
-use crate::web::Layered;
+use crate::web::body::ResponseBody;
 #[cfg(feature = "axum")]
 use crate::web::users::{self, Users};
+use crate::web::{Layered, passed};
 
 /// Lets a request pass if the visitor is logged in, and perhaps [may do this](Self::may_if) or [has proved it
 /// lately](Self::confirmed_within).
@@ -278,26 +279,26 @@ impl<S> Layer<S> for RequireLoginLayer {
 /// The service that [`RequireLoginLayer`] makes.
 pub type RequireLoginService<S> = Layered<RequireLoginLayer, S>;
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for RequireLoginService<S>
+impl<S, Q, R> Service<Request<Q>> for RequireLoginService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
+    S: Service<Request<Q>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send,
-    RequestBody: Send + 'static,
-    ResponseBody: From<String> + Send,
+    Q: Send + 'static,
+    R: Send,
 {
-    type Response = S::Response;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
         let is_for = |requirement: &Requirement| requirement.page.as_ref().is_some_and(|page| page.is_for(&request));
         if is_for(&self.layer.requirements[0]) {
-            return Box::pin(self.inner.call(request));
+            return passed(self.inner.call(request));
         }
         let mut requirements = self.layer.requirements.clone();
         requirements.retain(|requirement| !is_for(requirement));
@@ -307,7 +308,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
             match missing(requirements, session).await {
-                Ok(None) => inner.call(request).await,
+                Ok(None) => Ok(ResponseBody::of(inner.call(request).await?)),
                 Ok(Some(Requirement { refusal, page, .. })) => Ok(match page {
                     Some(page) => page.answer(&request, refusal),
                     None => refusal.into_response(),

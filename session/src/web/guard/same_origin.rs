@@ -7,9 +7,10 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::Refusal;
 use super::asked::Asked;
-use crate::web::{Layered, is_prefetch};
+use crate::core::refusal::Refusal;
+use crate::web::body::ResponseBody;
+use crate::web::{Layered, is_prefetch, passed};
 
 /// Refuses requests from another site's page that would change something, which prevents CSRF without tokens.
 ///
@@ -219,29 +220,28 @@ impl<S> Layer<S> for SameOriginLayer {
 /// The service that [`SameOriginLayer`] makes.
 pub type SameOriginService<S> = Layered<SameOriginLayer, S>;
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SameOriginService<S>
+impl<S, Q, R> Service<Request<Q>> for SameOriginService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    S: Service<Request<Q>, Response = Response<R>>,
     S::Future: Send + 'static,
     S::Error: Send,
-    ResponseBody: From<String> + Send,
 {
-    type Response = S::Response;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
         if self.layer.guards(&request)
             && let Err(refusal) = self.layer.check(&request)
         {
             tracing::info!(event = "refused", "{refusal}");
             return Box::pin(async move { Ok(refusal.into_response()) });
         }
-        Box::pin(self.inner.call(request))
+        passed(self.inner.call(request))
     }
 }
 

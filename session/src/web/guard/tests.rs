@@ -3,13 +3,16 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::middleware::map_response;
 use axum::routing::{get, post};
+use http::Response;
 use http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE, VARY};
+use http::request::Parts;
 use tower::ServiceExt as _;
 
-use super::*;
-use crate::{Keys, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, SessionLayer, local_path};
+use crate::{
+    ErrorPageLayer, Keys, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, SessionError, SessionErrorKind,
+    SessionLayer, local_path,
+};
 
 fn sessions() -> SessionLayer {
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
@@ -35,12 +38,9 @@ fn see_other(location: &str) -> axum::response::Response {
     response.body(Body::empty()).unwrap()
 }
 
-/// A middleware with a page of its own.
-async fn own_page(mut response: axum::response::Response) -> axum::response::Response {
-    if let Some(&refusal) = response.extensions().get::<Refusal>() {
-        *response.body_mut() = Body::from(format!("our page: {refusal}"));
-    }
-    response
+fn own_page(error: &SessionError, _: &Parts) -> Option<Response<String>> {
+    let is_refusal = matches!(error.kind(), SessionErrorKind::Refused(_));
+    is_refusal.then(|| Response::new(format!("our page: {error}")))
 }
 
 fn app() -> Router {
@@ -56,7 +56,7 @@ fn app() -> Router {
         .merge(members)
         .layer(sessions())
         .layer(SameOriginLayer::new().also("/logout").except("/hook"))
-        .layer(map_response(own_page))
+        .layer(ErrorPageLayer::new(own_page))
 }
 
 struct Answer {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use http::{Request, Response};
-use lambda_session::{Data, Session, Store as _, StoreError, StoreErrorKind, Stored, Swap, Value, ValueErrorKind};
+use http::{HeaderMap, Request, Response};
+use lambda_session::{
+    Data, Limits, MemoryStore, Session, Store as _, StoreError, StoreErrorKind, Stored, Swap, Value, ValueErrorKind,
+};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -124,6 +126,25 @@ async fn the_largest_session_is_stored_and_a_larger_one_is_refused_before_the_ca
     session.insert(name, "x".repeat(room)).expect("room for it");
     let found = stored(&table, all(&session)).await.expect("stored");
     assert_eq!(found, all(&session));
+}
+
+#[tokio::test]
+async fn a_memory_store_refuses_what_dynamodb_refuses_unless_told_otherwise() {
+    let deep = (1..31).fold(json!([]), |inner, _| json!([inner]));
+    let values = [("deep", deep), ("large", json!("x".repeat(400 * 1024))), ("", json!(1))];
+    for (store, refuses) in [
+        (MemoryStore::default(), true),
+        (MemoryStore::with_limits(Limits::NONE), false),
+    ] {
+        let layer = layer(store, keys()).max_bytes(usize::MAX).build().expect("a layer");
+        for (name, value) in &values {
+            let opened = layer.open(&HeaderMap::new());
+            let session = opened.session().load().await.expect("a session");
+            // No store takes a variable without a name.
+            let refused = refuses || name.is_empty();
+            assert_eq!(session.insert(name, value).is_err(), refused, "{name:?}");
+        }
+    }
 }
 
 #[track_caller]

@@ -149,7 +149,7 @@ async fn a_deadline_of_seconds_leaves_time_for_what_is_done_aside() {
         let Ok(response) = site.clone().oneshot(request).await;
         let cookie = response.headers().get(header::SET_COOKIE);
         let cookie = cookie.map(|cookie| cookie.to_str().expect("text").to_owned());
-        (cookie.unwrap_or_default(), response.into_body())
+        (cookie.unwrap_or_default(), response.into_body().into_inner())
     };
     let (first, _) = visit("/login", "").await;
     let (_, began) = visit("/", &first).await;

@@ -114,3 +114,11 @@ async fn a_logout_clears_whatever_the_browser_holds() {
     assert_eq!(after, before);
     assert_eq!(world.table.items().await.len(), before.len() + 1);
 }
+
+#[tokio::test]
+async fn an_ended_session_says_no_times() {
+    let (_world, site, cookie) = World::logged_in().await;
+    let ended = site.visit("/end-and-times", Some(&cookie)).await;
+    ended.assert_logged_out();
+    assert_eq!(ended.body, "None None");
+}

@@ -33,6 +33,9 @@ async fn polling_does_not_keep_alive_unless_it_changes_something() {
         (answer.body.as_str(), &calls[..]),
         ("username=admin", &["GetItem".to_owned()][..])
     );
+    let (equal, calls) = world.cost(site.visit("/set?username=admin", Some(&cookie))).await;
+    equal.assert_done();
+    assert_eq!(calls, ["GetItem"], "an equal value is no change");
     site.visit("/set?theme=dark", Some(&cookie)).await.assert_done();
     wait(IDLE - 1);
     assert_eq!(site.view(&cookie).await, "theme=dark username=admin");
@@ -54,6 +57,11 @@ async fn an_absence_has_its_reason() {
     let idle = world.site().login("admin", None).await;
     wait(IDLE);
     assert_eq!(absence(Some(&idle)).await, "Expired");
+    let two = [
+        world.site().login("admin", None).await,
+        world.site().login("alice", None).await,
+    ];
+    assert_eq!(absence(Some(&two.join("; "))).await, "Never", "nobody knows which");
     let empty = World::new().await;
     let deleted = empty.site().visit("/absence", Some(&idle)).await.body;
     assert_eq!(deleted, "Expired", "the table has deleted the record");

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use http::{Request, Response, header};
-use lambda_session::{LazySession, MemoryStore, Session, SessionErrorKind, SessionService, ValueErrorKind};
+use lambda_session::{
+    LazySession, MemoryStore, ResponseBody, Session, SessionErrorKind, SessionService, ValueErrorKind,
+};
 use tokio::sync::oneshot;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -44,7 +46,7 @@ async fn visit(site: &SessionService<Views>, path: &str, cookie: &str) -> Respon
         .clone()
         .oneshot(request.body(String::new()).expect("a request"))
         .await;
-    response
+    response.map(ResponseBody::into_inner)
 }
 
 fn cookie(response: &Response<String>) -> String {

@@ -15,7 +15,7 @@ async fn overtaken(world: &World, site: &Site, cookie: &str, first: &str, betwee
 }
 
 /// Does the same, and returns the answers to `between` as well.
-async fn overtaken_by(
+pub(super) async fn overtaken_by(
     world: &World,
     site: &Site,
     cookie: &str,

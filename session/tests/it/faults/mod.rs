@@ -28,6 +28,7 @@ mod lost_replies;
 mod outages;
 mod owners;
 mod parallel;
+mod proofs;
 mod remembered;
 mod revival;
 mod saves;

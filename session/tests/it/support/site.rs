@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
 use lambda_session::{
-    Flash, Keys, LazySession, Lifetime, Session, SessionError, SessionErrorKind, SessionLayer, SessionLayerBuilder,
-    SessionService, Sessions, Store, ValueError,
+    Flash, Keys, LazySession, Lifetime, ResponseBody, Session, SessionError, SessionErrorKind, SessionLayer,
+    SessionLayerBuilder, SessionService, Sessions, Store, ValueError,
 };
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -86,14 +86,14 @@ impl Site {
         let answered = self.0.clone().oneshot(request);
         async move {
             let Ok(response) = answered.await;
-            Answer::new(response)
+            Answer::new(response.map(ResponseBody::into_inner))
         }
     }
 
     /// Returns the whole answer to a request.
     pub(crate) async fn answer(&self, request: Request<String>) -> Response<String> {
         let Ok(response) = self.0.clone().oneshot(request).await;
-        response
+        response.map(ResponseBody::into_inner)
     }
 
     /// Logs in, and returns the cookie.
@@ -294,6 +294,10 @@ async fn tell(request: &Request<String>, session: &Session, query: &str) -> Resu
             session.created_at(),
             session.expires_at()
         ),
+        "/end-and-times" => {
+            session.end();
+            format!("{:?} {:?}", session.created_at(), session.expires_at())
+        }
         "/bound" => session.is_bound().to_string(),
         "/owner" => session.owner().unwrap_or_default(),
         "/sessions" => {

@@ -5,7 +5,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
-use crate::{Keys, MemoryStore, Refusal, SessionLayer};
+use crate::{Keys, MemoryStore, SessionErrorKind, SessionLayer};
 
 type Site = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
@@ -21,7 +21,26 @@ fn site(guard: &RequireLoginLayer) -> Site {
     }
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
     let sessions = SessionLayer::builder(MemoryStore::default(), keys).build().unwrap();
-    BoxCloneSyncService::new(sessions.layer(guard.layer(service_fn(views))))
+    boxed(sessions.layer(guard.layer(service_fn(views))))
+}
+
+/// The service with its own kind of body.
+fn boxed<S>(service: S) -> Site
+where
+    S: Service<Request<String>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(service.map_response(|answer| answer.map(|body| body.into_inner().into_inner())))
+}
+
+type Body = ResponseBody<ResponseBody<String>>;
+
+/// Why the request was refused.
+fn refusal(answer: &Response<String>) -> Option<Refusal> {
+    match answer.extensions().get().map(SessionError::kind)? {
+        SessionErrorKind::Refused(refusal) => Some(refusal),
+        _ => None,
+    }
 }
 
 fn request(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> Request<String> {
@@ -103,8 +122,7 @@ async fn a_navigation_goes_to_the_login_page_and_anything_else_is_401() {
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(answer.headers().contains_key(header::LOCATION), status == 303);
         assert_eq!(answer.headers().contains_key(header::WWW_AUTHENTICATE), status == 401);
-        let refusal = (status == 401).then_some(&Refusal::NotLoggedIn);
-        assert_eq!(answer.extensions().get(), refusal);
+        assert_eq!(refusal(&answer), (status == 401).then_some(Refusal::NotLoggedIn));
         assert_eq!(answer.body(), if status == 401 { "nobody is logged in\n" } else { "" });
         assert_eq!(store_calls(&answer), 0, "there is no cookie to look for");
     }
@@ -223,8 +241,7 @@ async fn who_is_logged_in_and_may_not_gets_403_and_who_is_not_goes_to_the_login_
         };
         let answer = answer(&site, request("GET", "/", &[NAVIGATE, ("cookie", &cookie)])).await;
         assert_eq!(answer.status(), status, "{name:?}");
-        let refusal = (status == 403).then_some(&Refusal::NotPermitted);
-        assert_eq!(answer.extensions().get(), refusal);
+        assert_eq!(refusal(&answer), (status == 403).then_some(Refusal::NotPermitted));
         assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
     }
 }
@@ -244,7 +261,7 @@ async fn a_proof_of_long_ago_has_to_be_given_again_and_its_page_is_for_who_is_lo
     let guard = RequireLoginLayer::new("/login").confirmed_within("password", ten_minutes, "/confirm?lang=de");
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
     let sessions = SessionLayer::builder(MemoryStore::default(), keys).clock(clock.now());
-    let site = BoxCloneSyncService::new(sessions.build().unwrap().layer(guard.layer(views)));
+    let site = boxed(sessions.build().unwrap().layer(guard.layer(views)));
     let login = answer(&site, request("POST", "/login", &[])).await;
     let cookie = login.headers()[header::SET_COOKIE].to_str().unwrap();
     let cookie = cookie.split(';').next().unwrap().to_owned();
@@ -269,7 +286,7 @@ async fn a_proof_of_long_ago_has_to_be_given_again_and_its_page_is_for_who_is_lo
             (401, "please prove again who you are (password)\n")
         );
         assert_eq!(other.headers()["www-confirm"], "password");
-        assert_eq!(other.extensions().get(), Some(&Refusal::NotConfirmed("password")));
+        assert_eq!(refusal(&other), Some(Refusal::NotConfirmed("password")));
     }
     let htmx = visit(
         "POST",

@@ -6,6 +6,8 @@ use proptest::string::string_regex;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
+use crate::SessionErrorKind;
+use crate::protocol::error::SessionError;
 use crate::web::PREFETCH;
 
 fn request(method: &str, path: &str, headers: &[(&'static str, &str)]) -> Request<String> {
@@ -151,7 +153,8 @@ proptest! {
 /// The answer of a service that says `done` to every request.
 async fn answer(layer: &SameOriginLayer, request: Request<String>) -> Response<String> {
     let done = async |_: Request<String>| Ok::<_, Infallible>(Response::new("done".to_owned()));
-    layer.layer(service_fn(done)).oneshot(request).await.unwrap()
+    let answer = layer.layer(service_fn(done)).oneshot(request).await.unwrap();
+    answer.map(ResponseBody::into_inner)
 }
 
 const THEIRS: &[(&str, &str)] = &[("sec-fetch-site", "cross-site")];
@@ -210,7 +213,8 @@ async fn a_refusal_says_why_and_is_not_stored() {
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         assert_eq!(refused.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
         assert_eq!(refused.headers()[header::CACHE_CONTROL], "no-store");
-        assert_eq!(refused.extensions().get(), Some(&refusal));
+        let error: &SessionError = refused.extensions().get().unwrap();
+        assert_eq!(error.kind(), SessionErrorKind::Refused(refusal));
         assert_eq!(refused.body(), text);
     }
 }
