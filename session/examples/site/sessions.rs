@@ -14,7 +14,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(guard: RequireLoginLayer)
     Router::new()
         .route("/sessions", get(show))
         .route("/sessions/end-others", post(end_others))
-        .layer(guard)
+        .route_layer(guard)
 }
 
 async fn show(session: Session, sessions: Sessions) -> Result<Response, SessionError> {

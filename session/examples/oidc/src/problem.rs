@@ -35,6 +35,14 @@ pub(crate) const UNAVAILABLE: Problem = problem(
     StatusCode::SERVICE_UNAVAILABLE,
     "That cannot be done at the moment. Please try again in a few seconds.",
 );
+pub(crate) const NOT_ASKED: Problem = problem(
+    StatusCode::FORBIDDEN,
+    "The provider did not ask you again who you are, and the last time is too long ago. Nothing has changed.",
+);
+pub(crate) const SOMEBODY_ELSE: Problem = problem(
+    StatusCode::FORBIDDEN,
+    "Somebody else has logged in at the provider. You are still logged in here as before; log out to change that.",
+);
 pub(crate) const BAD_TOKEN: Problem = problem(StatusCode::BAD_REQUEST, "That is not a logout token for this site.");
 
 /// What the provider's error means to the visitor (RFC 6749, section 4.1.2.1, and OpenID Connect Core 1.0, section
