@@ -142,7 +142,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .route("/account", get(account))
         .route("/password", post(change_password))
         .route("/confirm", get(confirm_form).post(confirm))
-        .layer(logged_in.clone());
+        .route_layer(logged_in.clone());
     let confirmed = logged_in.confirmed_within(PASSWORD, TEN_MINUTES, "/confirm");
     Router::new()
         .route("/", get(home))

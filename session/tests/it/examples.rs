@@ -108,6 +108,7 @@ async fn on_https_every_answer_of_a_site_asks_for_https_for_a_year() {
             let mut visitor = Visitor::of(&Arc::new(program));
             for path in ["/", "/elsewhere"] {
                 let answer = visitor.get(path).await;
+                assert_eq!(answer.status == 404, path == "/elsewhere", "{name}: {answer:?}");
                 let asked = answer.headers.get("strict-transport-security");
                 assert_eq!(asked.map(String::as_str), expected, "{name}: {answer:?}");
             }
