@@ -158,6 +158,25 @@ fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
     }
 }
 
+/// The guide compares them with axum-login's examples of the same names.
+#[test]
+fn the_guide_has_the_number_of_lines_of_the_examples_with_users_in_sqlite() {
+    let of_both = concat!(
+        include_str!("../../examples/sqlite/login.rs"),
+        include_str!("../../examples/sqlite/people.rs"),
+    );
+    for (name, own) in [
+        ("sqlite", include_str!("../../examples/sqlite/main.rs")),
+        ("permissions", include_str!("../../examples/permissions.rs")),
+    ] {
+        let lines = own.lines().chain(of_both.lines()).map(str::trim);
+        let number = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+        let row = format!("| the example `{name}`: {number} lines");
+        let guide = include_str!("../../guide.md");
+        assert!(guide.contains(&row), "{row}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_that_sets_no_log_shows_a_failure_and_at_no_level_what_was_sent() {
     for (level, format) in [("INFO", "Text"), ("TRACE", "JSON")] {
