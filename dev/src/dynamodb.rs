@@ -13,7 +13,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use dynoxide::Database;
 use http::uri::{Authority, InvalidUri};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,8 +32,9 @@ pub mod table;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A running embedded DynamoDB. Dropping it stops it as well, without waiting for requests to finish.
-#[derive(Debug)]
 pub struct Embedded {
+    database: Database,
+    table: String,
     addresses: Vec<SocketAddr>,
     hosts: Hosts,
     stop: watch::Sender<()>,
@@ -73,6 +76,8 @@ impl Embedded {
             }));
         }
         Ok(Self {
+            database,
+            table: table.to_owned(),
             addresses,
             hosts,
             stop,
@@ -114,11 +119,30 @@ impl Embedded {
         Ok(())
     }
 
+    /// Edits every item of the table, each as DynamoDB's JSON, without a request: as time does, or somebody at the
+    /// console.
+    ///
+    /// # Panics
+    ///
+    /// An edited item is not an item any more.
+    pub fn edit(&self, edit: impl FnMut(&mut Value)) {
+        database::edit(&self.database, &self.table, edit).expect("items");
+    }
+
     /// Stops accepting, lets running requests finish and closes the database.
     pub async fn stop(mut self) {
         let _ = self.stop.send(());
         let finished = async { while self.servers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, finished).await;
+    }
+}
+
+/// `Debug` omits the database, which has none.
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 

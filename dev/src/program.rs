@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -44,6 +44,20 @@ impl Table {
             proxy: Proxy::start(&dynamodb.endpoint()),
             dynamodb,
         }
+    }
+
+    /// Makes all proofs older that sessions have noted (`Session::confirm`), by so many seconds.
+    pub fn age_proofs(&self, seconds: u64) {
+        self.dynamodb.edit(|item| {
+            let proofs = item.pointer_mut("/data/M/_confirmed/M").and_then(Value::as_object_mut);
+            for (_, time) in proofs.into_iter().flatten() {
+                let then: u64 = time["N"]
+                    .as_str()
+                    .and_then(|time| time.parse().ok())
+                    .unwrap_or_default();
+                *time = json!({ "N": (then - seconds).to_string() });
+            }
+        });
     }
 
     /// Returns the variables that tell a program where the table is.

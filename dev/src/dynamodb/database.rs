@@ -74,6 +74,20 @@ fn make_table(database: &Database, table: &str) -> Result<(), DynoxideError> {
     Ok(())
 }
 
+/// Reads all items, and writes back those that `edit` has changed.
+pub(super) fn edit(database: &Database, table: &str, mut edit: impl FnMut(&mut Value)) -> Result<(), DynoxideError> {
+    let found = database.scan(request(json!({ "TableName": table }))?)?;
+    let found = serde_json::to_value(found).unwrap_or_default();
+    for before in found["Items"].as_array().into_iter().flatten() {
+        let mut item = before.clone();
+        edit(&mut item);
+        if item != *before {
+            database.put_item(request(json!({ "TableName": table, "Item": item }))?)?;
+        }
+    }
+    Ok(())
+}
+
 fn request<T: DeserializeOwned>(value: Value) -> Result<T, DynoxideError> {
     serde_json::from_value(value).map_err(|error| DynoxideError::SerializationException(error.to_string()))
 }

@@ -13,11 +13,12 @@
 //! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the
 //! password, and last the code that answers failures with a page or JSON. The pages are in `pages`.
 
+#[path = "../site/page.rs"]
+mod page;
 mod pages;
 
 use std::convert::Infallible;
 use std::error::Error as _;
-use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use argon2::{Argon2, PasswordVerifier as _};
@@ -38,40 +39,17 @@ use tokio::sync::Semaphore;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("account: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> Result<(), Error> {
+async fn main() -> Result<(), Error> {
     lambda::start_log();
-    lambda::serve(site(sessions().await?)).await
-}
-
-/// Reads an environment variable. An empty one counts as unset.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-async fn sessions() -> Result<SessionLayer, Error> {
-    let layer = if variable("TABLE_NAME").is_some() {
-        let store = DynamoDbStore::from_env()?;
+    let sessions = if let Some(store) = DynamoDbStore::from_env_unless_local()? {
         // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         SessionLayer::from_env(store)?
-    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets this variable, and `cargo lambda watch` does not.
-        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
-        eprintln!("account: TABLE_NAME is not set, so the sessions are in memory and end with this program");
+        eprintln!("TABLE_NAME is not set, so the sessions are in memory and end with this program");
         SessionLayer::from_env(MemoryStore::default())?
     };
-    Ok(layer.build()?)
+    lambda::serve(site(sessions.build()?)).await
 }
 
 fn site(sessions: SessionLayer) -> Router {
@@ -271,6 +249,8 @@ async fn confirm(reader: Reader, session: Session, Form(proof): Form<Proof>) -> 
         });
     }
     session.confirm(PASSWORD)?;
+    // Whoever has a copy of the cookie has not given the password: the copy opens nothing from here on.
+    session.renew();
     Ok(match reader {
         Reader::Program => StatusCode::NO_CONTENT.into_response(),
         Reader::Person => Redirect::to("/sessions").into_response(),
@@ -313,10 +293,7 @@ async fn end_device(
 ) -> Result<Redirect> {
     let owner = owner(&session)?;
     if !session.confirmed_within(PASSWORD, TEN_MINUTES) {
-        return Err(match reader {
-            Reader::Program => SessionError::from(Refusal::NotConfirmed(PASSWORD)).into(),
-            Reader::Person => Redirect::to("/confirm").into_response().into(),
-        });
+        return Err(not_confirmed(reader));
     }
     if !sessions.end(&owner, &handle).await? {
         return Err(Problem(
@@ -336,13 +313,20 @@ async fn end_device(
 
 async fn end_other_devices(reader: Reader, session: Session, sessions: Sessions) -> Result<Redirect> {
     owner(&session)?;
+    if !session.confirmed_within(PASSWORD, TEN_MINUTES) {
+        return Err(not_confirmed(reader));
+    }
     sessions.end_others(&session).await?;
     tell(reader, &session, "All other devices are logged out.")?;
     Ok(Redirect::to("/sessions"))
 }
 
-async fn end_all_devices(session: Session, sessions: Sessions) -> Result<Redirect> {
-    sessions.end_all(&owner(&session)?).await?;
+async fn end_all_devices(reader: Reader, session: Session, sessions: Sessions) -> Result<Redirect> {
+    let owner = owner(&session)?;
+    if !session.confirmed_within(PASSWORD, TEN_MINUTES) {
+        return Err(not_confirmed(reader));
+    }
+    sessions.end_all(&owner).await?;
     session.end();
     Ok(Redirect::to("/"))
 }
@@ -350,6 +334,14 @@ async fn end_all_devices(session: Session, sessions: Sessions) -> Result<Redirec
 /// The user who is logged in.
 fn owner(session: &Session) -> Result<String, SessionError> {
     Ok(session.owner().ok_or(Refusal::NotLoggedIn)?)
+}
+
+/// The answer to whoever has not given the password during the last ten minutes (OWASP ASVS 5.0, 7.5.2).
+fn not_confirmed(reader: Reader) -> ErrorResponse {
+    match reader {
+        Reader::Program => SessionError::from(Refusal::NotConfirmed(PASSWORD)).into(),
+        Reader::Person => Redirect::to("/confirm").into_response().into(),
+    }
 }
 
 /// Adds a message to the next page. A program has its answer already.

@@ -1,15 +1,14 @@
-//! The pages, in HTML, and the headers that go with them.
+//! The pages, in HTML.
 
-use std::sync::LazyLock;
 use std::time::UNIX_EPOCH;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use lambda_session::{Absence, Flash, ListedSession};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
+use maud::{Markup, html};
+
+use crate::page::{messages, page};
+pub(crate) use crate::page::{problem, set_headers};
 
 /// The start page: the form to log in, or who is logged in.
 #[derive(Debug, Default)]
@@ -40,11 +39,11 @@ impl IntoResponse for Home {
             h1 { "Logged in as " (username) }
             (messages(&self.flashes))
             (visits(self.visits))
-            form.row action="/flash" method="post" {
+            form action="/flash" method="post" {
                 label for="text" { "A message to yourself, shown once" }
                 div { input #text name="text" required maxlength="200" autocomplete="off"; button { "Send" } }
             }
-            nav.next {
+            nav {
                 a.button href="/sessions" { "Your devices" }
                 a href="/peek" { "How long am I logged in?" }
                 form action="/logout" method="post" { button.quiet { "Log out" } }
@@ -60,7 +59,7 @@ impl Home {
         let content = html! {
             h1 { "You are not logged in" }
             (messages(&self.flashes))
-            form.login action="/login" method="post" {
+            form action="/login" method="post" {
                 @if let Some(mistake) = mistake {
                     p #mistake .mistake role="alert" { (mistake) }
                 }
@@ -100,7 +99,7 @@ impl IntoResponse for Devices {
         let content = html! {
             h1 { "Your devices" }
             (messages(&self.flashes))
-            ul.devices {
+            ul {
                 @for listed in &self.list {
                     @let label = listed.label.as_deref().unwrap_or("Unknown device");
                     li {
@@ -119,7 +118,7 @@ impl IntoResponse for Devices {
                     }
                 }
             }
-            nav.next {
+            nav {
                 @if self.list.len() > 1 {
                     form action="/sessions/end-others" method="post" { button { "Log out everywhere else" } }
                 }
@@ -155,7 +154,7 @@ impl IntoResponse for TimeLeft {
             h1 { "Time left" }
             // WCAG 2.2, 2.2.1: whoever has too little time is warned and can go on.
             p .flash[soon] role=[soon.then_some("alert")] { (text) }
-            nav.next {
+            nav {
                 @if self.username.is_some() {
                     a.button href="/" { "Stay logged in" }
                 } @else {
@@ -174,7 +173,7 @@ impl IntoResponse for TimeLeft {
 pub(crate) fn confirmation(mistake: Option<&str>) -> Response {
     let content = html! {
         h1 { "Is it still you?" }
-        form.login action="/confirm" method="post" {
+        form action="/confirm" method="post" {
             @if let Some(mistake) = mistake {
                 p.mistake role="alert" { (mistake) }
             }
@@ -184,29 +183,6 @@ pub(crate) fn confirmation(mistake: Option<&str>) -> Response {
         }
     };
     page("Is it still you?", &content)
-}
-
-/// The page of a failure: the problem, and a link to the start page.
-pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
-    let title = match status {
-        StatusCode::UNAUTHORIZED => "You are not logged in",
-        StatusCode::FORBIDDEN => "That was refused",
-        StatusCode::NOT_FOUND => "Not found",
-        StatusCode::CONFLICT => "Session ended",
-        StatusCode::SERVICE_UNAVAILABLE => "Please try again",
-        status if status.is_server_error() => "Something went wrong",
-        _ => "That does not work",
-    };
-    let content = html! {
-        h1 { (title) }
-        p { (text) }
-        nav.next { a.button href="/" { "Go to the start page" } }
-    };
-    page(title, &content)
-}
-
-fn messages(flashes: &[Flash]) -> Markup {
-    html! { @for flash in flashes { p.flash .(flash.level) role="status" { (flash) } } }
 }
 
 fn visits(visits: u64) -> Markup {
@@ -234,96 +210,3 @@ fn duration(seconds: u64) -> String {
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
-
-fn page(title: &str, content: &Markup) -> Response {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – account" }
-                // Without this, every view would also ask for /favicon.ico.
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { (content) } }
-        }
-    };
-    Html(page.into_string()).into_response()
-}
-
-/// The headers of every answer.
-pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
-    let fixed = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // `no-referrer` would make browsers send `Origin: null` with our own forms.
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
-    if secure {
-        let year = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
-}
-
-/// Allows our one style sheet by its hash, images in the page, and forms to this site; nothing else.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).expect("base64 and the fixed text are visible ASCII")
-});
-
-const STYLE: &str = "
-:root{color-scheme:light dark;-webkit-text-size-adjust:100%;--back:#f3f4f7;--card:#fff;--lead:#2456c7;--line:#7b8496;\
---faint:#5a6272;--tint:#e6edfc;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--back:#101216;--card:#1b1e25;--lead:#8fb2ff;--faint:#a3abba;--tint:#26304a;\
---bad:#ffb4ab}}
-*{box-sizing:border-box}
-body{display:grid;min-height:100svh;margin:0;padding:1rem;background:var(--back);\
-font:1.0625rem/1.5 system-ui,sans-serif}
-main{width:min(100%,30rem);margin:auto;padding:clamp(1.25rem,7vw,2.5rem);border-radius:1rem;background:var(--card);\
-box-shadow:0 8px 32px #0002;overflow-wrap:anywhere}
-main::before{content:'λ'/'';display:block;width:2.5rem;margin-bottom:1.5rem;border-radius:.75rem;\
-background:var(--lead);color:var(--card);font:600 1.375rem/2.5rem serif;text-align:center}
-h1{margin:0;font-size:clamp(1.3rem,6vw,1.5rem);line-height:1.25}
-p{margin:.75rem 0 0}
-label{display:block;margin:1rem 0 .4rem;font-weight:600}
-small,.hint,li p{color:var(--faint);font-size:.9375rem;font-weight:400}
-input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid var(--line);border-radius:.6rem;background:none;\
-color:inherit;font:inherit}
-button,.button{display:block;border-color:#0000;background:var(--lead);color:var(--card);font-weight:600;\
-text-align:center;text-decoration:none;cursor:pointer}
-button:hover,.button:hover{opacity:.9}
-.quiet{border-color:var(--line);background:none;color:inherit}
-.login,.next,.row{margin-top:1.75rem}
-.login button{margin-top:1.5rem}
-.check{display:flex;gap:.6rem;align-items:center;font-weight:400}
-.check input{width:1.15rem;height:1.15rem;margin:0;accent-color:var(--lead)}
-.next{display:grid;gap:.75rem}
-.next>a:not(.button){padding:.4rem;color:var(--lead);text-align:center}
-.flash{margin-top:1.25rem;padding:.6rem 1rem;border-radius:.6rem;background:var(--tint)}
-.flash.warning,.flash.error{background:none;border:1px solid var(--bad)}
-.mistake{margin:0;color:var(--bad)}
-[aria-invalid]{border-color:var(--bad)}
-.visits,.row>div,li{display:flex;gap:.75rem;align-items:center;justify-content:space-between}
-.visits{margin-top:1.75rem;padding-top:1.25rem;border-top:1px solid color-mix(in srgb,var(--line) 30%,#0000)}
-.visits p{margin:0;white-space:nowrap}
-output{font-weight:600}
-.visits button,.row button,li button{width:auto;white-space:nowrap}
-ul{margin:1.25rem 0 0;padding:0;list-style:none}
-li{padding:1rem 0;border-top:1px solid color-mix(in srgb,var(--line) 30%,#0000)}
-.visits,li{flex-wrap:wrap}
-li>div{flex:1 1 13rem}
-li:first-child{border-top:0}
-li p{margin-top:.15rem}
-.here{padding:.1rem .55rem;border-radius:1rem;background:var(--tint);font-size:.8125rem;white-space:nowrap}
-:focus-visible{outline:3px solid var(--lead);outline-offset:2px}
-";

@@ -44,8 +44,8 @@ impl Limit {
     pub(crate) const ACCOUNT: Self = Self::new("account", 50);
     /// Logins to one account from one known device.
     pub(crate) const DEVICE: Self = Self::new("device", 10);
-    /// Changes of the password in one session.
-    pub(crate) const CHANGES: Self = Self::new("changes", 10);
+    /// Passwords that are given again in one session, to change the password or to confirm who it is.
+    pub(crate) const PROOFS: Self = Self::new("proofs", 10);
     /// Sign-ups from one address. Successful ones count, too.
     pub(crate) const SIGN_UPS: Self = Self::new("sign-ups", 10);
 

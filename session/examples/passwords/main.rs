@@ -34,6 +34,10 @@
 //!   trying that user's name. A change of password takes this limit away, except from the browser in which the
 //!   password is changed.
 //! - A password is compared in Unicode's normal form C, so that it does not matter how a keyboard spells an é.
+//! - Whoever has only a stolen session can neither change the password, whose form asks for the current one (OWASP ASVS
+//!   5.0, 6.2.3 and 7.5.1), nor log the user out elsewhere: `/sessions` asks for the password if it was given more than
+//!   ten minutes ago (7.5.2). Where it is given again, the session gets another ID (7.2.4), so a stolen copy of the
+//!   cookie is not confirmed along with the user's. Wrong passwords count here, too.
 //! - A change of password ends every session that began with the old one, also that of a login or a sign-up under way,
 //!   and replaces the one in which it is made, of which somebody may have a copy. If that cannot be replaced, it ends,
 //!   too. If no answer of the table tells whether the password was changed, the other sessions end, and the user is
@@ -53,14 +57,17 @@
 
 mod attempts;
 mod devices;
+#[path = "../site/page.rs"]
+mod page;
 mod pages;
 mod password;
 mod problem;
+#[path = "../site/sessions.rs"]
+mod sessions;
 mod users;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,17 +92,7 @@ use self::users::Users;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("passwords: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> Result<(), Error> {
+async fn main() -> Result<(), Error> {
     lambda::start_log();
     let (sessions, app) = settings().await?;
     lambda::serve(site(sessions, app)).await
@@ -115,19 +112,15 @@ struct App {
 }
 
 async fn settings() -> Result<(SessionLayer, App), Error> {
-    let (sessions, users, attempts) = if variable("TABLE_NAME").is_some() {
-        let store = DynamoDbStore::from_env()?;
+    let (sessions, users, attempts) = if let Some(store) = DynamoDbStore::from_env_unless_local()? {
         let users = variable("USERS_TABLE_NAME").ok_or("USERS_TABLE_NAME is not set; it names the users' table")?;
         // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         let users = Users::table(store.client(), &users);
         let attempts = Attempts::table(store.client(), store.table());
         (SessionLayer::from_env(store)?, users, attempts)
-    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets this variable, and `cargo lambda watch` does not.
-        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
-        eprintln!("passwords: TABLE_NAME is not set, so everything is in memory and ends with this program");
+        eprintln!("TABLE_NAME is not set, so everything is in memory and ends with this program");
         let sessions = SessionLayer::from_env(MemoryStore::default())?;
         (sessions, Users::in_memory(), Attempts::in_memory())
     };
@@ -144,10 +137,13 @@ async fn settings() -> Result<(SessionLayer, App), Error> {
 fn site(sessions: SessionLayer, app: App) -> Router {
     let secure = sessions.is_secure();
     let same_origin = SameOriginLayer::new().secure(secure);
+    let logged_in = RequireLoginLayer::new("/login");
     let members = Router::new()
         .route("/account", get(account))
         .route("/password", post(change_password))
-        .layer(RequireLoginLayer::new("/login"));
+        .route("/confirm", get(confirm_form).post(confirm))
+        .route_layer(logged_in.clone());
+    let confirmed = logged_in.confirmed_within(PASSWORD, TEN_MINUTES, "/confirm");
     Router::new()
         .route("/", get(home))
         .route("/basket", post(add_to_basket))
@@ -155,6 +151,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .route("/login", get(login_form).post(log_in))
         .route("/logout", post(log_out))
         .merge(members)
+        .merge(sessions::routes(confirmed))
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
@@ -265,6 +262,7 @@ async fn log_in(
 async fn enter(app: &App, session: LazySession, name: &str, hash: &str, remember: bool) -> Result<()> {
     let session = session.load().await?;
     session.login(name)?;
+    session.confirm(PASSWORD)?;
     if remember {
         session.remember(MONTH);
     }
@@ -330,6 +328,46 @@ async fn account(session: Session) -> Result<pages::Account, SessionError> {
     })
 }
 
+/// Checks the password of whoever is logged in, and returns its hash if it is right. The attempts are limited: somebody
+/// who found a logged-in browser does not know the password yet. Each session has a limit of its own, so that this
+/// somebody does not keep the user from giving the password elsewhere.
+async fn prove(app: &App, session: &Session, name: &str, password: String) -> Result<Option<String>, Problem> {
+    let session = session.handle().ok_or(BUG)?;
+    let counted = app.attempts.begin(&Limit::PROOFS, &session).await?;
+    let hash = app.users.find(name).await?;
+    if !password::is_right(hash.as_deref(), password).await? {
+        return Ok(None);
+    }
+    app.attempts.forgive(vec![counted]).await;
+    Ok(hash)
+}
+
+async fn confirm_form(Query(Destination { next }): Query<Destination>) -> pages::Confirm {
+    pages::Confirm { next, mistake: None }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Proof {
+    password: String,
+    next: String,
+}
+
+/// Asks for the password again, before what a thief of the session must not do.
+async fn confirm(State(app): State<App>, session: Session, Form(form): Form<Proof>) -> Result<Response> {
+    let name = session.owner().ok_or(BUG)?;
+    if prove(&app, &session, &name, form.password).await?.is_none() {
+        let page = pages::Confirm {
+            next: form.next,
+            mistake: Some("The password is wrong."),
+        };
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    }
+    session.confirm(PASSWORD)?;
+    session.renew();
+    Ok(Redirect::to(local_path(&form.next).unwrap_or("/account")).into_response())
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Change {
@@ -356,15 +394,7 @@ async fn change_password(
     if let Err(rule) = password::check(&form.new, &name) {
         return Ok(again(StatusCode::BAD_REQUEST, rule));
     }
-    // Limited, too: somebody who found a logged-in browser does not know the password yet. Each session has a limit of
-    // its own, so that this somebody does not keep the user from changing the password elsewhere.
-    let counted = app
-        .attempts
-        .begin(&Limit::CHANGES, &session.handle().ok_or(BUG)?)
-        .await?;
-    let old = app.users.find(&name).await?;
-    let is_right = password::is_right(old.as_deref(), form.current).await?;
-    let (Some(old), true) = (old, is_right) else {
+    let Some(old) = prove(&app, &session, &name, form.current).await? else {
         return Ok(again(StatusCode::FORBIDDEN, "The current password is wrong."));
     };
     let new = password::hash(form.new).await?;
@@ -381,7 +411,7 @@ async fn change_password(
         let _ = sessions.end_others(&session).await;
         return Err(MAYBE_CHANGED.into());
     }
-    app.attempts.forgive(vec![counted]).await;
+    session.confirm(PASSWORD)?;
     session.renew();
     session.flash("Your password is changed, and all other devices are logged out.")?;
     // Saved before the others end, because somebody with a copy of the old cookie could renew the session meanwhile.
@@ -396,6 +426,9 @@ async fn change_password(
     Ok((device, Redirect::to("/account")).into_response())
 }
 
+/// The proof that [`Session::confirm`] notes.
+const PASSWORD: &str = "password";
+const TEN_MINUTES: Duration = Duration::from_mins(10);
 const BASKET: &str = "basket";
 const MOST_ITEMS: usize = 20;
 const MOST_CHARACTERS: usize = 100;

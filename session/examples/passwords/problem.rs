@@ -92,6 +92,7 @@ impl Problem {
             }
             SessionErrorKind::Unavailable => UNAVAILABLE.text,
             SessionErrorKind::Refused(Refusal::NotLoggedIn) => "Please log in first.",
+            SessionErrorKind::Refused(Refusal::NotConfirmed(_)) => "Please prove first that it is still you.",
             SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
             _ if value.is_some_and(|error| error.kind() == ValueErrorKind::TooLarge) => "The basket is full.",

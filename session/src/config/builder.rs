@@ -4,6 +4,7 @@
 pub(super) mod bound;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +94,9 @@ pub struct SessionLayerBuilder {
 }
 
 /// The reason why a [`SessionLayerBuilder`] refuses its settings.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+///
+/// `Debug` shows the message, too: Rust prints it if a `main` returns the error.
+#[derive(Clone, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A cookie name that is not a token as RFC 6265 defines it.
@@ -139,6 +142,12 @@ pub enum BuildError {
     /// The maximum number of sessions per owner is zero.
     #[error("an owner must be allowed at least one session")]
     NoSessions,
+}
+
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl SessionLayerBuilder {

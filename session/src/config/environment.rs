@@ -1,7 +1,7 @@
 //! Reads and validates the layer's environment variables.
 
-use std::env;
 use std::ffi::OsString;
+use std::{env, fmt};
 
 use thiserror::Error;
 
@@ -23,11 +23,19 @@ pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The error of an environment variable, or of another setting from outside the program, that is missing or wrong. The
 /// message says what would be right, and never shows the value.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+///
+/// `Debug` shows the message, too: Rust prints it if a `main` returns the error.
+#[derive(Clone, Error, PartialEq, Eq)]
 #[error("{variable} {problem}")]
 pub struct EnvironmentError {
     variable: &'static str,
     problem: String,
+}
+
+impl fmt::Debug for EnvironmentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl EnvironmentError {

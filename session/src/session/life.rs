@@ -115,9 +115,10 @@ impl Session {
     /// a proof again before what a thief of the session must not do, such as a change of the password (OWASP ASVS 5.0,
     /// 7.5), and look at [`confirmed`](Self::confirmed) there.
     ///
-    /// Call it after [`login`](Self::login) if the login was proved. A [renewal](Self::renew) and another login of the
-    /// same owner keep the proofs; a login of anybody else and [`clear`](Self::clear) drop them. The variable
-    /// `_confirmed` holds them, which only this method sets.
+    /// Call it after [`login`](Self::login) if the login was proved. Where a proof is given again, call
+    /// [`renew`](Self::renew), too: otherwise a stolen copy of the cookie is confirmed along with the session. A
+    /// renewal and another login of the same owner keep the proofs; a login of anybody else and [`clear`](Self::clear)
+    /// drop them. The variable `_confirmed` holds them, which only this method sets.
     ///
     /// # Errors
     ///

@@ -85,6 +85,38 @@ impl DynamoDbStore {
         Self::new(&sdk, &table, sdk.endpoint_url())
     }
 
+    /// Makes a store as [`from_env`](Self::from_env) does, or returns `None` for a run on your own machine without
+    /// `TABLE_NAME`, where a program can keep its sessions in a [`MemoryStore`](crate::MemoryStore). On Lambda, a
+    /// missing `TABLE_NAME` is an error, because each instance of the function has a memory of its own.
+    ///
+    /// Lambda sets `AWS_LAMBDA_INITIALIZATION_TYPE`, which `cargo lambda watch` does not set.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_env`](Self::from_env), unless it returns `None`.
+    ///
+    /// ```no_run
+    /// use lambda_session::{DynamoDbStore, MemoryStore, SessionLayer};
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sessions = match DynamoDbStore::from_env_unless_local()? {
+    ///     Some(store) => {
+    ///         store.warm_up().await;
+    ///         SessionLayer::from_env(store)?
+    ///     }
+    ///     None => SessionLayer::from_env(MemoryStore::default())?,
+    /// };
+    /// let sessions = sessions.build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_env_unless_local() -> Result<Option<Self>, EnvironmentError> {
+        if environment::is_local(&|name| env::var_os(name)) {
+            return Ok(None);
+        }
+        Self::from_env().map(Some)
+    }
+
     /// Makes a store in `table` for a program that runs elsewhere, with the SDK's configuration as
     /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. The store uses all of it except for timeouts,
     /// retries, stalled-stream protection and user agent, which are its own. `endpoint` takes precedence over the

@@ -388,6 +388,40 @@ async fn one_device_ends_another_and_nobody_elses() {
 }
 
 #[tokio::test]
+async fn a_stolen_session_without_the_password_ends_no_session_after_ten_minutes() {
+    let table = Table::new().await;
+    let site = Site::function(&table).await;
+    let [mut laptop, mut phone] = [(); 2].map(|()| Visitor::program(&site));
+    laptop.log_in("alice", &[("label", "Laptop")]).await;
+    phone.log_in("alice", &[("label", "Phone")]).await;
+    let handle = handles(&laptop.json("/sessions").await)["Phone"].clone();
+    table.age_proofs(600);
+    let mut thief = laptop.clone();
+    for proof in [None, Some("wrong")] {
+        if let Some(wrong) = proof {
+            assert_error(&thief.post("/confirm", &[("password", wrong)]).await, 401);
+        }
+        for path in ["/sessions/end", "/sessions/end-others", "/sessions/end-all"] {
+            let refused = thief.post(path, &[("handle", &handle)]).await;
+            assert_error(&refused, 401);
+            assert_eq!(refused.headers["www-confirm"], "password", "{refused:?}");
+            let person = thief.with_browser().post(path, &[("handle", &handle)]).await;
+            assert_redirect(&person, "/confirm");
+        }
+    }
+    assert_eq!(phone.json("/").await, value!({ "username": "alice" }));
+
+    // The user gives the password, and the thief's copy of the session is not confirmed along with it.
+    assert_eq!(laptop.post("/confirm", &[("password", PASSWORD)]).await.status, 204);
+    assert_error(&thief.post("/sessions/end-others", &[]).await, 401);
+    assert_eq!(thief.json("/").await, value!({ "username": null }));
+    assert_redirect(&laptop.post("/sessions/end-others", &[]).await, "/sessions");
+    assert_eq!(phone.json("/").await, value!({ "username": null }));
+    assert_redirect(&laptop.post("/sessions/end-all", &[]).await, "/");
+    assert_eq!(laptop.json("/").await, value!({ "username": null }));
+}
+
+#[tokio::test]
 async fn who_is_remembered_gets_a_lasting_cookie_once() {
     let table = Table::new().await;
     let site = Site::function(&table).await;

@@ -108,6 +108,7 @@ async fn on_https_every_answer_of_a_site_asks_for_https_for_a_year() {
             let mut visitor = Visitor::of(&Arc::new(program));
             for path in ["/", "/elsewhere"] {
                 let answer = visitor.get(path).await;
+                assert_eq!(answer.status == 404, path == "/elsewhere", "{name}: {answer:?}");
                 let asked = answer.headers.get("strict-transport-security");
                 assert_eq!(asked.map(String::as_str), expected, "{name}: {answer:?}");
             }
@@ -154,6 +155,25 @@ fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with("//"));
         assert!(code.count() <= 12, "{function}");
+    }
+}
+
+/// The guide compares them with axum-login's examples of the same names.
+#[test]
+fn the_guide_has_the_number_of_lines_of_the_examples_with_users_in_sqlite() {
+    let of_both = concat!(
+        include_str!("../../examples/sqlite/login.rs"),
+        include_str!("../../examples/sqlite/people.rs"),
+    );
+    for (name, own) in [
+        ("sqlite", include_str!("../../examples/sqlite/main.rs")),
+        ("permissions", include_str!("../../examples/permissions.rs")),
+    ] {
+        let lines = own.lines().chain(of_both.lines()).map(str::trim);
+        let number = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+        let row = format!("| the example `{name}`: {number} lines");
+        let guide = include_str!("../../guide.md");
+        assert!(guide.contains(&row), "{row}");
     }
 }
 

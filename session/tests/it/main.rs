@@ -13,6 +13,7 @@ mod contract;
 mod examples;
 mod faults;
 mod passwords;
+mod permissions;
 mod promises;
 mod properties;
 mod refinement;

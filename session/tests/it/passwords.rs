@@ -3,6 +3,7 @@
 mod browser;
 mod changes;
 mod doors;
+mod proofs;
 mod site;
 
 use std::collections::BTreeSet;
@@ -196,7 +197,7 @@ async fn an_unknown_name_is_answered_as_a_wrong_password_and_takes_the_same_hash
     {
         let mut spent = Vec::new();
         for name in ["alice", "mallory", "no name at all!"] {
-            site.end_windows().await;
+            site.end_windows();
             let before = processor_time(&site);
             for _ in 0..16 {
                 site.visitor().log_in(name, WRONG).await;
@@ -233,7 +234,7 @@ async fn attempts_are_limited_by_address_and_a_network_is_one() {
     assert_refused(&neighbour.log_in("alice", PASSWORD).await, 429, LIMITED_TEXT);
     let mut elsewhere = site.visitor().at("2001:db8:1:3::1");
     assert_redirect(&elsewhere.log_in("alice", PASSWORD).await, "/");
-    site.end_windows().await;
+    site.end_windows();
     assert_redirect(&neighbour.log_in("alice", PASSWORD).await, "/");
     let ends: Vec<_> = site
         .counters()

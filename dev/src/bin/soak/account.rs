@@ -293,6 +293,12 @@ impl Visitor {
             .await?;
         let times = match answer {
             Some(answer) if answer.status == 303 => &self.owner.ended,
+            // The password was given more than ten minutes ago. Nothing has ended.
+            Some(answer) if answer.headers.contains_key("www-confirm") => {
+                self.asked = Instant::now();
+                self.current = Some(current);
+                return Ok(());
+            }
             None => &self.owner.doubtful,
             other => return Err(format!("the end of all sessions is answered {other:?}")),
         };

@@ -5,6 +5,7 @@
 //! ```sh
 //! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
 //! OIDC_ISSUER=https://issuer.example OIDC_CLIENT_ID=shop OIDC_CLIENT_SECRET=… \
+//! BASE_URL=http://127.0.0.1:3000 \
 //!     cargo run -p oidc -- --port 3000
 //! ```
 //!
@@ -15,7 +16,7 @@
 //! | `OIDC_ISSUER` | the provider, as it names itself in `iss`; https unless it is on this machine |
 //! | `OIDC_CLIENT_ID`, `OIDC_CLIENT_SECRET` | this client, as the provider knows it |
 //! | `OIDC_RESPONSE_MODE` | `form_post` if the provider is to send its answer as a form; a query if unset |
-//! | `BASE_URL` | the site's address for browsers, such as `https://shop.example`. Required on Lambda |
+//! | `BASE_URL` | the site's address for browsers, such as `https://shop.example` |
 //! | `TABLE_NAME` | the sessions' table; without it everything is in memory. Required on Lambda |
 //! | others | see `SessionLayer::from_env` and `DynamoDbStore::from_env` |
 //!
@@ -36,6 +37,8 @@
 //! - `BASE_URL/callback` goes into "Authorized redirect URIs".
 //! - It supports `OIDC_RESPONSE_MODE=form_post`. It has no back-channel logout, and no logout endpoint: the visitor
 //!   stays logged in at Google.
+//! - It tells `auth_time` only [to verified apps that have session age claims
+//!   on](https://developers.google.com/identity/siwg/security-bundle). For other apps, what needs a proof stays closed.
 //!
 //! Keycloak:
 //!
@@ -47,8 +50,10 @@
 //!
 //! # The login, step by step
 //!
-//! 1. `GET /login` draws `state`, `nonce` and a PKCE verifier, keeps them in the visitor's session, and sends the
-//!    browser to the provider. Each tab that logs in has its own; a session keeps at most eight, for ten minutes.
+//! 1. `POST /login` draws `state`, `nonce` and a PKCE verifier, keeps them in the visitor's session, and sends the
+//!    browser to the provider. Each tab that logs in has its own; a session keeps at most eight, for ten minutes. It is
+//!    a form, so that no session begins without an action of the visitor (OWASP ASVS 5.0, 7.6.2): a link of another
+//!    site shows only the page with the form, and a form of another site gets 403.
 //! 2. The provider sends the browser back to `/callback` with `code` and `state`. The state has to be one of this
 //!    session's, so that another person's link logs nobody in. It is removed, so that it counts once.
 //! 3. The program exchanges the code for an ID token and checks its signature, issuer, audience, times and nonce.
@@ -57,6 +62,19 @@
 //!
 //! The session holds the verifier and the ID token. If not everybody who can read the table is trusted, set
 //! `SESSION_SEALED=true`.
+//!
+//! # A proof of the last ten minutes
+//!
+//! The provider says in `auth_time` when the user has last proved who they are, and [`Session::confirm_at`] keeps it.
+//! Each login asks for that time by `max_age` (OpenID Connect Core 1.0, section 3.1.2.1): a proof may be at most twelve
+//! hours old, as a session here; otherwise the provider asks the user again.
+//!
+//! `/sessions`, where a user logs out everywhere else, needs a proof of the last ten minutes (ASVS 7.5.2). Without one,
+//! its guard sends the visitor to `/login?again=true`. That login has a `max_age` of ten minutes and `prompt=login`.
+//!
+//! A visitor could remove both from the address on the way, and a provider could ignore them, so `auth_time` decides
+//! (section 3.1.3.7). If it is too old, the login is refused, and the session stays as it was. A login that has to
+//! prove something is refused, too, if `auth_time` is missing or if somebody else has logged in.
 //!
 //! # `response_mode=form_post`
 //!
@@ -87,14 +105,16 @@
 
 mod http_client;
 mod marks;
+#[path = "../../site/page.rs"]
+mod page;
 mod pages;
 mod problem;
 mod provider;
+#[path = "../../site/sessions.rs"]
+mod sessions;
 
-use std::net::Ipv4Addr;
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Form, Query, State};
@@ -108,7 +128,6 @@ use lambda_session::{
 };
 use openidconnect::url::Url;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 
 use self::marks::Marks;
 use self::problem::{Problem, present};
@@ -117,41 +136,9 @@ use self::provider::{Identity, Provider, Secrets, Settings, in_time};
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oidc: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> Result<(), Error> {
-    let port = port()?;
+async fn main() -> Result<(), Error> {
     lambda::start_log();
-    if variable("AWS_LAMBDA_RUNTIME_API").is_some() {
-        let base_url = required("BASE_URL")?;
-        return lambda::run(site(&base_url).await?).await;
-    }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    let here = format!("http://{}", listener.local_addr()?);
-    let site = site(&variable("BASE_URL").unwrap_or_else(|| here.clone())).await?;
-    println!("{here}");
-    Ok(axum::serve(listener, site).await?)
-}
-
-/// `--port N`.
-fn port() -> Result<u16, Error> {
-    let mut port = 3000;
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            lexopt::Arg::Long("port") => port = lexopt::ValueExt::parse(&arguments.value()?)?,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(port)
+    lambda::serve(site().await?).await
 }
 
 /// Reads an environment variable. An empty one counts as unset.
@@ -170,35 +157,28 @@ struct App {
     marks: Arc<Marks>,
 }
 
-async fn site(base_url: &str) -> Result<Router, Error> {
+async fn site() -> Result<Router, Error> {
     let settings = Settings {
         issuer: required("OIDC_ISSUER")?,
         client_id: required("OIDC_CLIENT_ID")?,
         client_secret: required("OIDC_CLIENT_SECRET")?,
         response_mode: variable("OIDC_RESPONSE_MODE"),
-        base_url: base_url.trim_end_matches('/').to_owned(),
+        base_url: required("BASE_URL")?.trim_end_matches('/').to_owned(),
     };
-    let (sessions, marks) = if variable("TABLE_NAME").is_some() {
-        let store = DynamoDbStore::from_env()?;
+    let (sessions, marks) = if let Some(store) = DynamoDbStore::from_env_unless_local()? {
         // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         let marks = Marks::table(store.client(), store.table());
-        (SessionLayer::from_env(store)?.build()?, marks)
-    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets this variable, and `cargo lambda watch` does not.
-        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
+        (SessionLayer::from_env(store)?, marks)
     } else {
-        eprintln!("oidc: TABLE_NAME is not set, so everything is in memory and ends with this program");
-        (
-            SessionLayer::from_env(MemoryStore::default())?.build()?,
-            Marks::in_memory(),
-        )
+        eprintln!("TABLE_NAME is not set, so everything is in memory and ends with this program");
+        (SessionLayer::from_env(MemoryStore::default())?, Marks::in_memory())
     };
     let app = App {
         provider: Arc::new(Provider::new(settings)?),
         marks: Arc::new(marks),
     };
-    Ok(routes(sessions, app))
+    Ok(routes(sessions.build()?, app))
 }
 
 fn routes(sessions: SessionLayer, app: App) -> Router {
@@ -209,18 +189,21 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
         // Each authenticates its sender itself: by the `state` that the next step checks, and by a signature.
         .except("/callback")
         .except("/backchannel-logout");
+    let logged_in = RequireLoginLayer::new("/login");
     let members = Router::new()
         .route("/profile", get(profile))
-        .layer(RequireLoginLayer::new("/login"));
+        .route_layer(logged_in.clone());
+    let confirmed = logged_in.confirmed_within(PROVIDER, TEN_MINUTES, "/login?again=true");
     Router::new()
         .route("/", get(home))
         .route("/basket", post(add_to_basket))
-        .route("/login", get(begin_login))
+        .route("/login", get(login_form).post(begin_login))
         .route("/callback", get(finish_login).post(pass_on))
         .route("/callback/posted", post(finish_posted_login))
         .route("/logout", get(log_out))
         .route("/backchannel-logout", post(end_by_token))
         .merge(members)
+        .merge(sessions::routes(confirmed))
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
@@ -263,6 +246,9 @@ struct Pending {
     secrets: Secrets,
     /// The page to which the tab goes after the login.
     next: String,
+    /// Whether the user has to have proved it lately.
+    #[serde(default)]
+    again: bool,
     /// In seconds since 1970.
     begun_at: u64,
 }
@@ -277,15 +263,20 @@ impl Pending {
 #[serde(default)]
 struct Destination {
     next: String,
+    again: bool,
 }
 
-/// Other sites may link here: the link makes the browser begin a login, and does nothing else.
+/// Other sites may link here: a login begins only when the visitor submits the form.
+async fn login_form(Query(Destination { next, again }): Query<Destination>) -> pages::Login {
+    pages::Login { next, again }
+}
+
 async fn begin_login(
     State(app): State<App>,
     session: Session,
-    Query(Destination { next }): Query<Destination>,
-) -> Result<Redirect> {
-    let (url, secrets) = in_time(app.provider.begin()).await?;
+    Form(Destination { next, again }): Form<Destination>,
+) -> Result<pages::ToProvider> {
+    let (url, secrets) = in_time(app.provider.begin(longest(again), again)).await?;
     if session.handle().is_none() {
         // The browser may have the cookie of a session that a logout at the provider has ended. A change of that
         // session would be a 409.
@@ -295,6 +286,7 @@ async fn begin_login(
     let pending = Pending {
         secrets,
         next: local_path(&next).unwrap_or("/").to_owned(),
+        again,
         begun_at: now,
     };
     session.update(PENDING, move |all: Option<Vec<Pending>>| {
@@ -304,7 +296,7 @@ async fn begin_login(
         all.push(pending.clone());
         all
     })?;
-    Ok(Redirect::to(url.as_str()))
+    Ok(pages::ToProvider(url))
 }
 
 /// What the provider answers: a code, or an error.
@@ -342,6 +334,7 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
     let Some(Pending {
         secrets,
         next,
+        again,
         begun_at,
     }) = begun
     else {
@@ -361,8 +354,25 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
     }
     let code = answer.code.ok_or(problem::REFUSED)?;
     let identity = in_time(app.provider.finish(code, secrets)).await?;
+    check_proof(&session, &identity, again)?;
     log_in(app, &session, identity, begun_at).await?;
     Ok(Redirect::to(&next))
+}
+
+/// How old a proof may be with which a session begins, or that is given again.
+fn longest(again: bool) -> Duration {
+    if again { TEN_MINUTES } else { TWELVE_HOURS }
+}
+
+/// Refuses a proof that is too old, whatever the provider was asked for. If something has to be proved, it also refuses
+/// an unknown time, and somebody else's proof.
+fn check_proof(session: &Session, identity: &Identity, again: bool) -> Result<(), Problem> {
+    if again && session.owner().is_some_and(|owner| owner != identity.owner) {
+        return Err(problem::SOMEBODY_ELSE);
+    }
+    let age = identity.proved_at.map(|time| now().saturating_sub(time));
+    let is_young = age.map_or(!again, |age| age < longest(again).as_secs());
+    if is_young { Ok(()) } else { Err(problem::NOT_ASKED) }
 }
 
 async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64) -> Result<()> {
@@ -371,6 +381,9 @@ async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64)
     }
     // The label shows which sessions a logout at the provider ends. A page of devices would add more to it.
     session.login_from(&identity.owner, identity.session.as_deref().unwrap_or_default())?;
+    if let Some(time) = identity.proved_at {
+        session.confirm_at(PROVIDER, time)?;
+    }
     session.insert(NAME, identity.name)?;
     session.insert(ID_TOKEN, identity.id_token)?;
     session.save().await?;
@@ -442,6 +455,10 @@ async fn end_by_token(
     Ok(StatusCode::OK)
 }
 
+/// The proof that the session keeps.
+const PROVIDER: &str = "provider";
+const TEN_MINUTES: Duration = Duration::from_mins(10);
+const TWELVE_HOURS: Duration = Duration::from_hours(12);
 const BASKET: &str = "basket";
 const NAME: &str = "name";
 const ID_TOKEN: &str = "id_token";

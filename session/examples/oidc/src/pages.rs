@@ -1,13 +1,12 @@
-//! The pages, in HTML, and the headers that go with them.
+//! The pages, in HTML.
 
-use std::sync::LazyLock;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use maud::{PreEscaped, html};
+use openidconnect::url::Url;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
+use crate::page::{hash, page, policy};
+pub(crate) use crate::page::{problem, set_headers};
 
 /// The start page: the basket, and who is logged in.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl IntoResponse for Home {
                     a.button href="/profile" { "Who you are" }
                     a href="/logout" { "Log out" }
                 } @else {
-                    a.button href="/login" { "Log in" }
+                    form action="/login" method="post" { button { "Log in" } }
                 }
             }
         };
@@ -51,13 +50,59 @@ impl IntoResponse for Profile {
         let content = html! {
             h1 { "Who you are" }
             p { (self.0) }
-            nav { a href="/" { "Back to the start page" } }
+            nav {
+                a.button href="/sessions" { "Your devices" }
+                a href="/" { "Back to the start page" }
+            }
         };
         page("Who you are", &content)
     }
 }
 
-/// The page that posts a form of another site again from this one.
+/// The page that begins a login, or asks for a proof again.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) next: String,
+    /// Whether somebody is logged in who has to prove it again.
+    pub(crate) again: bool,
+}
+
+impl IntoResponse for Login {
+    fn into_response(self) -> Response {
+        let title = if self.again { "Is it still you?" } else { "Log in" };
+        let content = html! {
+            h1 { (title) }
+            p { "The provider will ask you who you are." }
+            form action="/login" method="post" {
+                input type="hidden" name="next" value=(self.next);
+                @if self.again { input type="hidden" name="again" value="true"; }
+                button { "Go to the provider" }
+            }
+        };
+        page(title, &content)
+    }
+}
+
+/// The page that sends the browser to the provider. A redirect would not do: browsers apply `form-action` to the
+/// redirect of a form, too.
+#[derive(Debug)]
+pub(crate) struct ToProvider(pub(crate) Url);
+
+impl IntoResponse for ToProvider {
+    fn into_response(self) -> Response {
+        let content = html! {
+            h1 { "You are going to the provider" }
+            nav { a.button href=(self.0) { "Go on" } }
+        };
+        let mut page = page("Log in", &content);
+        let at_once = format!("0;url={}", self.0);
+        let at_once = HeaderValue::try_from(at_once).expect("a URL is visible ASCII");
+        page.headers_mut().insert(header::REFRESH, at_once);
+        page
+    }
+}
+
+/// The page that posts a form of another site again from this one. It alone may run a script.
 #[derive(Debug)]
 pub(crate) struct PassOn(pub(crate) Vec<(String, String)>);
 
@@ -72,87 +117,11 @@ impl IntoResponse for PassOn {
             }
             script { (PreEscaped(SCRIPT)) }
         };
-        page("Log in", &content)
+        let mut page = page("Log in", &content);
+        let policy = policy(&format!("; script-src {}", hash(SCRIPT)));
+        page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        page
     }
 }
-
-/// The page of a failure: the problem, and a link to the start page.
-pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
-    let title = match status {
-        StatusCode::FORBIDDEN => "You are not logged in",
-        StatusCode::NOT_FOUND => "Not found",
-        StatusCode::CONFLICT => "Session ended",
-        StatusCode::SERVICE_UNAVAILABLE => "Please try again",
-        status if status.is_server_error() => "Something went wrong",
-        _ => "That does not work",
-    };
-    let content = html! {
-        h1 { (title) }
-        p { (text) }
-        nav { a.button href="/" { "Go to the start page" } }
-    };
-    page(title, &content)
-}
-
-fn page(title: &str, content: &Markup) -> Response {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – oidc" }
-                // Without this, every view would also ask for /favicon.ico.
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { (content) } }
-        }
-    };
-    Html(page.into_string()).into_response()
-}
-
-/// The headers of every answer.
-pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
-    let fixed = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // `no-referrer` would make browsers send `Origin: null` with our own forms.
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
-    if secure {
-        let year = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
-}
-
-/// Allows our one style sheet and our one script by their hashes, images in the page, and forms to this site; nothing
-/// else.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let [style, script] = [STYLE, SCRIPT].map(|text| STANDARD.encode(Sha256::digest(text)));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).expect("base64 and the fixed text are visible ASCII")
-});
 
 const SCRIPT: &str = "document.getElementById('pass-on').submit()";
-
-const STYLE: &str = "
-:root{color-scheme:light dark}
-*{box-sizing:border-box}
-body{max-width:30rem;margin:2rem auto;padding:0 1rem;font:1.0625rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-label{display:block;margin:1rem 0 .3rem}
-input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid #888;border-radius:.5rem;background:none;\
-color:inherit;font:inherit}
-button,.button{display:block;margin-top:1rem;border-color:#0000;background:#2456c7;color:#fff;text-align:center;\
-text-decoration:none;cursor:pointer}
-.quiet{border-color:#888;background:none;color:inherit}
-nav{margin-top:2rem;text-align:center}
-:focus-visible{outline:3px solid #2456c7;outline-offset:2px}
-";

@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use lambda_session::{SessionError, SessionErrorKind};
+use lambda_session::{Refusal, SessionError, SessionErrorKind};
 
 use crate::pages;
 
@@ -34,6 +34,14 @@ pub(crate) const PROVIDER: Problem = problem(
 pub(crate) const UNAVAILABLE: Problem = problem(
     StatusCode::SERVICE_UNAVAILABLE,
     "That cannot be done at the moment. Please try again in a few seconds.",
+);
+pub(crate) const NOT_ASKED: Problem = problem(
+    StatusCode::FORBIDDEN,
+    "The provider did not ask you again who you are, and the last time is too long ago. Nothing has changed.",
+);
+pub(crate) const SOMEBODY_ELSE: Problem = problem(
+    StatusCode::FORBIDDEN,
+    "Somebody else has logged in at the provider. You are still logged in here as before; log out to change that.",
 );
 pub(crate) const BAD_TOKEN: Problem = problem(StatusCode::BAD_REQUEST, "That is not a logout token for this site.");
 
@@ -92,6 +100,7 @@ fn text(response: &Response) -> Option<&'static str> {
                 "Your session ended while this was being done, perhaps in another tab. Nothing was saved."
             }
             SessionErrorKind::Unavailable => UNAVAILABLE.text,
+            SessionErrorKind::Refused(Refusal::NotConfirmed(_)) => "Please prove first that it is still you.",
             SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
             _ => "That is a fault of this site and not of yours.",

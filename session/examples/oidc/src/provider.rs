@@ -35,6 +35,8 @@ const FRESH: u64 = 60 * 60;
 const SOON: u64 = 60;
 /// In seconds: how far the provider's clock may be ahead of ours.
 const AHEAD: i64 = 60;
+/// How far the provider's clock may be from ours where a proof is nearly too old.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 /// In seconds: how old a token may be. The provider should have issued it just now.
 const OLDEST: i64 = 10 * 60;
 /// How long one request waits for all answers of the provider together: three for a login when the provider's
@@ -89,6 +91,8 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     /// The provider's session, if it names one.
     pub(crate) session: Option<String>,
+    /// When the user has last proved it to the provider (`auth_time`), in seconds since 1970, if the provider says so.
+    pub(crate) proved_at: Option<u64>,
     pub(crate) id_token: String,
 }
 
@@ -201,8 +205,9 @@ impl Provider {
         Ok(Arc::clone(known.insert(fresh)))
     }
 
-    /// The address at which a browser begins to log in, and the secrets for its session.
-    pub(crate) async fn begin(&self) -> Result<(Url, Secrets), Problem> {
+    /// The address at which a browser begins to log in, and the secrets for its session. The provider asks the user who
+    /// they are if their last proof is older than `max_age`, or `again` in any case, and says when they have proved it.
+    pub(crate) async fn begin(&self, max_age: Duration, again: bool) -> Result<(Url, Secrets), Problem> {
         let known = self.known(FRESH).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let mut request = known
@@ -213,7 +218,12 @@ impl Provider {
                 Nonce::new_random,
             )
             .add_scope(Scope::new("profile".to_owned()))
+            // A little less, because the clocks differ.
+            .set_max_age(max_age.saturating_sub(CLOCKS_DIFFER))
             .set_pkce_challenge(challenge);
+        if again {
+            request = request.add_prompt(CoreAuthPrompt::Login);
+        }
         if let Some(mode) = &self.settings.response_mode {
             request = request.add_extra_param("response_mode", mode);
         }
@@ -254,6 +264,7 @@ impl Provider {
                 .sid
                 .as_deref()
                 .map(|sid| self.mark("sid", sid)),
+            proved_at: claims.auth_time().and_then(|time| time.timestamp().try_into().ok()),
             id_token: token.to_string(),
         })
     }

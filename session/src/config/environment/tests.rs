@@ -175,6 +175,17 @@ fn a_bad_secret_key_is_refused_without_showing_it() {
 }
 
 #[test]
+fn a_main_that_returns_the_error_prints_its_sentence() {
+    let missing = layer_in(&[("SECRET_KEY", "")]).expect_err("a refusal");
+    assert_eq!(format!("{missing:?}"), missing.to_string());
+    let refused = SessionLayer::builder(MemoryStore::default(), Keys::new(&[0; MIN_KEY_BYTES]).expect("a key"))
+        .max_sessions_per_owner(0)
+        .build()
+        .expect_err("a refusal");
+    assert_eq!(format!("{refused:?}"), refused.to_string());
+}
+
+#[test]
 fn an_idle_timeout_over_the_lifetime_is_refused_by_the_names_of_both_variables() {
     for (idle, lifetime) in [("86400", ""), ("", "1799"), ("3601", "3600")] {
         let variables = [

@@ -16,6 +16,12 @@ pub(super) fn settings(variables: Variables<'_>) -> Result<(SdkConfig, String), 
     Ok((sdk(variables)?, table))
 }
 
+/// Whether the program runs on the developer's own machine, without a table.
+pub(super) fn is_local(variables: Variables<'_>) -> bool {
+    let is_set = |name| variables(name).is_some_and(|value| !value.is_empty());
+    !is_set("TABLE_NAME") && !is_set("AWS_LAMBDA_INITIALIZATION_TYPE")
+}
+
 /// Refuses what a program outside of Lambda gives and no call could use. The endpoints of the SDK's configuration come
 /// from variables or from a profile.
 pub(super) fn check(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Result<(), EnvironmentError> {
@@ -182,6 +188,24 @@ mod tests {
         ] {
             let error = try_in(environment).unwrap_err().to_string();
             assert_eq!(error, expected, "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn only_where_no_lambda_is_the_table_may_be_missing() {
+        let on_lambda = ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+        for (environment, expected) in [
+            (&[][..], true),
+            (&[("TABLE_NAME", "")], true),
+            (&[TABLE], false),
+            (&[on_lambda], false),
+            (&[("TABLE_NAME", ""), on_lambda], false),
+        ] {
+            let variables = |name: &str| {
+                let set = environment.iter().find(|(set, _)| *set == name);
+                set.map(|(_, value)| value.into())
+            };
+            assert_eq!(is_local(&variables), expected, "{environment:?}");
         }
     }
 

@@ -33,9 +33,10 @@ use crate::web::{Layered, passed};
 /// # Order
 ///
 /// A request goes through [`SameOriginLayer`](crate::SameOriginLayer), then `SessionLayer`, then this layer. In axum,
-/// the layer that is added last is the outermost; in a `tower::ServiceBuilder`, the first one is. Keep pages outside
-/// this layer that visitors need without a login, such as `/logout`: the login page would send the visitor back there
-/// as `next`, and so log the visitor out again.
+/// the layer that is added last is the outermost; in a `tower::ServiceBuilder`, the first one is. Add this layer with
+/// `route_layer`: with `layer`, it also answers for paths that do not exist. Keep pages outside this layer that
+/// visitors need without a login, such as `/logout`: the login page would send the visitor back there as `next`, and so
+/// log the visitor out again.
 ///
 /// ```
 /// use axum::Router;
@@ -49,7 +50,7 @@ use crate::web::{Layered, passed};
 /// let keys = Keys::new(b"a long and random secret of at least 32 bytes")?;
 /// let members = Router::new()
 ///     .route("/orders", get(async || "your orders"))
-///     .layer(RequireLoginLayer::new("/login"));
+///     .route_layer(RequireLoginLayer::new("/login"));
 /// let app: Router = Router::new()
 ///     .route("/login", get(async || "the form"))
 ///     .merge(members)

@@ -26,7 +26,8 @@ async fn log_in(client: &Client, password: &str) {
 
 async fn walk(first: &Client, second: &Client, address: &str) {
     first.goto(address).await.expect("the start page");
-    let styled = run(first, "return getComputedStyle(document.body).overflowWrap").await;
+    let styled = "return getComputedStyle(document.querySelector('main')).overflowWrap";
+    let styled = run(first, styled).await;
     assert_eq!(styled, "anywhere", "the policy lets the style sheet through");
     fill(first, "item", "tea").await;
     press(first, "Add").await;
@@ -59,6 +60,25 @@ async fn walk(first: &Client, second: &Client, address: &str) {
     assert_shown(second, "h1", "Log in").await;
     log_in(second, PASSWORD).await;
     assert_shown(second, "p", "The username or the password is wrong.").await;
+
+    log_in(second, ANOTHER).await;
+    assert_shown(second, "h1", "Your account").await;
+    press(first, "Your devices").await;
+    press(first, "Log out everywhere else").await;
+    assert_shown(first, "p", "All other devices are logged out.").await;
+    second.refresh().await.expect("the same page");
+    assert_shown(second, "h1", "Log in").await;
+    // The form that asks for the password again.
+    first
+        .goto(&format!("{address}/confirm?next=/sessions"))
+        .await
+        .expect("a page");
+    fill(first, "password", WRONG).await;
+    press(first, "Go on").await;
+    assert_shown(first, "p", "The password is wrong.").await;
+    fill(first, "password", ANOTHER).await;
+    press(first, "Go on").await;
+    assert_shown(first, "p", "You are logged in on 1 device.").await;
 
     press(first, "Back to the start page").await;
     assert_shown(first, "li", "tea").await;

@@ -1,13 +1,16 @@
 //! The example with a certified provider, in Chromium.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use dev::PATIENCE;
 use dev::browser::{assert_shown, fill, in_browser, press, skip};
 use dev::program::{Program, Table};
 use fantoccini::{Client, Locator};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -68,17 +71,37 @@ async fn walk_with(test: &str, response_mode: &'static str) {
     let Some(mut provider) = Provider::start().await else {
         return skip(test, "oidc-provider is not installed in target/ci");
     };
-    let table = Table::new().await;
+    let table = Arc::new(Table::new().await);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let base_url = format!("http://{}", listener.local_addr().expect("a bound listener"));
     let environment = [
         ("OIDC_ISSUER", provider.issuer.as_str()),
         ("OIDC_CLIENT_ID", "shop"),
         ("OIDC_CLIENT_SECRET", "a secret of the shop and the provider"),
         ("OIDC_RESPONSE_MODE", response_mode),
+        ("BASE_URL", base_url.as_str()),
     ];
     let site = Program::server(PROGRAM, Some(&table), &environment).await;
-    provider.serve(site.address()).await;
-    let [site, issuer] = [site.address(), provider.issuer.as_str()].map(str::to_owned);
-    in_browser(test, &[], |client| async move { walk(&client, &site, &issuer).await }).await;
+    let address = site.address().trim_start_matches("http://").to_owned();
+    let _front = tokio::spawn(forward(listener, address));
+    provider.serve(&base_url).await;
+    let issuer = provider.issuer.clone();
+    in_browser(test, &[], |client| async move {
+        walk(&client, &base_url, &issuer, &table).await;
+    })
+    .await;
+}
+
+/// Forwards everything to a server, from a port that was known before the server had one.
+async fn forward(listener: TcpListener, address: String) {
+    while let Ok((mut visitor, _)) = listener.accept().await {
+        let address = address.clone();
+        tokio::spawn(async move {
+            let mut server = TcpStream::connect(address).await.expect("a running server");
+            // An error is that of a browser that has gone.
+            let _ = copy_bidirectional(&mut visitor, &mut server).await;
+        });
+    }
 }
 
 #[tokio::test]
@@ -107,7 +130,7 @@ async fn log_in(client: &Client, name: &str) {
     assert_shown(client, "h1", &format!("Logged in as {name}")).await;
 }
 
-async fn walk(client: &Client, site: &str, issuer: &str) {
+async fn walk(client: &Client, site: &str, issuer: &str, table: &Table) {
     client.goto(site).await.expect("the start page");
     fill(client, "item", "tea").await;
     press(client, "Add").await;
@@ -131,7 +154,18 @@ async fn walk(client: &Client, site: &str, issuer: &str) {
     assert_eq!(client.current_url().await.expect("an address").query(), None);
     press(client, "Who you are").await;
     assert_shown(client, "p", &format!("{issuer} alice")).await;
+
+    // Who has just logged in at the provider is not asked again. After ten minutes, the provider asks.
+    press(client, "Your devices").await;
+    assert_shown(client, "p", "You are logged in on 1 device.").await;
+    table.age_proofs(600);
+    client.refresh().await.expect("a page");
+    assert_shown(client, "h1", "Is it still you?").await;
+    press(client, "Go to the provider").await;
+    log_in_at_provider(client, "alice").await;
+    assert_shown(client, "p", "You are logged in on 1 device.").await;
     press(client, "Back to the start page").await;
+    assert_shown(client, "li", "tea").await;
 
     press(client, "Log out").await;
     press(client, "Yes, sign me out").await;
@@ -147,6 +181,7 @@ async fn walk(client: &Client, site: &str, issuer: &str) {
 
     // The provider asks again, because the logout ended its session, too. The login goes on to the requested page.
     client.goto(&format!("{site}/profile")).await.expect("a page");
+    press(client, "Go to the provider").await;
     log_in_at_provider(client, "bob").await;
     press(client, "Continue").await;
     assert_shown(client, "p", &format!("{issuer} bob")).await;

@@ -25,6 +25,7 @@ async fn on_https_every_answer_asks_for_https_for_a_year() {
         let mut visitor = Visitor::of(&Arc::new(program));
         for path in ["/", "/elsewhere"] {
             let answer = visitor.get(path).await;
+            assert_eq!(answer.status == 404, path == "/elsewhere", "{answer:?}");
             let asked = answer.headers.get("strict-transport-security");
             assert_eq!(asked.map(String::as_str), expected, "{answer:?}");
         }
@@ -37,4 +38,17 @@ async fn on_lambda_it_keeps_no_sessions_in_memory() {
     let exit = Lambda::start(PROGRAM, environment).await.exit().await;
     assert!(!exit.status.success(), "{exit:?}");
     assert!(exit.stderr.contains("TABLE_NAME is not set"), "{exit:?}");
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_and_the_program_ends() {
+    for (missing, _) in ENVIRONMENT {
+        let environment = ENVIRONMENT.into_iter().filter(|(name, _)| *name != missing);
+        let exit = Lambda::start(PROGRAM, environment.chain([("SECRET_KEY", SECRET_KEY)]))
+            .await
+            .exit()
+            .await;
+        assert!(!exit.status.success(), "{exit:?}");
+        assert!(exit.stderr.contains(missing), "{exit:?}");
+    }
 }

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Json, Router};
-use dev::lambda::Answer;
 use dev::program::Table;
 use dev::visitor::{Visitor, assert_redirect, assert_refused};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::fake::{CLIENT, configuration_of, forged, now, symmetric, unsigned};
-use crate::site::{Site, begin, function, with};
+use crate::site::{Site, begin, fields, function, with};
 
 const UNTRUSTED: &str = "cannot be trusted";
 const NOT_BEGUN: &str = "was not begun here";
@@ -50,6 +49,21 @@ async fn a_login_keeps_the_basket_and_leaves_no_secret_in_the_session() {
     assert_redirect(&visitor.get(&site.good(&begun, "b", "bob")).await, "/");
     assert_eq!(visitor.who().await.as_deref(), Some("bob"));
     assert!(!visitor.get("/").await.body.contains("tea"));
+}
+
+#[tokio::test]
+async fn another_site_begins_no_login() {
+    let site = Site::new().await;
+    let mut tricked = site.visitor();
+    tricked.headers = vec![("sec-fetch-site", "cross-site".to_owned())];
+    // The function has read once when it started.
+    assert_eq!(tricked.get("/elsewhere").await.status, 404);
+    site.table.proxy.forget_calls();
+    let followed = tricked.get("/login?next=/profile").await;
+    assert_eq!((followed.status, followed.cookies.len()), (200, 0), "{followed:?}");
+    assert!(!followed.headers.contains_key("refresh"), "{followed:?}");
+    assert_refused(&tricked.post("/login", &[]).await, 403, "Another site sent this.");
+    assert!(site.table.proxy.calls().is_empty());
 }
 
 #[tokio::test]
@@ -202,7 +216,7 @@ async fn a_provider_that_cannot_be_reached_is_503_and_what_needs_none_works() {
     let table = Table::new().await;
     let function = Arc::new(function(&table, "http://127.0.0.1:1").await);
     let mut visitor = Visitor::of(&function);
-    let answer = visitor.get("/login").await;
+    let answer = visitor.post("/login", &[]).await;
     assert_refused(&answer, 503, "The provider cannot be reached");
     assert_eq!(answer.headers["retry-after"], "5");
     assert_redirect(&visitor.post("/basket", &[("item", "tea")]).await, "/");
@@ -224,7 +238,7 @@ async fn however_often_a_request_asks_the_provider_it_waits_no_longer() {
     let table = Table::new().await;
     let mut visitor = Visitor::of(&Arc::new(function(&table, &issuer).await));
     let asked_at = Instant::now();
-    let answer = visitor.get("/login").await;
+    let answer = visitor.post("/login", &[]).await;
     assert_refused(&answer, 503, "The provider cannot be reached");
     // Four seconds in total, and not for each call.
     let waited = asked_at.elapsed();
@@ -232,16 +246,6 @@ async fn however_often_a_request_asks_the_provider_it_waits_no_longer() {
         (Duration::from_secs(3)..Duration::from_secs(6)).contains(&waited),
         "{waited:?}"
     );
-}
-
-/// The hidden fields of the form that the page posts again.
-fn fields(page: &Answer) -> Vec<(String, String)> {
-    let inputs = page.body.split("<input type=\"hidden\" name=\"").skip(1);
-    let pairs = inputs.filter_map(|input| {
-        let (name, rest) = input.split_once("\" value=\"")?;
-        Some((name.to_owned(), rest.split_once('"')?.0.to_owned()))
-    });
-    pairs.collect()
 }
 
 #[tokio::test]

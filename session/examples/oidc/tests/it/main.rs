@@ -7,4 +7,5 @@ mod environment;
 mod fake;
 mod login;
 mod logout;
+mod proofs;
 mod site;

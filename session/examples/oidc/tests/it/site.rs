@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dev::lambda::Answer;
 use dev::program::{Program, Table};
 use dev::visitor::{Visitor, assert_redirect};
 use serde_json::Value;
@@ -37,6 +38,9 @@ pub(crate) struct Begun {
     pub(crate) state: String,
     pub(crate) nonce: String,
     pub(crate) challenge: String,
+    /// What makes the provider ask the user again.
+    pub(crate) max_age: String,
+    pub(crate) prompt: Option<String>,
 }
 
 impl Site {
@@ -85,11 +89,19 @@ impl Site {
     }
 }
 
-/// Begins a login in a tab.
+/// Opens the login page in a tab, and submits its form.
 pub(crate) async fn begin(visitor: &mut Visitor, path: &str) -> Begun {
-    let answer = visitor.get(path).await;
-    assert_eq!(answer.status, 303, "{answer:?}");
-    let url: Url = answer.headers["location"].parse().expect("an address");
+    let page = visitor.get(path).await;
+    assert_eq!((page.status, page.cookies.len()), (200, 0), "{page:?}");
+    let fields = fields(&page);
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let answer = visitor.post("/login", &fields).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let refresh = answer.headers["refresh"].strip_prefix("0;url=").expect("an address");
+    let url: Url = refresh.parse().expect("an address");
     let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
     assert_eq!(
         ["response_type", "client_id", "code_challenge_method", "redirect_uri"].map(|name| query[name].as_str()),
@@ -99,7 +111,19 @@ pub(crate) async fn begin(visitor: &mut Visitor, path: &str) -> Begun {
         state: query["state"].clone(),
         nonce: query["nonce"].clone(),
         challenge: query["code_challenge"].clone(),
+        max_age: query["max_age"].clone(),
+        prompt: query.get("prompt").cloned(),
     }
+}
+
+/// The hidden fields of a page's form.
+pub(crate) fn fields(page: &Answer) -> Vec<(String, String)> {
+    let inputs = page.body.split("<input type=\"hidden\" name=\"").skip(1);
+    let pairs = inputs.filter_map(|input| {
+        let (name, rest) = input.split_once("\" value=\"")?;
+        Some((name.to_owned(), rest.split_once('"')?.0.to_owned()))
+    });
+    pairs.collect()
 }
 
 /// The claims with one of them changed, or removed if `value` is null.
