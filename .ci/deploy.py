@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cfnlint.decode import cfn_yaml
 
+from authorizer import authorizer
 from cloud import Cloud, Site, Tls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -254,6 +255,7 @@ def main():
         deployment.switch_everything_on()
         deployment.take_the_tables_policy()
         deployment.delete(before)
+        authorizer(cloud, work, say)
     except BaseException:
         print(cloud.log.read_text()[-6000:], file=sys.stderr)
         raise

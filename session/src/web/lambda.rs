@@ -76,12 +76,14 @@ use crate::protocol::budget::Deadline;
 use crate::protocol::error::{SessionError, short_answer};
 
 mod answer;
+mod authorizer;
 mod event;
 mod log;
 pub(crate) mod path;
 mod port;
 mod source;
 
+pub use self::authorizer::{Authorizer, authorizer};
 use self::event::{Door, Read};
 pub use self::log::start_log;
 pub use source::SourceAddress;

@@ -5,6 +5,7 @@
 mod support;
 
 mod account;
+mod authorizer;
 mod bound;
 mod browser_cookies;
 mod contract;
