@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cfnlint.decode import cfn_yaml
 
+from authorizer import authorizer
 from cloud import Cloud, Site, Tls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,6 +147,20 @@ class Deployment:
         assert self.site.who(new) == "late" and self.site.who(old) is None, "the old key still counts"
         say(f"another dropped the old key: cookies of the new one count ({len(views)} views), those of the old one do not")
 
+    def remove_the_url(self):
+        cookie, url = self.site.login("kept"), self.site
+        (command,) = commands("docs/domains.md", "FunctionUrl=no").splitlines()
+        # MiniStack: it finds no change where only conditions change, so the memory's size changes, too.
+        self.type(f"{command} MemorySize=512")
+        self.refresh_outputs()
+        assert "Url" not in self.outputs and "ApiUrl" in self.outputs, self.outputs
+        status, _, body = url.request("GET", "/", cookie)
+        assert status in (403, 404) and "Logged in" not in body, f"the URL still answers: {status} {body}"
+        self.type("sam deploy --parameter-overrides HttpApi=no FunctionUrl=yes MemorySize=256")
+        self.refresh_outputs()
+        assert self.site.who(cookie) == "kept"
+        say(f"FunctionUrl=no: the URL answers {status}; with a URL again, the visitor is still logged in")
+
     def switch_everything_on(self):
         chosen = {
             "MemorySize": "512",
@@ -251,9 +266,11 @@ def main():
         deployment.walk()
         deployment.look_inside()
         deployment.rotate()
+        deployment.remove_the_url()
         deployment.switch_everything_on()
         deployment.take_the_tables_policy()
         deployment.delete(before)
+        authorizer(cloud, work, say)
     except BaseException:
         print(cloud.log.read_text()[-6000:], file=sys.stderr)
         raise

@@ -1,4 +1,4 @@
-//! Streams answers: server-sent events and a large download, each with the visitor's session, on axum.
+//! Streams answers: server-sent events with a page that shows them, and a large download, on axum.
 //!
 //! ```sh
 //! SECRET_KEY=$(openssl rand -hex 32) cargo lambda watch --example stream --features axum,lambda
@@ -11,10 +11,25 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::response::Html;
 use axum::response::sse::{Event, Sse};
 use axum::{Router, routing::get};
 use futures_util::{Stream, StreamExt as _, stream};
 use lambda_session::{DynamoDbStore, Session, SessionError, SessionLayer, lambda};
+
+const PAGE: &str = "<!doctype html>
+<title>Events</title>
+<link rel=icon href=data:,>
+<ul></ul>
+<script>
+  const events = new EventSource('events');
+  events.onmessage = event => {
+    const item = document.createElement('li');
+    item.textContent = event.data;
+    document.querySelector('ul').append(item);
+  };
+</script>
+";
 
 /// Counts the visit, and sends its number ten times a second. The session is saved before the first event.
 async fn events(session: Session) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, SessionError> {
@@ -38,6 +53,7 @@ async fn download() -> Body {
 async fn main() -> Result<(), lambda::Error> {
     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
     let site = Router::new()
+        .route("/", get(async || Html(PAGE)))
         .route("/events", get(events))
         .route("/download", get(download))
         .layer(sessions);

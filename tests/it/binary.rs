@@ -366,6 +366,35 @@ async fn where_lambda_asks_for_it_sixteen_requests_are_served_at_once() {
     assert_eq!(inside, [true; AT_ONCE]);
 }
 
+/// As Lambda Managed Instances run it: one process, which always asks for as many invocations as it may serve.
+#[tokio::test]
+async fn under_load_one_process_serves_sixteen_at_once_and_mixes_no_visitors_up() {
+    const VISITORS: usize = 48;
+    let app = App::with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "16")]).await;
+    let visits = (0..VISITORS).map(|number| {
+        let app = &app;
+        async move {
+            let name = format!("visitor{number}");
+            let cookie = app.login(&name).await;
+            let shows = async |text: &str| {
+                let page = app.send(Event::get("/").cookie(&cookie)).await;
+                assert!(page.status == 200 && page.body.contains(text), "{name}: {page:?}");
+            };
+            for _ in 0..4 {
+                shows(&format!("Logged in as {name}<")).await;
+            }
+            let logout = app.send(Event::get("/logout").cookie(&cookie)).await;
+            assert_eq!((logout.status, logout.cookie().as_str()), (303, COOKIE), "{name}");
+            shows("You are not logged in").await;
+        }
+    });
+    futures(visits).await;
+    // The first answer was that of the warm-up.
+    let served = 1 + VISITORS * 7;
+    app.lambda.api().polled(served + 16).await;
+    assert_eq!(app.lambda.polls(), served + 16, "sixteen ask for the next invocation");
+}
+
 /// Runs these futures at once, and returns their outputs.
 async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<_> = all.map(|future| (Box::pin(future), None)).collect();

@@ -77,12 +77,14 @@ use crate::protocol::error::{SessionError, short_answer};
 use crate::web::body::ResponseBody;
 
 mod answer;
+mod authorizer;
 mod event;
 mod log;
 pub(crate) mod path;
 mod port;
 mod source;
 
+pub use self::authorizer::{Authorizer, authorizer};
 use self::event::{Door, Read};
 pub use self::log::start_log;
 pub use source::SourceAddress;

@@ -6,6 +6,7 @@ mod support;
 
 mod account;
 mod api;
+mod authorizer;
 mod bodies;
 mod bound;
 mod browser_cookies;

@@ -1,18 +1,35 @@
 //! Answers that are streamed, through the Runtime API.
 
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use dev::browser::{assert_shown, in_browser, run};
 use dev::event::Event;
 use dev::lambda::Lambda;
 use dev::program::{SECRET_KEY, Table};
 use dev::proxy::Fault;
+use futures_util::stream;
+use http::header::SET_COOKIE;
+use http::{Request, Response};
 use hyper::body::Bytes;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::example;
 
 async fn start(table: &Table) -> Lambda {
+    start_with(table, "true").await
+}
+
+/// Starts the function with `Secure` cookies or with others.
+async fn start_with(table: &Table, secure: &str) -> Lambda {
     let environment = [
         ("SECRET_KEY", SECRET_KEY.to_owned()),
+        ("SESSION_COOKIE_SECURE", secure.to_owned()),
         ("AWS_LAMBDA_MAX_CONCURRENCY", "8".to_owned()),
     ];
     Lambda::start(example("stream"), environment.into_iter().chain(table.environment())).await
@@ -122,4 +139,65 @@ async fn a_session_that_cannot_be_saved_is_an_error_and_no_stream() {
     assert_eq!(metadata["cookies"].as_array().map(Vec::len), Some(0));
     let body = failed.rest().await;
     assert!(!String::from_utf8_lossy(&body).contains("visit"), "{body:?}");
+}
+
+/// Serves a port as a Function URL that streams: it makes an event of each request, and passes the answer on as it
+/// comes.
+async fn serve(lambda: Lambda) -> SocketAddr {
+    let lambda = Arc::new(lambda);
+    let url = Router::new().fallback(move |request: Request<Body>| {
+        let lambda = Arc::clone(&lambda);
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 1 << 20).await.expect("a body");
+            let event = Event::from_request(&parts, &body, "localhost").expect("an event");
+            let mut answer = Streamed::new(&lambda, event);
+            let metadata = answer.metadata().await;
+            let status = metadata["statusCode"]
+                .as_u64()
+                .and_then(|status| u16::try_from(status).ok());
+            let mut response = Response::builder().status(status.expect("a status"));
+            for (name, value) in metadata["headers"].as_object().expect("headers") {
+                response = response.header(name, value.as_str().expect("a text"));
+            }
+            for cookie in metadata["cookies"].as_array().expect("cookies") {
+                response = response.header(SET_COOKIE, cookie.as_str().expect("a text"));
+            }
+            let pieces = stream::unfold(answer, |mut answer| async move {
+                let is_there = !answer.received.is_empty() || answer.more().await;
+                is_there.then(|| (Ok::<_, Infallible>(std::mem::take(&mut answer.received)), answer))
+            });
+            response.body(Body::from_stream(pieces)).expect("a response")
+        }
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
+    tokio::spawn(async move { axum::serve(listener, url).await });
+    address
+}
+
+#[tokio::test]
+async fn a_page_in_chromium_shows_the_events_as_they_come_and_its_visitor_keeps_the_session() {
+    let table = Table::new().await;
+    let address = serve(start_with(&table, "false").await).await;
+    in_browser(
+        "a_page_in_chromium_shows_the_events_as_they_come_and_its_visitor_keeps_the_session",
+        &[],
+        move |client| async move {
+            client.goto(&format!("http://{address}/")).await.expect("a page");
+            assert_shown(&client, "li", "visit 1, event 0").await;
+            assert_shown(&client, "li", "visit 1, event 3").await;
+            assert_eq!(
+                run(&client, "return events.readyState === EventSource.OPEN").await,
+                true
+            );
+            // The answer never ends. The browser leaves it, and sends the cookie that came before its first event.
+            client.refresh().await.expect("the page");
+            assert_shown(&client, "li", "visit 2, event 3").await;
+            let of_the_first = "return document.body.textContent.includes('visit 1')";
+            assert_eq!(run(&client, of_the_first).await, false);
+        },
+    )
+    .await;
+    assert_eq!(table.proxy.operations(), ["PutItem", "GetItem", "UpdateItem"]);
 }

@@ -237,6 +237,12 @@ impl RequireLoginLayer {
         self
     }
 
+    /// Returns whether all of it holds of this session.
+    #[cfg(feature = "lambda")]
+    pub(crate) async fn admits(&self, session: &Session) -> Result<bool, SessionError> {
+        Ok(missing(&self.requirements, session).await?.is_none())
+    }
+
     fn and(mut self, holds: Holds, refusal: Refusal, page: Option<LoginPage>) -> Self {
         let page = match (page, &self.next_name) {
             (Some(page), Some(name)) => Some(page.next_name(name.as_str())),
@@ -308,10 +314,11 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            match missing(requirements, session).await {
+            let missing = async { missing(&requirements, &session?.load().await?).await };
+            match missing.await {
                 Ok(None) => Ok(ResponseBody::of(inner.call(request).await?)),
                 Ok(Some(Requirement { refusal, page, .. })) => Ok(match page {
-                    Some(page) => page.answer(&request, refusal),
+                    Some(page) => page.answer(&request, *refusal),
                     None => refusal.into_response(),
                 }),
                 Err(error) => Ok(error.into_response()),
@@ -321,13 +328,12 @@ where
 }
 
 /// Returns the first requirement that does not hold.
-async fn missing(
-    requirements: Vec<Requirement>,
-    session: Result<LazySession, SessionError>,
-) -> Result<Option<Requirement>, SessionError> {
-    let session = session?.load().await?;
+async fn missing<'a>(
+    requirements: &'a [Requirement],
+    session: &Session,
+) -> Result<Option<&'a Requirement>, SessionError> {
     for requirement in requirements {
-        if !(requirement.holds)(&session).await? {
+        if !(requirement.holds)(session).await? {
             return Ok(Some(requirement));
         }
     }

@@ -3,15 +3,17 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response as AnyResponse};
 use axum::routing::{get, post};
-use http::Response;
-use http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE, VARY};
+use http::header::{self, CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE, VARY};
 use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use tower::ServiceExt as _;
 
 use crate::{
-    ErrorPageLayer, Keys, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, SessionError, SessionErrorKind,
-    SessionLayer, local_path,
+    ErrorPageLayer, Keys, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError,
+    SessionErrorKind, SessionLayer, local_path,
 };
 
 fn sessions() -> SessionLayer {
@@ -20,7 +22,7 @@ fn sessions() -> SessionLayer {
 }
 
 /// Logs in, and redirects to the form's `next`, which is the whole body here.
-async fn login(request: Request) -> axum::response::Response {
+async fn login(request: Request) -> AnyResponse {
     let session = LazySession::of(&request).unwrap().load().await.unwrap();
     session.insert("username", "admin").unwrap();
     let form = to_bytes(request.into_body(), 4096).await.unwrap();
@@ -28,12 +30,12 @@ async fn login(request: Request) -> axum::response::Response {
     see_other(next)
 }
 
-async fn logout(request: Request) -> axum::response::Response {
+async fn logout(request: Request) -> AnyResponse {
     LazySession::of(&request).unwrap().end();
     see_other("/")
 }
 
-fn see_other(location: &str) -> axum::response::Response {
+fn see_other(location: &str) -> AnyResponse {
     let response = Response::builder().status(303).header(LOCATION, location);
     response.body(Body::empty()).unwrap()
 }
@@ -155,5 +157,67 @@ async fn the_layers_go_around_a_plain_handler() {
             .body(lambda_http::Body::Empty);
         let answer = service.clone().oneshot(request.unwrap()).await.unwrap();
         assert_eq!(answer.status(), status, "{method} {site}");
+    }
+}
+
+/// A timeout layer: what takes longer than ten seconds gets 504.
+async fn cut_off(request: Request, next: Next) -> AnyResponse {
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), next.run(request)).await;
+    answer.unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response())
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_timeout_layer_inside_the_sessions_hands_out_the_cookie_of_a_login_that_it_cut_off() {
+    async fn log_in(session: Session) {
+        session.login("alice").unwrap();
+        std::future::pending::<()>().await;
+    }
+    for is_inside in [true, false] {
+        let (views, sessions) = (Router::new().route("/login", post(log_in)), sessions());
+        let app = if is_inside {
+            views.layer(from_fn(cut_off)).layer(sessions.clone())
+        } else {
+            views.layer(sessions.clone()).layer(from_fn(cut_off))
+        };
+        let answer = visit(&app, "POST", "/login", "same-origin", "", "").await;
+        assert_eq!((answer.status, answer.cookie.is_some()), (504, is_inside));
+        let saved = sessions.sessions().list("alice").await.unwrap();
+        assert_eq!(saved.len(), usize::from(is_inside), "inside: {is_inside}");
+    }
+}
+
+/// A CORS layer: it answers a preflight itself.
+async fn allow_shop(request: Request, next: Next) -> AnyResponse {
+    let mut answer = if request.method() == http::Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    let shop = HeaderValue::from_static("https://shop.example");
+    answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, shop);
+    answer
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_preflight_is_401_unless_the_cors_layer_is_outside_of_the_guards() {
+    let members = || Router::new().route("/orders", get(async || "orders"));
+    let guard = || RequireLoginLayer::new("/login");
+    let around = |app: Router| app.layer(sessions()).layer(SameOriginLayer::new());
+    for (app, status, is_allowed) in [
+        (around(members().layer(guard())), 401, false),
+        (around(members().layer(from_fn(allow_shop)).layer(guard())), 401, false),
+        (around(members().layer(guard())).layer(from_fn(allow_shop)), 204, true),
+    ] {
+        let preflight = http::Request::options("/orders")
+            .header(header::ORIGIN, "https://shop.example")
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET")
+            .header("sec-fetch-mode", "cors")
+            .header("sec-fetch-site", "cross-site");
+        let answer = app.oneshot(preflight.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(
+            answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+            is_allowed
+        );
     }
 }

@@ -143,7 +143,8 @@ fn with_clean_cookies(event: &str) -> Option<String> {
     Some(event.to_string())
 }
 
-fn clean(cookies: &str) -> String {
+/// The cookies that a header can carry.
+pub(super) fn clean(cookies: &str) -> String {
     let pairs = cookies.split(';').filter(|pair| HeaderValue::from_str(pair).is_ok());
     pairs.collect::<Vec<_>>().join(";")
 }

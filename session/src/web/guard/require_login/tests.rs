@@ -1,39 +1,33 @@
 use std::convert::Infallible;
 
-use http::{Method, header};
+use http::header;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 
 use super::*;
-use crate::{Keys, MemoryStore, SessionErrorKind, SessionLayer};
+use crate::testing::{Clock, visitor};
+use crate::{Keys, MemoryStore, SessionErrorKind, SessionLayer, SessionLayerBuilder};
 
 type Site = BoxCloneSyncService<Request<String>, Response<String>, Infallible>;
 
-/// A site behind `guard`. `POST /login` logs in the user whom the body names; every other request gets a page.
-fn site(guard: &RequireLoginLayer) -> Site {
-    async fn views(request: Request<String>) -> Result<Response<String>, Infallible> {
-        let session = LazySession::of(&request).unwrap();
-        if request.method() == Method::POST && request.uri().path() == "/login" {
-            let session = session.load().await.unwrap();
-            session.insert("username", request.body()).unwrap();
-        }
-        Ok(Response::new("a page".to_owned()))
-    }
+/// A site behind `guard`, which has a page under every path, and its sessions.
+fn site(guard: &RequireLoginLayer) -> (Site, SessionLayer) {
+    let sessions = sessions(|builder| builder);
+    (with_pages(&sessions, guard), sessions)
+}
+
+fn sessions(set: impl FnOnce(SessionLayerBuilder) -> SessionLayerBuilder) -> SessionLayer {
     let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
-    let sessions = SessionLayer::builder(MemoryStore::default(), keys).build().unwrap();
-    boxed(sessions.layer(guard.layer(service_fn(views))))
+    set(SessionLayer::builder(MemoryStore::default(), keys))
+        .build()
+        .unwrap()
 }
 
-/// The service with its own kind of body.
-fn boxed<S>(service: S) -> Site
-where
-    S: Service<Request<String>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-{
-    BoxCloneSyncService::new(service.map_response(|answer| answer.map(|body| body.into_inner().into_inner())))
+fn with_pages(sessions: &SessionLayer, guard: &RequireLoginLayer) -> Site {
+    let page = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new("a page".to_owned())));
+    let site = sessions.layer(guard.layer(page));
+    BoxCloneSyncService::new(site.map_response(|answer| answer.map(|body| body.into_inner().into_inner())))
 }
-
-type Body = ResponseBody<ResponseBody<String>>;
 
 /// Why the request was refused.
 fn refusal(answer: &Response<String>) -> Option<Refusal> {
@@ -55,12 +49,11 @@ async fn answer(site: &Site, request: Request<String>) -> Response<String> {
     site.clone().oneshot(request).await.unwrap()
 }
 
-/// Logs in as `name`, and returns the cookie.
-async fn cookie_of(site: &Site, name: &str) -> String {
-    let login = request("POST", "/login", &[]).map(|_| name.to_owned());
-    let answer = answer(site, login).await;
-    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
-    cookie.split(';').next().unwrap().to_owned()
+/// Returns the cookie of a visitor who is logged in as `name`.
+async fn cookie_of(sessions: &SessionLayer, name: &str) -> String {
+    visitor(sessions, |session| Ok(session.insert("username", name)?))
+        .await
+        .unwrap()
 }
 
 const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
@@ -71,8 +64,8 @@ fn store_calls(answer: &Response<String>) -> u32 {
 
 #[tokio::test(flavor = "current_thread")]
 async fn whoever_is_logged_in_passes_for_one_read() {
-    let site = site(&RequireLoginLayer::new("/login"));
-    let cookie = cookie_of(&site, "admin").await;
+    let (site, sessions) = site(&RequireLoginLayer::new("/login"));
+    let cookie = cookie_of(&sessions, "admin").await;
     for (method, headers) in [("GET", &[NAVIGATE][..]), ("GET", &[]), ("POST", &[])] {
         let mut request = request(method, "/orders", headers);
         request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
@@ -87,7 +80,7 @@ async fn whoever_is_logged_in_passes_for_one_read() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_navigation_goes_to_the_login_page_and_anything_else_is_401() {
-    let site = site(&RequireLoginLayer::new("/login"));
+    let (site, _) = site(&RequireLoginLayer::new("/login"));
     let browser = (
         "accept",
         "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -151,7 +144,7 @@ async fn next_is_where_the_visitor_was_going_if_that_is_here() {
         ("/login?lang=de", "//evil.example", "/login?lang=de"),
         ("/login", &long, "/login"),
     ] {
-        let site = site(&RequireLoginLayer::new(login));
+        let (site, _) = site(&RequireLoginLayer::new(login));
         let answer = answer(&site, request("GET", uri, &[NAVIGATE])).await;
         assert_eq!(answer.headers()[header::LOCATION], location, "{uri}");
     }
@@ -159,7 +152,7 @@ async fn next_is_where_the_visitor_was_going_if_that_is_here() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn the_login_page_passes_unread_whoever_asks() {
-    let site = site(&RequireLoginLayer::new("/login?lang=de"));
+    let (site, sessions) = site(&RequireLoginLayer::new("/login?lang=de"));
     for (uri, passes) in [
         ("/login", true),
         ("/login?next=/orders", true),
@@ -170,7 +163,7 @@ async fn the_login_page_passes_unread_whoever_asks() {
         let answer = answer(&site, request("GET", uri, &[NAVIGATE])).await;
         assert_eq!(answer.body() == "a page", passes, "{uri}");
     }
-    let cookie = cookie_of(&site, "admin").await;
+    let cookie = cookie_of(&sessions, "admin").await;
     let form = request("GET", "/login", &[NAVIGATE, ("cookie", &cookie)]);
     assert_eq!(store_calls(&answer(&site, form).await), 0);
 }
@@ -182,9 +175,9 @@ async fn the_site_says_who_counts_as_logged_in() {
             .get::<String>("username")
             .is_ok_and(|name| name.as_deref() == Some("admin"))
     });
-    let site = site(&admins);
+    let (site, sessions) = site(&admins);
     for (name, status) in [("admin", 200), ("alice", 303)] {
-        let cookie = cookie_of(&site, name).await;
+        let cookie = cookie_of(&sessions, name).await;
         let visit = request("GET", "/", &[NAVIGATE, ("cookie", &cookie)]);
         assert_eq!(answer(&site, visit).await.status(), status, "{name}");
     }
@@ -193,8 +186,8 @@ async fn the_site_says_who_counts_as_logged_in() {
 #[tokio::test(flavor = "current_thread")]
 #[expect(clippy::disallowed_methods, reason = "a deadline is an `Instant`")]
 async fn a_session_that_cannot_be_read_is_the_errors_answer() {
-    let site = site(&RequireLoginLayer::new("/login"));
-    let cookie = cookie_of(&site, "admin").await;
+    let (site, sessions) = site(&RequireLoginLayer::new("/login"));
+    let cookie = cookie_of(&sessions, "admin").await;
     let mut late = request("GET", "/", &[NAVIGATE, ("cookie", &cookie)]);
     late.extensions_mut()
         .insert(crate::Deadline::at(std::time::Instant::now()));
@@ -233,10 +226,10 @@ async fn who_is_logged_in_and_may_not_gets_403_and_who_is_not_goes_to_the_login_
         let name = session.get::<String>("username");
         name.is_ok_and(|name| name.as_deref() == Some("admin"))
     });
-    let site = site(&admins);
+    let (site, sessions) = site(&admins);
     for (name, status) in [(Some("admin"), 200), (Some("alice"), 403), (None, 303)] {
         let cookie = match name {
-            Some(name) => cookie_of(&site, name).await,
+            Some(name) => cookie_of(&sessions, name).await,
             None => String::new(),
         };
         let answer = answer(&site, request("GET", "/", &[NAVIGATE, ("cookie", &cookie)])).await;
@@ -248,23 +241,16 @@ async fn who_is_logged_in_and_may_not_gets_403_and_who_is_not_goes_to_the_login_
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_proof_of_long_ago_has_to_be_given_again_and_its_page_is_for_who_is_logged_in() {
-    let clock = crate::testing::Clock::at(1_800_000_000);
-    let views = service_fn(async |request: Request<String>| {
-        let session = LazySession::of(&request).unwrap().load().await.unwrap();
-        if request.uri().path() == "/login" {
-            session.insert("username", "admin").unwrap();
-            session.confirm("password").unwrap();
-        }
-        Ok::<_, Infallible>(Response::new("a page".to_owned()))
-    });
+    let clock = Clock::at(1_800_000_000);
     let ten_minutes = Duration::from_mins(10);
     let guard = RequireLoginLayer::new("/login").confirmed_within("password", ten_minutes, "/confirm?lang=de");
-    let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
-    let sessions = SessionLayer::builder(MemoryStore::default(), keys).clock(clock.now());
-    let site = boxed(sessions.build().unwrap().layer(guard.layer(views)));
-    let login = answer(&site, request("POST", "/login", &[])).await;
-    let cookie = login.headers()[header::SET_COOKIE].to_str().unwrap();
-    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let sessions = sessions(|builder| builder.clock(clock.now()));
+    let site = with_pages(&sessions, &guard);
+    let proved = |session: &Session| {
+        session.insert("username", "admin")?;
+        session.confirm("password")
+    };
+    let cookie = visitor(&sessions, proved).await.unwrap();
     let visit = async |method, path, headers: &[(&'static str, &str)]| {
         let headers = [headers, &[("cookie", cookie.as_str())]].concat();
         answer(&site, request(method, path, &headers)).await
