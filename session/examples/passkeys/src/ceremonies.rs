@@ -122,9 +122,9 @@ impl Ceremonies {
         claimed.map(|(id, _)| id).map_err(|_| NOT_PROVED)
     }
 
-    /// Checks that the passkey which the answer names is this user's and has signed the challenge, and advances its counter. A counter that does
-    /// not advance shows that there are two copies of the passkey, one of which was made by somebody else (WebAuthn
-    /// Level 3, section 6.1.1).
+    /// Checks that the passkey which the answer names is this user's and has signed the challenge, and advances its
+    /// counter. A counter that does not advance shows that there are two copies of the passkey, one of which was made
+    /// by somebody else (WebAuthn Level 3, section 6.1.1).
     pub(crate) fn finish_authentication(
         &self,
         proof: &Proof,

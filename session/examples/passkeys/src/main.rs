@@ -5,8 +5,8 @@
 //! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false cargo run -p passkeys -- --port 3000
 //! ```
 //!
-//! Open <http://localhost:3000>, and not 127.0.0.1: a passkey belongs to a host name. This keeps everything in memory. If
-//! `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function.
+//! Open <http://localhost:3000>, and not 127.0.0.1: a passkey belongs to a host name. This keeps everything in memory.
+//! If `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function.
 //!
 //! | variable | |
 //! |---|---|
@@ -25,16 +25,16 @@
 //!   need not be unique, and a sign-up with a name that somebody has is like any other.
 //! - A challenge serves once, for one visitor, for one purpose, and for five minutes (`ceremonies`).
 //! - The authenticator has to verify its user, by a PIN or a fingerprint, so a passkey is two factors in one.
-//! - A user is replaced by conditional writes, the passkeys' counters included: no two requests overwrite each other, and
-//!   a copied passkey whose counter does not advance is refused. (Passkeys that are synchronised between devices have no
-//!   counter; it stays 0.)
+//! - A user is replaced by conditional writes, the passkeys' counters included: no two requests overwrite each other,
+//!   and a copied passkey whose counter does not advance is refused. (Passkeys that are synchronised between devices
+//!   have no counter; it stays 0.)
 //! - A credential is looked for among those of the user whom the passkey names, so it does not matter if somebody else
 //!   registers a credential with the same ID.
 //! - What a lost passkey began ends with it: the write that removes the passkey also changes the user's stamp, so every
 //!   other session, also that of a login under way, ends at its next request. A new password and the use of a recovery
 //!   code do the same.
-//! - The account page asks for a passkey if the session has not seen one within ten minutes: a thief of a session, or of
-//!   a password, changes nothing about how its user logs in.
+//! - The account page asks for a passkey if the session has not seen one within ten minutes: a thief of a session, or
+//!   of a password, changes nothing about how its user logs in.
 //! - The last passkey cannot be removed.
 //! - A recovery code lets its user in once, and counts as a passkey then, because its user has none left. The table has
 //!   the codes' hashes. If the answer to a recovery is lost, its code is used up.
@@ -45,7 +45,8 @@
 //!
 //! A visitor whose sign-up fails at the last step has a passkey without an account. Tell the browser by
 //! `PublicKeyCredential.signalUnknownCredential` when such a passkey is used. A user who loses every passkey and every
-//! code has lost the account; an e-mail address could be another way back. Tell users by mail when their passkeys change.
+//! code has lost the account; an e-mail address could be another way back. Tell users by mail when their passkeys
+//! change.
 //!
 //! In reading order: `site` is the route table, with the three layers around it. Below are the views, each of which
 //! comes twice: `begin_…` answers the script with a challenge, and the next one takes the form with the proof.
@@ -264,8 +265,8 @@ async fn enter(auth: &Auth<People>, user: &User, how: &str) -> Result<Session, S
     Ok(session)
 }
 
-/// Begins a new session for a browser that still has the cookie of one that has ended, perhaps by a change of the stamp. A
-/// change of that one would be a 409.
+/// Begins a new session for a browser that still has the cookie of one that has ended, perhaps by a change of the
+/// stamp. A change of that one would be a 409.
 fn renew_if_ended(session: &Session) {
     if session.handle().is_none() {
         session.renew();

@@ -1,5 +1,5 @@
-// A form with `data-ceremony` asks the site for a challenge (`data-begin`), has the browser answer it with a passkey, and
-// sends the answer in its field `credential`. The rest is plain forms and pages.
+// A form with `data-ceremony` asks the site for a challenge (`data-begin`), has the browser answer it with a passkey,
+// and sends the answer in its field `credential`. The rest is plain forms and pages.
 
 "use strict";
 
@@ -12,6 +12,7 @@ const ceremonies = {
 const reasons = {
   InvalidStateError: "This device has a passkey of this account already.",
   NotAllowedError: "That did not work: it was cancelled or took too long, or this device has no fitting passkey.",
+  TypeError: "This browser has no passkeys, or the site cannot be reached.",
 };
 
 async function begin(form) {

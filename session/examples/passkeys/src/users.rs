@@ -1,7 +1,7 @@
 //! The users: who they are, and all ways in which they log in.
 //!
-//! A user is one item, found by the user's ID. It is replaced as a whole, and only if nobody has replaced it since it was
-//! read. So whatever two requests do to one user at the same time, both happen, one after the other: a login that
+//! A user is one item, found by the user's ID. It is replaced as a whole, and only if nobody has replaced it since it
+//! was read. So whatever two requests do to one user at the same time, both happen, one after the other: a login that
 //! advances a passkey's counter, another passkey, a removal, a recovery code.
 
 use std::collections::HashMap;
@@ -23,7 +23,8 @@ pub(crate) struct User {
     /// The user handle of WebAuthn, which each of the user's passkeys contains. It is also the number of the account,
     /// for a login by password or recovery code.
     pub(crate) id: Uuid,
-    /// What the pages and the browser call the user. Several users may have the same name, because nobody is found by it.
+    /// What the pages and the browser call the user. Several users may have the same name, because nobody is found by
+    /// it.
     pub(crate) name: String,
     pub(crate) keys: Vec<Key>,
     /// The hash of the password, if the user has set one.
@@ -98,7 +99,8 @@ impl People {
     }
 
     /// Changes a user by `step`, which sees what was written last, and again if another request has written meanwhile.
-    /// Returns the changed user; `None` if there is no such user. Nothing is written if `step` fails or changes nothing.
+    /// Returns the changed user; `None` if there is no such user. Nothing is written if `step` fails or changes
+    /// nothing.
     pub(crate) async fn change(
         &self,
         id: Uuid,

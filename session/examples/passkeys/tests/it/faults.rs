@@ -234,9 +234,10 @@ async fn a_removal_that_overtakes_a_login_with_the_removed_passkey_leaves_nobody
         let form = [("credential", credential.as_str())];
         let (entered, removed) = tokio::join!(finder.post("/login", &form), removing);
         assert_redirect(&removed, "/account");
-        match counts {
-            true => assert_refused(&entered, 403, "This passkey cannot be used here."),
-            false => assert_redirect(&entered, "/"),
+        if counts {
+            assert_refused(&entered, 403, "This passkey cannot be used here.");
+        } else {
+            assert_redirect(&entered, "/");
         }
         let page = finder.get("/").await;
         assert!(page.body.contains("You are not logged in"), "{page:?}");
@@ -246,14 +247,13 @@ async fn a_removal_that_overtakes_a_login_with_the_removed_passkey_leaves_nobody
 #[tokio::test]
 async fn a_session_that_cannot_be_saved_is_answered_with_503() {
     let mut scene = Scene::new().await;
-    scene
-        .site
-        .tables
-        .proxy
-        .rule(|call| match call.request["TableName"] == USERS {
-            true => Fault::Pass,
-            false => Fault::Error(500, "InternalServerError"),
-        });
+    scene.site.tables.proxy.rule(|call| {
+        if call.request["TableName"] == USERS {
+            Fault::Pass
+        } else {
+            Fault::Error(500, "InternalServerError")
+        }
+    });
     for path in ["/login/begin", "/signup/begin"] {
         let answer = scene.site.visitor().post(path, &[("name", "bob")]).await;
         assert_refused(&answer, 503, UNAVAILABLE);
@@ -265,14 +265,13 @@ async fn a_session_that_cannot_be_saved_is_answered_with_503() {
 #[tokio::test]
 async fn a_users_table_that_cannot_be_read_logs_nobody_out() {
     let mut scene = Scene::new().await;
-    scene
-        .site
-        .tables
-        .proxy
-        .rule(|call| match call.request["TableName"] == USERS {
-            true => Fault::Error(500, "InternalServerError"),
-            false => Fault::Pass,
-        });
+    scene.site.tables.proxy.rule(|call| {
+        if call.request["TableName"] == USERS {
+            Fault::Error(500, "InternalServerError")
+        } else {
+            Fault::Pass
+        }
+    });
     assert_refused(&scene.alice.get("/").await, 503, UNAVAILABLE);
     let refused = log_in(&mut scene.site.visitor(), &mut scene.device).await;
     assert_refused(&refused, 503, UNAVAILABLE);
