@@ -74,6 +74,13 @@ fn every_variable_is_taken() {
         ("SESSION_COOKIE_SECURE", "false"),
     ];
     assert_eq!(settings(&given), (60, 3_600, "session".to_owned()));
+    let shortest = ["SESSION_IDLE_TIMEOUT", "SESSION_LIFETIME"].map(|name| (name, "1"));
+    assert_eq!(settings(&shortest), (1, 1, "__Host-session".to_owned()));
+    #[cfg(feature = "bound")]
+    for (value, bound) in [("true", true), ("false", false), ("", false)] {
+        let layer = layer_in(&[("SESSION_BOUND", value)]).unwrap();
+        assert_eq!(layer.bound.is_some(), bound, "{value:?}");
+    }
     #[cfg(feature = "sealed")]
     for (value, sealed) in [("true", true), ("false", false), ("", false)] {
         let layer = layer_in(&[("SESSION_SEALED", value)]).unwrap();

@@ -210,6 +210,7 @@ mod tests {
             "Shop.EXAMPLE.com",
             "localhost",
             "a-b.x1",
+            "x.example",
             "3com.com",
             &longest,
         ] {

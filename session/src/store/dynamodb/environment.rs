@@ -212,7 +212,10 @@ mod tests {
     #[test]
     fn the_table_and_the_endpoint_are_taken() {
         let arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/sessions";
-        assert_eq!(settings_in(&[("TABLE_NAME", arn)]).1, arn);
+        for table in [arn, "abc", &"a".repeat(1024)] {
+            assert_eq!(settings_in(&[("TABLE_NAME", table)]).1, table);
+        }
+        assert!(try_in(&[("TABLE_NAME", &*"a".repeat(1025))]).is_err());
         let local = ("DYNAMODB_ENDPOINT", "http://127.0.0.1:8000");
         let of_the_sdk = ("AWS_ENDPOINT_URL_DYNAMODB", "http://own");
         for environment in [&[local][..], &[local, of_the_sdk]] {

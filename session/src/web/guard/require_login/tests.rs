@@ -302,6 +302,7 @@ fn next_has_the_name_that_the_site_gives_it_and_is_named_once() {
         ("/login", "a&b=c", "/login?a%26b%3Dc=/orders%3Fx"),
         ("/login?next=/home", "next", "/login?next=/home"),
         ("/login?next", "next", "/login?next"),
+        ("/login?next=/home?x", "next", "/login?next=/home?x"),
         ("/login?lang=de&next=/home", "next", "/login?lang=de&next=/home"),
         ("/login?nextcloud=1", "next", "/login?nextcloud=1&next=/orders%3Fx"),
         ("/login?x=next=", "next", "/login?x=next=&next=/orders%3Fx"),
@@ -315,6 +316,7 @@ fn next_has_the_name_that_the_site_gives_it_and_is_named_once() {
         let page = LoginPage::new(page).next_name(name);
         let answer: Response<String> = page.answer(&request, Refusal::NotLoggedIn);
         assert_eq!(answer.headers()[header::LOCATION], location);
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
     }
     let guard = RequireLoginLayer::new("/login").next_name("return_to");
     let guard = guard
