@@ -109,15 +109,14 @@ fn text(response: &Response) -> Option<&'static str> {
                  saved."
             }
             SessionErrorKind::Unavailable | SessionErrorKind::Users => UNAVAILABLE.text,
+            SessionErrorKind::Refused(Refusal::NotLoggedIn) => "Please log in first.",
+            SessionErrorKind::Refused(Refusal::NotConfirmed(_)) => {
+                "Please confirm with your passkey first, at your account."
+            }
+            SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
             SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
             _ => BUG.text,
         });
-    }
-    match extensions.get::<Refusal>() {
-        Some(Refusal::NotLoggedIn) => return Some("Please log in first."),
-        Some(Refusal::NotConfirmed(_)) => return Some("Please confirm with your passkey first, at your account."),
-        Some(_) => return Some("Another site sent this. Nothing has changed."),
-        None => {}
     }
     match response.status() {
         StatusCode::NOT_FOUND => Some("There is nothing at this address."),
