@@ -170,11 +170,13 @@ impl Lambda {
         self.api.connections()
     }
 
-    /// Returns the most memory that the process has used, if the system reports it.
-    pub fn peak_memory_kib(&self) -> Option<u64> {
+    /// Returns the process's memory, if the system reports it: at present (`VmRSS`), or the most so far (`VmHWM`).
+    pub fn memory_kib(&self, which: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.function.id()?)).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        peak.trim().trim_end_matches(" kB").parse().ok()
+        let memory = status
+            .lines()
+            .find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
+        memory.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// Returns what the function has told Lambda about a start that failed.

@@ -143,7 +143,7 @@ async fn large_and_wrongly_encoded_bodies_are_answered_quickly_and_in_little_mem
     let marked = |body: &str| post(FORM, b"").with("/body", body).with("/isBase64Encoded", true);
     let warm = lambda.invoke(Event::get("/").into_value()).await.expect("an answer");
     assert_eq!(warm.status, 200);
-    let memory_before = lambda.peak_memory_kib();
+    let memory_before = lambda.memory_kib("VmHWM");
     for (event, status) in [
         (post(FORM, megabyte.as_bytes()), 413),
         (post("application/json", megabyte.as_bytes()), 413),
@@ -170,7 +170,7 @@ async fn large_and_wrongly_encoded_bodies_are_answered_quickly_and_in_little_mem
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
         assert_eq!(answer.headers["cache-control"], "no-store", "{answer:?}");
     }
-    if let (Some(before), Some(after)) = (memory_before, lambda.peak_memory_kib()) {
+    if let (Some(before), Some(after)) = (memory_before, lambda.memory_kib("VmHWM")) {
         assert!(after - before < 32 * 1024, "from {before} to {after} KiB");
     }
 }

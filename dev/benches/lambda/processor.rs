@@ -6,25 +6,15 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Failure;
 
-/// Binds this thread, and what it starts from now on, to the processor of the functions and their Runtime API.
-pub(crate) fn of_functions() -> Result<(), Failure> {
-    stay(|processor, last| processor == last)
-}
-
-/// Binds this thread, and what it starts from now on, to the other processors.
-pub(crate) fn of_the_store() -> Result<(), Failure> {
-    stay(|processor, last| processor != last)
-}
-
-/// The functions have the last of the processors that this process may use. If there is only one, all share it.
-fn stay(ours: impl Fn(usize, usize) -> bool) -> Result<(), Failure> {
+/// Binds this thread, and what it starts from now on, to the processor of the functions and their Runtime API, which is
+/// the last that this process may use, or else to the others. If there is only one, all share it.
+pub(crate) fn stay(with_functions: bool) -> Result<(), Failure> {
     let given = sched_getaffinity(None)?;
-    let all: Vec<usize> = (0..CpuSet::MAX_CPU)
-        .filter(|&processor| given.is_set(processor))
-        .collect();
+    let mut all: Vec<usize> = (0..CpuSet::MAX_CPU).collect();
+    all.retain(|&processor| given.is_set(processor));
     let [.., _, last] = all[..] else { return Ok(()) };
     let mut kept = CpuSet::new();
-    for &processor in all.iter().filter(|&&processor| ours(processor, last)) {
+    for &processor in all.iter().filter(|&&processor| (processor == last) == with_functions) {
         kept.set(processor);
     }
     Ok(sched_setaffinity(None, &kept)?)

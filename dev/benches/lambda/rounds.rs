@@ -1,36 +1,43 @@
-//! The interleaved rounds. In each, product and floors take turns, so that other work on the machine affects them
-//! alike.
+//! The interleaved rounds. In each, the programs take turns, so that other work on the machine affects them alike.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::Path;
+use std::rc::Rc;
 
-use crate::artifact::Artifacts;
-use crate::routes::{Caches, Route, log_in};
-use crate::sandbox::Sandbox;
+use crate::programs::Programs;
+use crate::requests::{log_in, login, view};
+use crate::sandbox::{Sandbox, ms};
+use crate::turn::{Ask, Sample, Turn};
 use crate::world::World;
 use crate::{Failure, say};
 
-/// At least seven rounds are needed for stable medians.
+/// The rounds of a run whose figures count. `BENCH_ROUNDS` sets another number, to try the bench.
 pub(crate) const ROUNDS: usize = 15;
 /// The starts of each program in a round, for each kind of first request.
 const STARTS: usize = 5;
-/// An endpoint on which nothing listens.
-const NOBODY: &str = "http://127.0.0.1:1";
+/// How often each program has its turn in a round, with warm and with cold caches.
 const BLOCKS: usize = 10;
-const REQUESTS: usize = 40;
-/// The requests of each program with cold caches in a round.
 const COLD: usize = 20;
+/// The requests of a turn.
+const REQUESTS: usize = 40;
 /// The requests at the beginning of a turn that are not counted, because the processor has to get used to this program
 /// again.
 const LEAD: usize = 10;
+/// An endpoint on which nothing listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// Returns the number of rounds.
+pub(crate) fn rounds() -> usize {
+    let given = std::env::var("BENCH_ROUNDS").ok().and_then(|given| given.parse().ok());
+    given.filter(|rounds| *rounds > 0).unwrap_or(ROUNDS)
+}
 
 /// The values that are measured, by name: one for each round.
 #[derive(Default)]
 pub(crate) struct Figures(BTreeMap<String, Vec<f64>>);
 
 impl Figures {
-    fn add(&mut self, name: String, value: f64) {
+    pub(crate) fn add(&mut self, name: String, value: f64) {
         self.0.entry(name).or_default().push(value);
     }
 
@@ -47,85 +54,80 @@ impl Figures {
 }
 
 /// Returns the middle value, or the upper one of two.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
 
-/// A program that takes part in the rounds.
-struct Contestant {
+/// A program that takes part in the rounds, and the requests with which it is measured, by name.
+struct Contestant<'a> {
     name: &'static str,
-    program: PathBuf,
+    program: &'a Path,
     environment: Vec<(String, String)>,
-    /// The cookie of a live session; empty if the program has no sessions.
-    cookie: String,
-    /// The requests that are measured.
-    routes: &'static [Route],
+    requests: Vec<(&'static str, Vec<u8>)>,
 }
 
-impl Contestant {
-    async fn start(&self) -> Result<Sandbox, Failure> {
-        Sandbox::start(&self.program, &self.environment).await
-    }
-}
-
-/// Measures start-up, warm requests, and requests with cold caches, with the store at `endpoint`.
-pub(crate) async fn run(artifacts: &Artifacts, world: &World, endpoint: &str) -> Result<Figures, Failure> {
-    const STORE: &[Route] = &[Route::View, Route::Login];
+/// Measures starts, requests with warm caches and with cold ones, and memory, of the app and of the programs that do
+/// less.
+pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figures) -> Result<(), Failure> {
+    const STORE: &[&str] = &["view", "login"];
+    let (plain, tls) = (Some(world.plain.as_str()), world.tls.as_deref());
     let mut contestants = Vec::new();
-    for (name, program, routes) in [
-        ("hello", &artifacts.hello, &[Route::Anonymous][..]),
-        ("getitem", &artifacts.getitem, STORE),
-        ("limit", &artifacts.limit, STORE),
-        ("parts", &artifacts.parts, STORE),
-        // Like *hello*. What the store's code leaves in the processor's caches is measured with the store's requests.
-        ("product page", &artifacts.product, &[Route::Anonymous]),
-        ("parts page", &artifacts.parts, &[Route::Anonymous]),
-        ("product", &artifacts.product, STORE),
+    for (name, program, endpoint, requests) in [
+        ("hello", &programs.hello, plain, &["page"][..]),
+        ("getitem", &programs.getitem, plain, STORE),
+        ("parts", &programs.parts, plain, STORE),
+        ("product", &programs.product, plain, STORE),
+        // Their pages are compared with *hello*'s, so the store's code must not be in the caches either.
+        ("parts, pages", &programs.parts, plain, &["page"]),
+        ("product, pages", &programs.product, plain, &["page"]),
         // Its warm-up finds no store.
-        ("product alone", &artifacts.product, &[Route::Anonymous]),
+        ("product alone", &programs.product, Some(NOBODY), &["page"]),
+        ("getitem, TLS", &programs.getitem, tls, &["view"]),
+        ("product, TLS", &programs.product, tls, &["view"]),
     ] {
-        // *limit* speaks no TLS, and no row shows *parts* over TLS.
-        if ["limit", "parts", "parts page"].contains(&name) && endpoint.starts_with("https:") {
-            continue;
+        let Some(endpoint) = endpoint else { continue };
+        let environment = world.environment(endpoint);
+        let mut events = Vec::new();
+        for &request in requests {
+            let event = match request {
+                "view" => view(&log_in(&Sandbox::start(program, &environment).await?).await?),
+                "login" => login(),
+                _ => view(""),
+            };
+            events.push((request, event));
         }
-        let environment = world.environment(if name == "product alone" { NOBODY } else { endpoint });
-        let cookie = match routes {
-            [Route::Anonymous] => String::new(),
-            _ => log_in(&Sandbox::start(program, &environment).await?).await?,
-        };
         contestants.push(Contestant {
             name,
-            program: program.clone(),
+            program,
             environment,
-            cookie,
-            routes,
+            requests: events,
         });
     }
-    let mut figures = Figures::default();
-    let mut others = Others::new();
-    for round in 1..=ROUNDS {
-        say(&format!("{endpoint}: round {round} of {ROUNDS}"));
-        first_requests(&contestants, &mut figures).await?;
-        warm_requests(&contestants, &mut figures, &mut others).await?;
+    let mut caches = Caches::new();
+    for round in 1..=rounds() {
+        say(&format!("programs: round {round} of {}", rounds()));
+        starts(&contestants, figures).await?;
+        requests(&contestants, figures, &mut caches).await?;
     }
-    Ok(figures)
+    Ok(())
 }
 
 /// Starts each program several times, in turns, for each kind of first request. The medians are the round's values.
-async fn first_requests(contestants: &[Contestant], figures: &mut Figures) -> Result<(), Failure> {
+async fn starts(contestants: &[Contestant<'_>], figures: &mut Figures) -> Result<(), Failure> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for _ in 0..STARTS {
         for contestant in contestants {
-            for route in contestant.routes {
-                let sandbox = contestant.start().await?;
-                let (_, duration) = sandbox.invoke(&route.event(&contestant.cookie)).await?;
-                let mut add = |what: &str, duration| {
-                    let name = format!("{} {what}", contestant.name);
-                    samples.entry(name).or_default().push(ms(duration));
-                };
-                add(&format!("first {}", route.name()), duration);
-                add("first poll", sandbox.first_poll);
+            for (request, event) in &contestant.requests {
+                let sandbox = Sandbox::start(contestant.program, &contestant.environment).await?;
+                let (_, first) = sandbox.invoke(event).await?;
+                let name = contestant.name;
+                for (figure, duration) in [
+                    (format!("{name}: start"), sandbox.first_poll),
+                    (format!("{name}: first {request}"), first),
+                ] {
+                    samples.entry(figure).or_default().push(ms(duration));
+                }
             }
         }
     }
@@ -135,25 +137,44 @@ async fn first_requests(contestants: &[Contestant], figures: &mut Figures) -> Re
     Ok(())
 }
 
-async fn warm_requests(contestants: &[Contestant], figures: &mut Figures, others: &mut Others) -> Result<(), Failure> {
-    let mut turns = Vec::new();
-    let mut sandboxes = Vec::new();
-    for (number, contestant) in contestants.iter().enumerate() {
-        sandboxes.push(contestant.start().await?);
-        turns.extend(contestant.routes.iter().map(|route| (number, *route)));
+async fn requests(contestants: &[Contestant<'_>], figures: &mut Figures, caches: &mut Caches) -> Result<(), Failure> {
+    let (mut turns, mut sandboxes) = (Vec::new(), Vec::new());
+    for contestant in contestants {
+        let sandbox = Rc::new(Sandbox::start(contestant.program, &contestant.environment).await?);
+        for (request, event) in &contestant.requests {
+            let name = format!("{}: {request}", contestant.name);
+            turns.push(Turn::new(name, &sandbox, Ask::InARow(event.clone())));
+        }
+        sandboxes.push((contestant.name, sandbox));
     }
-    let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
-    for block in 0..=BLOCKS {
-        for &(number, route) in &turns {
-            let (contestant, sandbox) = (&contestants[number], &sandboxes[number]);
-            let event = route.event(&contestant.cookie);
-            measure(sandbox, &event, LEAD).await?;
-            let (durations, cpu) = measure(sandbox, &event, REQUESTS).await?;
-            let sample = samples
-                .entry(format!("{} {}", contestant.name, route.name()))
-                .or_default();
-            sample.0.extend(durations);
-            sample.1 += cpu;
+    round(&mut turns, BLOCKS, figures).await?;
+    // In the same processes, so that only the caches differ.
+    let mut cold: BTreeMap<String, Sample> = BTreeMap::new();
+    for _ in 0..COLD {
+        for turn in turns.iter().filter(|turn| turn.name.ends_with("view")) {
+            caches.overwrite();
+            cold.entry(turn.name.clone()).or_default().add(turn.take(1).await?);
+        }
+        turns.rotate_left(1);
+    }
+    for (name, sample) in cold {
+        figures.add(format!("{name}, cold"), sample.microseconds());
+    }
+    for (name, sandbox) in sandboxes {
+        figures.add(format!("{name}: peak memory"), sandbox.memory("VmHWM")?);
+        figures.add(format!("{name}: memory"), sandbox.memory("VmRSS")?);
+    }
+    Ok(())
+}
+
+/// Lets each have its turn this many times, and adds what a request has taken.
+pub(crate) async fn round(turns: &mut [Turn], blocks: usize, figures: &mut Figures) -> Result<(), Failure> {
+    let mut samples: BTreeMap<String, Sample> = BTreeMap::new();
+    for block in 0..=blocks {
+        for turn in &*turns {
+            turn.take(LEAD).await?;
+            let sample = turn.take(REQUESTS).await?;
+            samples.entry(turn.name.clone()).or_default().add(sample);
         }
         if block == 0 {
             // The programs have settled now.
@@ -163,68 +184,32 @@ async fn warm_requests(contestants: &[Contestant], figures: &mut Figures, others
         turns.rotate_left(1);
         turns.reverse();
     }
-    add(figures, samples);
-    // The same processes, so that only the caches differ.
-    let mut samples: BTreeMap<String, (Vec<f64>, Duration)> = BTreeMap::new();
-    for _ in 0..COLD {
-        for &(number, route) in &turns {
-            let (contestant, sandbox) = (&contestants[number], &sandboxes[number]);
-            let event = route.event(&contestant.cookie);
-            others.take_the_caches();
-            let (durations, cpu) = measure(sandbox, &event, 1).await?;
-            let sample = samples
-                .entry(format!("{} {}{}", contestant.name, Caches::Cold.prefix(), route.name()))
-                .or_default();
-            sample.0.extend(durations);
-            sample.1 += cpu;
+    for (name, sample) in samples {
+        figures.add(format!("{name}, CPU"), sample.microseconds());
+        if let Some(p50) = median(sample.durations) {
+            figures.add(format!("{name}, median"), p50);
         }
-        turns.rotate_left(1);
-    }
-    add(figures, samples);
-    for (contestant, sandbox) in contestants.iter().zip(&sandboxes) {
-        figures.add(format!("{} memory", contestant.name), sandbox.peak_memory());
     }
     Ok(())
 }
 
-fn add(figures: &mut Figures, samples: BTreeMap<String, (Vec<f64>, Duration)>) {
-    for (name, (durations, cpu)) in samples {
-        figures.add(format!("{name} cpu"), cpu.as_secs_f64() * 1e6 / durations.len() as f64);
-        figures.add(format!("{name} p50"), median(durations).unwrap_or_default());
-    }
-}
+/// The processor's caches, in which other guests of the host leave nothing between two requests of a function.
+struct Caches(Vec<u8>);
 
-/// Lambda's other guests. Between two requests of a function they use the processor and its caches.
-pub(crate) struct Others(Vec<u8>);
-
-impl Others {
-    /// More than a processor's caches hold.
-    const MEMORY: usize = 48 * 1024 * 1024;
+impl Caches {
+    /// More bytes than a processor's caches hold.
+    const SIZE: usize = 48 * 1024 * 1024;
     /// The bytes of a cache line.
     const LINE: usize = 64;
 
-    pub(crate) fn new() -> Self {
-        Self(vec![0; Self::MEMORY])
+    fn new() -> Self {
+        Self(vec![0; Self::SIZE])
     }
 
-    pub(crate) fn take_the_caches(&mut self) {
+    fn overwrite(&mut self) {
         for byte in self.0.iter_mut().step_by(Self::LINE) {
             *byte = byte.wrapping_add(1);
         }
         std::hint::black_box(&mut self.0);
     }
-}
-
-/// Measures the same event this many times. Returns the milliseconds of each, and the CPU time of all.
-pub(crate) async fn measure(sandbox: &Sandbox, event: &[u8], times: usize) -> Result<(Vec<f64>, Duration), Failure> {
-    let before = sandbox.cpu()?;
-    let mut durations = Vec::with_capacity(times);
-    for _ in 0..times {
-        durations.push(ms(sandbox.invoke(event).await?.1));
-    }
-    Ok((durations, sandbox.cpu()?.saturating_sub(before)))
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

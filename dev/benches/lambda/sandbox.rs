@@ -1,4 +1,4 @@
-//! A running function, and the resources that it uses.
+//! A function that is measured.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dev::PATIENCE;
-use dev::event::Event;
 use dev::lambda::Lambda;
 use dev::runtime::RuntimeApi;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::{Failure, artifact};
+use crate::{Failure, programs};
 
 /// A function that waits for an event.
 pub(crate) struct Sandbox {
@@ -31,7 +30,9 @@ impl Sandbox {
         environment: &[(S, S)],
     ) -> Result<Self, Failure> {
         // A file, because the reader of a pipe wakes with each line, which would cost the function more than the line.
-        let log = File::create(artifact::target().join("bench").join("log"))?;
+        let log = programs::target().join("bench");
+        fs::create_dir_all(&log)?;
+        let log = File::create(log.join("log"))?;
         let started = Instant::now();
         let environment = environment.iter().cloned();
         let lambda = Lambda::with_output(program, environment, Stdio::from(log), Stdio::inherit()).await?;
@@ -51,20 +52,15 @@ impl Sandbox {
         let api = self.lambda.api();
         let polls = api.polls();
         let start = Instant::now();
-        let answer = self.caller().answer(event.to_vec()).await?;
+        let answer = answer(api, event.to_vec()).await?;
         let duration = start.elapsed();
         timeout(PATIENCE, api.polled(polls + 1)).await?;
         Ok((answer, duration))
     }
 
-    /// Returns a handle for one of several callers that invoke the function at once.
-    pub(crate) fn caller(&self) -> Caller {
-        Caller(Arc::clone(self.lambda.api()))
-    }
-
-    /// Returns the process ID of the function.
-    pub(crate) fn process(&self) -> u32 {
-        self.process
+    /// Returns the Runtime API, for callers that invoke the function at once.
+    pub(crate) fn api(&self) -> &Arc<RuntimeApi> {
+        self.lambda.api()
     }
 
     /// Returns the CPU time that the process has used, to the nanosecond.
@@ -77,26 +73,21 @@ impl Sandbox {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    /// Returns the most memory that the process has used at once, in MiB.
-    pub(crate) fn peak_memory(&self) -> f64 {
-        self.lambda.peak_memory_kib().unwrap_or_default() as f64 / 1024.0
+    /// Returns the MiB of the process's memory: at present (`VmRSS`), or the most so far (`VmHWM`).
+    pub(crate) fn memory(&self, which: &str) -> Result<f64, Failure> {
+        let kib = self.lambda.memory_kib(which).ok_or("no memory is reported")?;
+        Ok(kib as f64 / 1024.0)
     }
 }
 
-/// Invokes a function.
-pub(crate) struct Caller(Arc<RuntimeApi>);
-
-impl Caller {
-    /// Returns the function's answer to an event.
-    pub(crate) async fn answer(&self, event: Vec<u8>) -> Result<Value, Failure> {
-        match timeout(PATIENCE, self.0.invoke(event)).await?? {
-            Ok(answer) if matches!(answer["statusCode"].as_u64(), Some(200 | 303)) => Ok(answer),
-            Ok(answer) | Err(answer) => Err(format!("an answer {answer}").into()),
-        }
+/// Returns a function's answer to an event.
+pub(crate) async fn answer(api: &RuntimeApi, event: Vec<u8>) -> Result<Value, Failure> {
+    match timeout(PATIENCE, api.invoke(event)).await?? {
+        Ok(answer) if matches!(answer["statusCode"].as_u64(), Some(200 | 303)) => Ok(answer),
+        Ok(answer) | Err(answer) => Err(format!("an answer {answer}").into()),
     }
 }
 
-/// Returns an event as the Runtime API sends it.
-pub(crate) fn bytes(event: Event) -> Vec<u8> {
-    event.into_value().to_string().into_bytes()
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }

@@ -1,40 +1,73 @@
 //! A program as its visitors see it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use dev::PATIENCE;
 use dev::event::Event;
-use dev::lambda::Answer;
-use dev::runtime::{Outcome, RuntimeApi};
-use tokio::time::timeout;
+use dev::lambda::{Answer, Lambda};
+use serde_json::Value;
 
 use crate::tally::Tally;
-
-#[derive(Clone)]
-pub(crate) struct Site {
-    api: Arc<RuntimeApi>,
-    tally: Arc<Tally>,
-}
 
 /// The description of something that must not happen.
 pub(crate) type Violation = String;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    App,
+    Account,
+}
+
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) kind: Kind,
+    program: Arc<Lambda>,
+    tally: Arc<Tally>,
+}
+
 impl Site {
-    pub(crate) fn new(api: Arc<RuntimeApi>, tally: Arc<Tally>) -> Self {
-        Self { api, tally }
+    pub(crate) fn new(kind: Kind, program: &Arc<Lambda>, tally: &Arc<Tally>) -> Self {
+        let (program, tally) = (Arc::clone(program), Arc::clone(tally));
+        Self { kind, program, tally }
+    }
+
+    /// Returns the form of a login. The app trusts any name.
+    pub(crate) fn login(&self, name: &str) -> Event {
+        match self.kind {
+            Kind::App => Event::post_form("/login", &[("username", name)]),
+            Kind::Account => {
+                let password = "correct horse battery staple";
+                Event::post_form("/login", &[("username", name), ("password", password)])
+            }
+        }
+    }
+
+    pub(crate) fn logout(&self) -> Event {
+        match self.kind {
+            Kind::App => Event::get("/logout").header("sec-fetch-site", "same-origin"),
+            Kind::Account => Event::post_form("/logout", &[]),
+        }
+    }
+
+    /// Returns the name of the visitor who is logged in, as the start page shows it.
+    pub(crate) fn who(&self, start_page: &Answer) -> Option<String> {
+        match self.kind {
+            Kind::App if start_page.body.contains("You are not logged in") => None,
+            Kind::App => {
+                let name = start_page.body.split("Logged in as ").nth(1).unwrap_or_default();
+                name.split('<').next().map(str::to_owned)
+            }
+            Kind::Account => body(start_page)["username"].as_str().map(str::to_owned),
+        }
     }
 
     /// Sends a request, with a cookie or without. Returns `None` if the site is out of service for now.
     pub(crate) async fn ask(&self, event: Event, cookie: Option<&str>) -> Result<Option<Answer>, Violation> {
+        let event = event.with("/headers/accept", "application/json");
         let event = cookie.into_iter().fold(event, Event::cookie).into_value();
         let path = event["rawPath"].to_string();
-        let value = match self.invoke(event.to_string().into_bytes()).await {
-            Some(Ok(value)) => value,
-            other => return Err(format!("{path}: no answer: {other:?}")),
-        };
-        let answer = Answer::new(&value);
-        self.tally.answered(answer.status);
+        let answer = self.program.invoke(event).await;
+        let answer = answer.map_err(|error| format!("{path}: {error:?}"))?;
+        self.tally.count("requests", answer.status);
         match answer.status {
             503 if answer.cookies.is_empty() => Ok(None),
             200 | 204 | 303 | 409 => Ok(Some(answer)),
@@ -42,26 +75,13 @@ impl Site {
         }
     }
 
-    /// Returns `None` if there is no answer in time. The time is counted in small pieces, so that a machine that slept
-    /// does not count as a violation.
-    async fn invoke(&self, event: Vec<u8>) -> Option<Outcome> {
-        let mut outcome = self.api.invoke(event);
-        for _ in 0..2 * PATIENCE.as_secs() {
-            if let Ok(answered) = timeout(Duration::from_millis(500), &mut outcome).await {
-                return answered.ok();
-            }
-        }
-        None
-    }
-
     /// Counts a check that held, or returns the violation.
-    pub(crate) fn check(&self, holds: bool, what: impl FnOnce() -> String) -> Result<(), Violation> {
-        if holds {
-            self.tally.checked();
-            Ok(())
-        } else {
-            Err(what())
+    pub(crate) fn check(&self, holds: bool, what: String) -> Result<(), Violation> {
+        if !holds {
+            return Err(what);
         }
+        self.tally.count("checks", "held");
+        Ok(())
     }
 }
 
@@ -72,4 +92,9 @@ pub(crate) fn issued(answer: &Answer) -> Option<String> {
     };
     let pair = cookie.split(';').next().unwrap_or_default();
     (!pair.ends_with('=')).then(|| pair.to_owned())
+}
+
+/// Returns the JSON of an answer.
+pub(crate) fn body(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_default()
 }

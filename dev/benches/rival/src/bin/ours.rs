@@ -1,4 +1,5 @@
-//! The same view and login with this library. `STORE` says where the sessions are, as for the rival.
+//! The rival's site with this library, and more ways to change the session. `STORE` says where the sessions are, as for
+//! the rival.
 
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
@@ -7,10 +8,11 @@ use lambda_session::{DynamoDbStore, MemoryStore, Session, SessionError, SessionL
 use serde::Deserialize;
 
 const USERNAME: &str = "username";
+const VISITS: &str = "visits";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {
-    if std::env::var("STORE")? == "memory" {
+    if std::env::var("STORE").is_ok_and(|store| store == "memory") {
         serve(MemoryStore::default()).await
     } else {
         serve(DynamoDbStore::from_env()?).await
@@ -18,7 +20,14 @@ async fn main() -> Result<(), lambda::Error> {
 }
 
 async fn serve(store: impl Store) -> Result<(), lambda::Error> {
-    let site = Router::new().route("/", get(view)).route("/login", post(log_in));
+    let site = Router::new()
+        .route("/", get(view))
+        .route("/login", post(log_in))
+        .route("/fill", post(fill))
+        .route("/update", post(update))
+        .route("/insert", post(insert))
+        .route("/take", post(take))
+        .route("/pop", post(pop));
     lambda::run(site.layer(SessionLayer::from_env(store)?.build()?)).await
 }
 
@@ -35,4 +44,40 @@ async fn log_in(session: Session, Form(login): Form<Login>) -> Result<Redirect, 
     session.renew();
     session.insert(USERNAME, login.username)?;
     Ok(Redirect::to("/"))
+}
+
+#[derive(Deserialize)]
+struct Size {
+    variables: usize,
+    size: usize,
+}
+
+async fn fill(session: Session, Form(Size { variables, size }): Form<Size>) -> Result<(), SessionError> {
+    let text = "x".repeat(size / variables);
+    for n in 0..variables {
+        session.insert(&format!("variable_{n:04}"), &text)?;
+    }
+    Ok(())
+}
+
+async fn update(session: Session) -> Result<(), SessionError> {
+    session.update(VISITS, |visits: Option<u64>| visits.unwrap_or_default() + 1)?;
+    Ok(())
+}
+
+async fn insert(session: Session) -> Result<(), SessionError> {
+    let visits: u64 = session.get(VISITS)?.unwrap_or_default();
+    Ok(session.insert(VISITS, visits + 1)?)
+}
+
+async fn take(session: Session) -> Result<&'static str, SessionError> {
+    Ok(found(session.take(VISITS).await?))
+}
+
+async fn pop(session: Session) -> Result<&'static str, SessionError> {
+    Ok(found(session.pop(VISITS)?))
+}
+
+fn found(visits: Option<u64>) -> &'static str {
+    if visits.is_some() { "found" } else { "not found" }
 }

@@ -3,7 +3,6 @@
 //! to the session, the log and the page.
 
 use aws_sdk_dynamodb::types::AttributeValue::S;
-use lambda_http::http::StatusCode;
 use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_session::{DynamoDbStore, lambda};
 
@@ -15,14 +14,7 @@ async fn main() -> Result<(), Error> {
     let store = DynamoDbStore::from_env()?;
     lambda::run(service_fn(move |request: Request| {
         let store = store.clone();
-        async move {
-            let answer = answer(&store, &request).await;
-            Ok(answer.unwrap_or_else(|error| {
-                let mut failed = Response::new(Body::from(error.to_string()));
-                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                failed
-            }))
-        }
+        async move { Ok(answer(&store, &request).await.expect("an answer of DynamoDB")) }
     }))
     .await
 }

@@ -1,5 +1,5 @@
-//! The app's view and login on axum and tower-sessions, written as its documentation shows. `STORE=memory` keeps the
-//! sessions in the process, `STORE=dynamodb` in the table.
+//! A site on axum and tower-sessions, written as its documentation shows. `STORE=memory` keeps the sessions in the
+//! process; otherwise they are in the table.
 
 use aws_sdk_dynamodb::Client;
 use axum::http::StatusCode;
@@ -14,10 +14,11 @@ use tower_sessions::{MemoryStore, Session, SessionManagerLayer, SessionStore};
 use tower_sessions_dynamodb_store::{DynamoDBStore, DynamoDBStoreKey, DynamoDBStoreProps};
 
 const USERNAME: &str = "username";
+const VISITS: &str = "visits";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    if std::env::var("STORE")? == "memory" {
+    if std::env::var("STORE").is_ok_and(|store| store == "memory") {
         return serve(site(MemoryStore::default())).await;
     }
     let properties = DynamoDBStoreProps {
@@ -50,6 +51,7 @@ fn site(store: impl SessionStore + Clone) -> Router {
     Router::new()
         .route("/", get(view))
         .route("/login", post(log_in))
+        .route("/update", post(update))
         .layer(SessionManagerLayer::new(store))
 }
 
@@ -67,6 +69,11 @@ async fn log_in(session: Session, Form(login): Form<Login>) -> Result<Redirect, 
     session.cycle_id().await.map_err(failed)?;
     session.insert(USERNAME, login.username).await.map_err(failed)?;
     Ok(Redirect::to("/"))
+}
+
+async fn update(session: Session) -> Result<(), StatusCode> {
+    let visits: u64 = session.get(VISITS).await.map_err(failed)?.unwrap_or_default();
+    session.insert(VISITS, visits + 1).await.map_err(failed)
 }
 
 fn failed(_: SessionError) -> StatusCode {
