@@ -1,12 +1,18 @@
 //! Counts each visitor's visits on plain hyper, which has no tower services: `SessionLayer::open` before the view, and
 //! `close` after it. Other frameworks without tower do the same.
 //!
+//! ```sh
+//! SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
+//!     cargo run -p lambda-session --example hyper --all-features -- --port 3000
+//! ```
+//!
 //! `SECRET_KEY` signs the cookie, and the sessions are in memory. `--port N` sets the port.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 
 use hyper::body::Incoming;
+use hyper::header::SET_COOKIE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -27,7 +33,13 @@ async fn answer(sessions: SessionLayer, request: Request<Incoming>) -> Result<Re
         Ok(page) => Response::new(page),
         Err(error) => error.into_response(),
     };
-    response.headers_mut().extend(headers);
+    for (name, value) in &headers {
+        if name == SET_COOKIE {
+            response.headers_mut().append(name, value.clone());
+        } else {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
     Ok(response)
 }
 

@@ -3,7 +3,7 @@
 //! `TABLE_NAME` names the table and `SECRET_KEY` signs the cookie.
 
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
-use lambda_session::{DynamoDbStore, LazySession, SessionError, SessionLayer, lambda};
+use lambda_session::{DynamoDbStore, LazySession, SameOriginLayer, SessionError, SessionLayer, lambda};
 use tower::Layer as _;
 
 async fn views(request: Request) -> Result<Response<Body>, SessionError> {
@@ -32,5 +32,7 @@ async fn views(request: Request) -> Result<Response<Body>, SessionError> {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let sessions = SessionLayer::from_env(DynamoDbStore::from_env()?)?.build()?;
-    lambda::serve(sessions.layer(lambda::handler(views))).await
+    let site = sessions.layer(lambda::handler(views));
+    // Otherwise a form on another site could replace a visitor's note.
+    lambda::serve(SameOriginLayer::new().layer(site)).await
 }

@@ -1,9 +1,11 @@
 //! Streams answers: server-sent events with a page that shows them, and a large download, on axum.
 //!
 //! ```sh
-//! SECRET_KEY=$(openssl rand -hex 32) cargo lambda watch --example stream --features axum,lambda
+//! TABLE_NAME=sessions SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false \
+//!     cargo lambda watch --invoke-address 127.0.0.1 --example stream --features axum,lambda
 //! ```
 //!
+//! The guide's "Run it on your own machine" makes the table.
 //! `TABLE_NAME` names the table and `SECRET_KEY` signs the cookie. On Lambda, the function's URL has `InvokeMode:
 //! RESPONSE_STREAM`.
 

@@ -119,8 +119,7 @@ impl SessionError {
     }
 
     /// Returns the HTTP status for this error: 409 for a conflict, 503 where a retry helps, 429 for too many sessions,
-    /// that of a
-    /// [`Refusal`], and 500 otherwise.
+    /// that of a [`Refusal`], and 500 otherwise.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError};

@@ -89,7 +89,8 @@ impl DynamoDbStore {
     /// `TABLE_NAME`, where a program can keep its sessions in a [`MemoryStore`](crate::MemoryStore). On Lambda, a
     /// missing `TABLE_NAME` is an error, because each instance of the function has a memory of its own.
     ///
-    /// Lambda sets `AWS_LAMBDA_INITIALIZATION_TYPE`, which `cargo lambda watch` does not set.
+    /// Lambda sets `AWS_LAMBDA_INITIALIZATION_TYPE`, which `cargo lambda watch` does not set. No variable tells a
+    /// server of another kind from your own machine, so use [`from_env`](Self::from_env) in a container.
     ///
     /// # Errors
     ///

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use http::header::{self, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use tower::{Layer, Service};
 
 use crate::web::Layered;
@@ -155,7 +156,10 @@ fn shown<B>(answer: Response<B>, page: Response<B>) -> Response<B> {
     if page.status != StatusCode::OK {
         parts.status = page.status;
     }
-    parts.headers.remove(header::CONTENT_LENGTH);
+    // These describe the body of before, which a layer may have compressed.
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, ACCEPT_RANGES, ETAG] {
+        parts.headers.remove(name);
+    }
     for name in page.headers.keys().filter(|name| **name != header::SET_COOKIE) {
         parts.headers.remove(name);
     }
@@ -192,6 +196,8 @@ mod tests {
         for (name, value) in [
             (header::SET_COOKIE, "session=x"),
             (header::CONTENT_LENGTH, "33"),
+            (header::CONTENT_ENCODING, "gzip"),
+            (header::ETAG, "\"33\""),
             (header::LINK, "</a>"),
             (header::LINK, "</b>"),
         ] {
@@ -226,7 +232,9 @@ mod tests {
         assert_eq!(headers(header::LINK), ["</c>"]);
         assert_eq!(headers(header::RETRY_AFTER), ["5"]);
         assert_eq!(headers(header::CACHE_CONTROL), ["no-store"]);
-        assert_eq!(headers(header::CONTENT_LENGTH).len(), 0);
+        for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::ETAG] {
+            assert_eq!(headers(name).len(), 0);
+        }
         assert!(
             answer.extensions().get::<SessionError>().is_some(),
             "a log may want to know"

@@ -9,6 +9,8 @@
 //! its sessions here. This file puts both together. The guide's "An axum-login site on this store" says what holds for
 //! such a site and what does not, and how to go on from here.
 //!
+//! Nothing here limits guesses of a password; the login to copy for that is the one of the example `passwords`.
+//!
 //! If `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function. Its variables are those of
 //! `SessionLayer::from_env` and `DynamoDbStore::from_env`: `SECRET_KEY`, `SESSION_COOKIE_SECURE` and `TABLE_NAME`
 //! count, and tower-sessions has its own timeouts. Without `TABLE_NAME` everything is in memory.

@@ -162,6 +162,10 @@ async fn log_in(
     let Some(user) = auth.authenticate(credentials).await? else {
         return Ok((StatusCode::UNAUTHORIZED, "The name or the password is wrong.").into_response());
     };
+    // axum-login would keep the ID and the variables of another user's session.
+    if auth.user.as_ref().is_some_and(|before| before.id() != user.id()) {
+        auth.logout().await?;
+    }
     auth.login(&user).await?;
     messages.success(format!("Welcome, {}", user.name));
     Ok(Redirect::to(&next).into_response())

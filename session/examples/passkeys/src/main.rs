@@ -33,8 +33,8 @@
 //! - What a lost passkey began ends with it: the write that removes the passkey also changes the user's stamp, so every
 //!   other session, also that of a login under way, ends at its next request. A new password and the use of a recovery
 //!   code do the same.
-//! - The account page asks for a passkey if the session has not seen one within ten minutes: a thief of a session, or
-//!   of a password, changes nothing about how its user logs in.
+//! - The account page asks for a passkey if the session has not seen one within ten minutes. So a thief of a password,
+//!   or of a session that is older than that, changes nothing about how its user logs in.
 //! - The last passkey cannot be removed.
 //! - A recovery code lets its user in once, and counts as a passkey then, because its user has none left. The table has
 //!   the codes' hashes. If the answer to a recovery is lost, its code is used up.
@@ -42,6 +42,10 @@
 //!   address and for one account are limited.
 //!
 //! # What else a site needs
+//!
+//! A login by password is enough for every other page that a site puts behind `guard()`. Leave out `/login/password`,
+//! or guard such pages with `confirmed_within`, too. There are no known devices here, so an attacker who knows the
+//! number of an account can keep its user from the password and the codes, but not from the passkeys.
 //!
 //! A visitor whose sign-up fails at the last step has a passkey without an account. Tell the browser by
 //! `PublicKeyCredential.signalUnknownCredential` when such a passkey is used. A user who loses every passkey and every
@@ -87,9 +91,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use webauthn_rs::prelude::{DiscoverableAuthentication, PasskeyRegistration, Uuid};
 
-use self::attempts::{Attempts, Limit};
+use self::attempts::{Attempt, Attempts, Limit};
 use self::ceremonies::{Ceremonies, Proof, encode, keep, take};
-use self::problem::{BAD_NAME, LAST_KEY, NOT_PROVED, NOT_RIGHT, Problem, TOO_MANY_KEYS, present};
+use self::problem::{BAD_NAME, LAST_KEY, NOT_PROVED, NOT_RIGHT, NOT_YOURS, Problem, TOO_MANY_KEYS, present};
 use self::users::{Key, People, User, random};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -167,7 +171,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
     let members = Router::new()
         .route("/confirm", get(confirm_form).post(confirm))
         .route("/confirm/begin", post(begin_confirm))
-        .layer(guard());
+        .route_layer(guard());
     let confirmed = Router::new()
         .route("/account", get(account))
         .route("/passkeys", post(add_passkey))
@@ -175,7 +179,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .route("/passkeys/remove", post(remove_passkey))
         .route("/codes", post(make_codes))
         .route("/password", post(set_password))
-        .layer(guard().confirmed_within(PASSKEY, CONFIRMED_FOR, "/confirm"));
+        .route_layer(guard().confirmed_within(PASSKEY, CONFIRMED_FOR, "/confirm"));
     Router::new()
         .route("/", get(home))
         .route("/passkeys.js", get(pages::script))
@@ -305,20 +309,28 @@ async fn prove(app: &App, id: Uuid, proof: &Proof, state: &DiscoverableAuthentic
     app.people.change(id, check).await?.ok_or(NOT_PROVED)
 }
 
+/// Counts an attempt before its secret is checked; otherwise many attempts at once would all pass. The number of an
+/// account can be written in many ways, and all of them count as one.
+async fn attempt(app: &App, address: &str, account: &str) -> Result<(Option<Uuid>, Vec<Attempt>), Problem> {
+    let id = Uuid::parse_str(account.trim()).ok();
+    let number = id.map(|id| id.to_string()).unwrap_or_default();
+    let counted = vec![
+        app.attempts.begin(&Limit::ADDRESS, address).await?,
+        app.attempts.begin(&Limit::ACCOUNT, &number).await?,
+    ];
+    Ok((id, counted))
+}
+
 async fn log_in_by_password(
     State(app): State<App>,
     auth: Auth<People>,
     Address(address): Address,
     Form(form): Form<Fields>,
 ) -> Result<Redirect> {
-    // Counted before the password is checked; otherwise many attempts at once would all pass.
-    let counted = vec![
-        app.attempts.begin(&Limit::ADDRESS, &address).await?,
-        app.attempts.begin(&Limit::ACCOUNT, &form.account).await?,
-    ];
-    let user = match Uuid::parse_str(form.account.trim()) {
-        Ok(id) => app.people.by_id(id).await?,
-        Err(_) => None,
+    let (id, counted) = attempt(&app, &address, &form.account).await?;
+    let user = match id {
+        Some(id) => app.people.by_id(id).await?,
+        None => None,
     };
     let hash = user.as_ref().and_then(|user| user.password.as_deref());
     let is_right = password::is_right(hash, form.secret).await?;
@@ -335,11 +347,8 @@ async fn recover(
     Address(address): Address,
     Form(form): Form<Fields>,
 ) -> Result<Redirect> {
-    let counted = vec![
-        app.attempts.begin(&Limit::ADDRESS, &address).await?,
-        app.attempts.begin(&Limit::ACCOUNT, &form.account).await?,
-    ];
-    let id = Uuid::parse_str(form.account.trim()).map_err(|_| NOT_RIGHT)?;
+    let (id, counted) = attempt(&app, &address, &form.account).await?;
+    let id = id.ok_or(NOT_RIGHT)?;
     let hash = codes::hash(&form.secret);
     let use_up = |user: &mut User| {
         let at = user.codes.iter().position(|code| *code == hash).ok_or(NOT_RIGHT)?;
@@ -442,13 +451,14 @@ async fn remove_passkey(
 ) -> Result<Redirect> {
     let remove = |user: &mut User| {
         let is_it = |key: &Key| encode(key.passkey.cred_id()) == form.id;
+        if !user.keys.iter().any(is_it) {
+            return Err(NOT_YOURS);
+        }
         if user.keys.iter().all(is_it) {
             return Err(LAST_KEY);
         }
-        if user.keys.iter().any(is_it) {
-            user.keys.retain(|key| !is_it(key));
-            user.stamp = random();
-        }
+        user.keys.retain(|key| !is_it(key));
+        user.stamp = random();
         Ok(())
     };
     let user = app.people.change(user.id, remove).await?.ok_or(NOT_PROVED)?;

@@ -57,6 +57,7 @@ pub(crate) const NOT_RIGHT: Problem = Problem::new(
     "The number of the account is wrong, or what you typed with it.",
 );
 pub(crate) const BAD_NAME: Problem = Problem::new(StatusCode::BAD_REQUEST, "A name has 1 to 64 characters.");
+pub(crate) const NOT_YOURS: Problem = Problem::new(StatusCode::NOT_FOUND, "You have no such passkey.");
 pub(crate) const LAST_KEY: Problem = Problem::new(
     StatusCode::CONFLICT,
     "This is your only passkey. Please add another one first.",

@@ -67,9 +67,10 @@ use crate::web::layer::SessionLayer;
 /// # How long a logout takes
 ///
 /// API Gateway may cache the answer for the value of the identity sources, and asks nobody meanwhile. So after a
-/// logout, a copy of the cookie passes until the cached answer is too old, and so does a session that has expired.
-/// After a login, API Gateway asks at once, because the cookie is a new one. If `Cookie` is not among the identity
-/// sources, one visitor even gets the answer that was made for another.
+/// logout, a copy of the cookie passes until the cached answer is too old. So does a session that has expired, and so
+/// do copied cookies of a [bound](crate::SessionLayerBuilder::bound) session after their ten minutes. After a login,
+/// API Gateway asks at once, because the cookie is a new one. If `Cookie` is not among the identity sources, one
+/// visitor even gets the answer that was made for another.
 ///
 /// | API | how long it caches | |
 /// |---|---|---|

@@ -62,7 +62,7 @@ async fn a_name_that_somebody_has_is_like_any_other() {
     let (mut namesake, mut another) = site.user("alice").await;
     assert_eq!(site.users().await.len(), 2);
     for (visitor, device) in [(&mut alice, &mut device), (&mut namesake, &mut another)] {
-        assert_redirect(&remove(visitor, &Device::new()).await, "/account");
+        assert_refused(&remove(visitor, &Device::new()).await, 404, "You have no such passkey.");
         assert_redirect(&log_in(visitor, device).await, "/");
     }
     assert_ne!(device.user, another.user);

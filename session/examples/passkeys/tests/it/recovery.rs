@@ -166,3 +166,33 @@ async fn a_wrong_number_and_a_wrong_secret_are_answered_alike_and_limited() {
     }
     assert_eq!(last, 429);
 }
+
+#[tokio::test]
+async fn the_attempts_for_one_account_are_limited_however_its_number_is_written() {
+    let site = Site::new().await;
+    site.user("alice").await;
+    let number = site.number().await;
+    let spellings = [
+        number.clone(),
+        number.to_uppercase(),
+        number.replace('-', ""),
+        format!("{{{number}}}"),
+        format!(" urn:uuid:{number}"),
+    ];
+    let mut last = 0;
+    for attempt in 0..=50 {
+        let mut visitor = site.visitor();
+        visitor.address = format!("203.0.113.{attempt}");
+        let account = spellings[attempt % spellings.len()].as_str();
+        let form = [("account", account), ("secret", "0000")];
+        last = visitor.post("/login/recovery", &form).await.status;
+    }
+    assert_eq!(last, 429);
+}
+
+#[tokio::test]
+async fn a_stranger_who_asks_for_what_is_not_there_is_told_that() {
+    let site = Site::new().await;
+    let answer = site.visitor().get("/elsewhere").await;
+    assert_refused(&answer, 404, "There is nothing at this address.");
+}
