@@ -20,8 +20,7 @@ pub(crate) fn draw(lines: &[Line]) -> String {
         bar(&mut bars, bottom, line);
         bottom += ROW;
     }
-    let (height, at_one) = (bottom + 16.0, LEFT + ONE);
-    let foot = bottom + 6.0;
+    let (height, at_one, foot) = (bottom + 16.0, LEFT + ONE, bottom + 6.0);
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"
  role="img" aria-label="What the function takes, as ratios to programs that do less">

@@ -170,7 +170,7 @@ async fn conflict(pairs: &mut Pairs, programs: &Programs, world: &World) -> Resu
         "update that meets a conflict".to_owned(),
         (&site, Ask::Overtaken { event, proxy, by }),
         (&site, undisturbed),
-        "none",
+        "undisturbed",
         Some(2.10),
     );
     Ok(())

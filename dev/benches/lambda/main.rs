@@ -38,6 +38,7 @@ async fn main() -> Result<(), Failure> {
         return Ok(());
     }
     let programs = programs::Programs::build()?;
+    fs::create_dir_all(programs::target().join("bench"))?;
     let world = world::World::start()?;
     processor::stay(true)?;
     let mut figures = rounds::Figures::default();

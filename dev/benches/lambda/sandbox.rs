@@ -30,9 +30,7 @@ impl Sandbox {
         environment: &[(S, S)],
     ) -> Result<Self, Failure> {
         // A file, because the reader of a pipe wakes with each line, which would cost the function more than the line.
-        let log = programs::target().join("bench");
-        fs::create_dir_all(&log)?;
-        let log = File::create(log.join("log"))?;
+        let log = File::create(programs::target().join("bench").join("log"))?;
         let started = Instant::now();
         let environment = environment.iter().cloned();
         let lambda = Lambda::with_output(program, environment, Stdio::from(log), Stdio::inherit()).await?;

@@ -93,7 +93,7 @@ pub(crate) fn lines(rows: &[Row], figures: &Figures) -> Vec<Line> {
 
 pub(crate) fn print<'a>(lines: impl Iterator<Item = &'a Line>) {
     println!(
-        "{:<36} {:>10}     {:>10} {:<9} {:>6} {:>7}",
+        "{:<36} {:>10}     {:>10} {:<11} {:>6} {:>7}",
         "", "measured", "against", "", "ratio", "target"
     );
     for line in lines {
@@ -109,7 +109,7 @@ pub(crate) fn print<'a>(lines: impl Iterator<Item = &'a Line>) {
         let target = line.target.map(|target| format!("{target:.2}")).unwrap_or_default();
         let missed = if line.is_missed() { " MISSED" } else { "" };
         println!(
-            "{measure:<36} {value:>10.3} {unit:<3} {floor_value:>10.3} {floor:<9} {ratio:>6.3} {target:>7}{missed}"
+            "{measure:<36} {value:>10.3} {unit:<3} {floor_value:>10.3} {floor:<11} {ratio:>6.3} {target:>7}{missed}"
         );
     }
 }

@@ -96,7 +96,6 @@ pub(crate) async fn serve(table: &str) -> Result<(), Failure> {
     let embedded = Embedded::start([listener], table, None)?;
     let terminator = Terminator::new()?;
     let system = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
-    fs::create_dir_all(programs::target().join("bench"))?;
     fs::write(authority(), system + &terminator.authority)?;
     println!("{}\n{}", embedded.endpoint(), terminator.start(&embedded).await?);
     let _ = tokio::task::spawn_blocking(|| io::stdin().read(&mut [0])).await;

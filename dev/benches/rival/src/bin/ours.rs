@@ -28,7 +28,9 @@ async fn serve(store: impl Store) -> Result<(), lambda::Error> {
         .route("/insert", post(insert))
         .route("/take", post(take))
         .route("/pop", post(pop));
-    lambda::run(site.layer(SessionLayer::from_env(store)?.build()?)).await
+    // As much as an item may have.
+    let sessions = SessionLayer::from_env(store)?.max_bytes(400 * 1024);
+    lambda::run(site.layer(sessions.build()?)).await
 }
 
 async fn view(session: Session) -> Result<Html<String>, SessionError> {
