@@ -10,6 +10,8 @@
 //! so the user is not kept out there (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
@@ -19,9 +21,12 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lambda_session::lambda::SourceAddress;
 use sha2::{Digest as _, Sha256};
 
 use crate::problem::{Problem, UNAVAILABLE};
@@ -211,4 +216,25 @@ fn count_in_memory(windows: &mut HashMap<String, (u32, u64)>, key: &str, most: u
 
 fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+/// The origin of a request, as attempts are counted.
+pub(crate) struct Address(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let told = parts.extensions.get().map(|SourceAddress(address)| *address);
+        // Clients that cannot be told apart share one limit.
+        Ok(Self(told.map_or_else(String::new, network)))
+    }
+}
+
+/// An IPv4 address, or the network of an IPv6 address, because providers give each customer 2⁶⁴ addresses and more.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
+    }
 }

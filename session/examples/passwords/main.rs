@@ -66,25 +66,23 @@ mod problem;
 mod sessions;
 mod users;
 
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Extension, Form, FromRequestParts, Query, State};
+use axum::extract::{DefaultBodyLimit, Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 use axum::middleware::from_fn_with_state;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
-use lambda_session::lambda::{self, SourceAddress};
+use lambda_session::lambda;
 use lambda_session::{
     DynamoDbStore, ErrorPageLayer, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError,
     SessionLayer, Sessions, local_path,
 };
 use serde::Deserialize;
 
-use self::attempts::{Attempts, Limit};
+use self::attempts::{Address, Attempts, Limit};
 use self::devices::Devices;
 use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Note, Problem, finish};
 use self::users::Users;
@@ -436,24 +434,3 @@ const MONTH: Duration = Duration::from_hours(30 * 24);
 /// Enough for the longest password that anybody types, and for nearly all that a program generates.
 const MOST_FORM_BYTES: usize = 4096;
 const WRONG: &str = "The username or the password is wrong.";
-
-/// The origin of a request, as attempts are counted.
-struct Address(String);
-
-impl<S: Sync> FromRequestParts<S> for Address {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let told = parts.extensions.get().map(|SourceAddress(address)| *address);
-        // Clients that cannot be told apart share one limit.
-        Ok(Self(told.map_or_else(String::new, network)))
-    }
-}
-
-/// An IPv4 address, or the network of an IPv6 address, because providers give each customer 2⁶⁴ addresses and more.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
-    }
-}

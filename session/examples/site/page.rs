@@ -1,5 +1,5 @@
-//! What the pages of `account`, `passwords` and `oidc` share: the frame of a page with its style sheet, messages, the
-//! page of a failure, and the headers. If you copy one of these examples, copy this file with it.
+//! What the pages of `account`, `passwords`, `passkeys` and `oidc` share: the frame of a page with its style sheet,
+//! messages, the page of a failure, and the headers. If you copy one of these examples, copy this file with it.
 
 use std::sync::LazyLock;
 
@@ -97,9 +97,9 @@ const STYLE: &str = "
 --bad:#ffb4ab}}
 *{box-sizing:border-box}
 body{display:grid;min-height:100svh;margin:0;padding:1rem;background:var(--back);\
-font:1.0625rem/1.5 system-ui,sans-serif}
+font:1.0625rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 main{width:min(100%,30rem);margin:auto;padding:clamp(1.25rem,7vw,2.5rem);border-radius:1rem;background:var(--card);\
-box-shadow:0 8px 32px #0002;overflow-wrap:anywhere}
+box-shadow:0 8px 32px #0002}
 main::before{content:'λ'/'';display:block;width:2.5rem;margin-bottom:1.5rem;border-radius:.75rem;\
 background:var(--lead);color:var(--card);font:600 1.375rem/2.5rem serif;text-align:center}
 h1{margin:0;font-size:clamp(1.3rem,6vw,1.5rem);line-height:1.25}

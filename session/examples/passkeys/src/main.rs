@@ -63,26 +63,29 @@
 mod attempts;
 mod ceremonies;
 mod codes;
+#[expect(
+    dead_code,
+    reason = "a conflict is no ended session here, so the page of a failure is another"
+)]
+#[path = "../../site/page.rs"]
+mod page;
 mod pages;
 #[path = "../../passwords/password.rs"]
 mod password;
 mod problem;
 mod users;
 
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Form, FromRef, FromRequestParts, Query, State};
+use axum::extract::{DefaultBodyLimit, Form, FromRef, Query, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::response::{Redirect, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lambda_session::lambda::{self, SourceAddress};
+use lambda_session::lambda;
 use lambda_session::{
     Auth, CurrentUser, DynamoDbStore, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError,
     SessionLayer, local_path,
@@ -91,7 +94,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use webauthn_rs::prelude::{DiscoverableAuthentication, PasskeyRegistration, Uuid};
 
-use self::attempts::{Attempt, Attempts, Limit};
+use self::attempts::{Address, Attempt, Attempts, Limit};
 use self::ceremonies::{Ceremonies, Proof, encode, keep, take};
 use self::problem::{BAD_NAME, LAST_KEY, NOT_PROVED, NOT_RIGHT, NOT_YOURS, Problem, TOO_MANY_KEYS, present};
 use self::users::{Key, People, User, random};
@@ -509,24 +512,3 @@ const ADD: &str = "add-passkey";
 const MOST_KEYS: usize = 20;
 /// Large enough for what authenticators answer.
 const MOST_FORM_BYTES: usize = 16 * 1024;
-
-/// The origin of a request, as attempts are counted.
-struct Address(String);
-
-impl<S: Sync> FromRequestParts<S> for Address {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let told = parts.extensions.get().map(|SourceAddress(address)| *address);
-        // Clients that cannot be told apart share one limit.
-        Ok(Self(told.map_or_else(String::new, network)))
-    }
-}
-
-/// An IPv4 address, or the network of an IPv6 address, because providers give each customer 2⁶⁴ addresses and more.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
-    }
-}

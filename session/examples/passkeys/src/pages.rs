@@ -3,14 +3,12 @@
 use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use axum::response::{IntoResponse, Response};
 use lambda_session::Flash;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
+use maud::{Markup, html};
 
 use crate::ceremonies::encode;
+use crate::page::{self, messages};
 use crate::users::User;
 
 /// The start page.
@@ -208,27 +206,9 @@ pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
     page(title, &content)
 }
 
-fn messages(flashes: &[Flash]) -> Markup {
-    html! { @for flash in flashes { p.flash .(flash.level) role="status" { (flash) } } }
-}
-
 fn page(title: &str, content: &Markup) -> Response {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – passkeys" }
-                // Without this, every view would also ask for /favicon.ico.
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-                script src="/passkeys.js" defer {}
-            }
-            body { main { (content) } }
-        }
-    };
-    Html(page.into_string()).into_response()
+    let content = html! { (content) script src="/passkeys.js" defer {} };
+    page::page(title, &content)
 }
 
 /// The one script of the site.
@@ -237,46 +217,11 @@ pub(crate) async fn script() -> Response {
     (kind, include_str!("passkeys.js")).into_response()
 }
 
-/// The headers of every answer.
+/// Sets the headers of every answer.
 pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
-    let fixed = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // `no-referrer` would make browsers send `Origin: null` with our own forms.
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
-    if secure {
-        let year = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
+    page::set_headers(headers, secure);
 }
 
-/// Allows our one style sheet by its hash, our one script and what it fetches, images in the page, and forms to this
-/// site; nothing else.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'sha256-{hash}'; img-src data:; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).expect("base64 and the fixed text are visible ASCII")
-});
-
-const STYLE: &str = "
-:root{color-scheme:light dark}
-*{box-sizing:border-box}
-body{max-width:30rem;margin:2rem auto;padding:0 1rem;font:1.0625rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-label{display:block;margin:1rem 0 .3rem}
-input,button,.button{width:100%;padding:.6rem 1rem;border:1px solid #888;border-radius:.5rem;background:none;\
-color:inherit;font:inherit}
-button,.button{display:block;margin-top:1rem;border-color:#0000;background:#2456c7;color:#fff;text-align:center;\
-text-decoration:none;cursor:pointer}
-.quiet{border-color:#888;background:none;color:inherit}
-nav{margin-top:2rem;text-align:center}
-.flash,.mistake{padding:.6rem 1rem;border:1px solid}
-:focus-visible{outline:3px solid #2456c7;outline-offset:2px}
-";
+/// Allows our one script, too, and what it fetches.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| page::policy("; script-src 'self'; connect-src 'self'"));
