@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::env;
+use std::future::ready;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::pin::pin;
 use std::time::Duration;
 
-use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _, Response};
+use lambda_http::{Body, BoxFuture, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
 use opentelemetry::context::FutureExt as _;
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -19,7 +20,14 @@ use crate::{Error, log, xray};
 /// The variable with the host and port of the Runtime API.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-type Answer = Response<Body>;
+/// An answer whose body is one of Lambda's already. `lambda_http` would copy any other.
+struct Answer(Response<Body>);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> BoxFuture<'static, Response<Body>> {
+        Box::pin(ready(self.0))
+    }
+}
 
 /// The longest wait for the Runtime API, which is on the same machine.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -89,7 +97,7 @@ fn service(
             if logged {
                 app.log(&line);
             }
-            Ok(response)
+            Ok(Answer(response))
         }
     })
 }

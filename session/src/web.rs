@@ -1,7 +1,7 @@
 //! The HTTP side: the layer, axum's extractors, the guards, and Lambda's events.
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -20,12 +20,16 @@ pub(crate) mod users;
 use body::ResponseBody;
 
 /// The headers by which browsers mark a prefetch: the Fetch Standard's, and its predecessors.
-const PREFETCH: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
+static PREFETCH: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 fn is_prefetch(headers: &HeaderMap) -> bool {
     PREFETCH
         .iter()
-        .flat_map(|name| headers.get_all(*name))
+        .flat_map(|name| headers.get_all(name))
         .any(|purpose| purpose.as_bytes().to_ascii_lowercase().starts_with(b"prefetch"))
 }
 

@@ -102,6 +102,9 @@ impl Found {
     /// Takes away the sessions that are bound to a device, if the request does not come from it. For the rest of the
     /// request, their IDs are as unknown as those of forged cookies.
     pub(crate) fn locked(mut self, second: Vec<(SessionId, Option<u64>)>, at: &Moment) -> Self {
+        if second.is_empty() {
+            return self;
+        }
         self.second = second;
         let (known, unproven) = (&self.known, self.unproven());
         let is_locked = |id: &SessionId| {

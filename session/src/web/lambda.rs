@@ -59,14 +59,14 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use hyper::body::Bytes;
 /// The error of a function's `main`: `?` converts any error into it.
 pub use lambda_http::Error;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::lambda_runtime;
-use lambda_http::{
-    Adapter, Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response, StreamAdapter,
-};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Body, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response, StreamAdapter};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
@@ -193,15 +193,18 @@ where
     let ignores_stage = ignores_stage();
     let events = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let LambdaEvent { payload, context } = event;
-        let Read { door, request } = event::read(payload.get(), ignores_stage);
+        let Read { request, .. } = event::read(payload.get(), ignores_stage);
         let mut work = Some((service.clone(), request));
+        // `lambda_http` makes a request of this, and streams the answer to it.
+        let nothing = LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default());
         let answer = tower::service_fn(move |empty: Request| {
             let work = work.take();
             async move {
                 others_first().await;
                 let mut response = match work {
                     Some((service, Some(request))) => {
-                        ResponseBody::of(service.oneshot(invoked(request, empty)).await?.map(Box::pin))
+                        let context = empty.lambda_context();
+                        ResponseBody::of(service.oneshot(invoked(request, context)).await?.map(Box::pin))
                     }
                     _ => bad_request(),
                 };
@@ -210,7 +213,7 @@ where
                 Ok::<_, Infallible>(response)
             }
         });
-        StreamAdapter::from(answer).call(LambdaEvent::new(door.empty_event(), context))
+        StreamAdapter::from(answer).call(LambdaEvent::new(nothing, context))
     });
     in_a_task(lambda_runtime::run_concurrent(events)).await
 }
@@ -241,26 +244,16 @@ where
     tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let LambdaEvent { payload, context } = event;
         let Read { door, request } = event::read(payload.get(), ignores_stage);
-        let mut work = Some((service.clone(), unreadable.clone(), request));
-        // `lambda_http` makes this request of an empty event, and an answer for the kind of that event.
-        let answer = tower::service_fn(move |empty: Request| {
-            let work = work.take();
-            async move {
-                others_first().await;
-                let mut response = match work {
-                    Some((service, _, Some(request))) => {
-                        service.oneshot(invoked(request, empty)).await?.into_response().await
-                    }
-                    Some((_, unreadable, None)) => {
-                        unreadable(empty.lambda_context_ref().map(|context| context.request_id.as_str()))
-                    }
-                    None => Response::default(),
-                };
-                answer::fit(&mut response, door);
-                Ok(response)
-            }
-        });
-        Adapter::from(answer).call(LambdaEvent::new(door.empty_event(), context))
+        let (service, unreadable) = (service.clone(), unreadable.clone());
+        async move {
+            others_first().await;
+            let mut response = match request {
+                Some(request) => service.oneshot(invoked(request, context)).await?.into_response().await,
+                None => unreadable(Some(&context.request_id)),
+            };
+            answer::fit(&mut response, door);
+            Ok(answer::of(response, door))
+        }
     })
 }
 
@@ -270,21 +263,18 @@ fn ignores_stage() -> bool {
 }
 
 /// Adds to a request what its invocation tells: Lambda's context, the deadline, the trace, and the visitor's address.
-fn invoked(request: Request, empty: Request) -> Request {
-    let (parts, _) = empty.into_parts();
-    let context = parts.lambda_context_ref().cloned().unwrap_or_default();
-    let deadline = deadline(&context);
-    let mut request = request.with_lambda_context(context);
-    request.headers_mut().extend(parts.headers);
-    let source = SourceAddress::of(&request);
-    let extensions = request.extensions_mut();
-    if let Some(deadline) = deadline {
-        extensions.insert(deadline);
+fn invoked(mut request: Request, context: Context) -> Request {
+    let trace = context.xray_trace_id.as_deref();
+    if let Some(trace) = trace.and_then(|trace| HeaderValue::from_str(trace).ok()) {
+        request.headers_mut().insert("x-amzn-trace-id", trace);
     }
-    if let Some(source) = source {
-        extensions.insert(source);
+    if let Some(deadline) = deadline(&context) {
+        request.extensions_mut().insert(deadline);
     }
-    request
+    if let Some(source) = SourceAddress::of(&request) {
+        request.extensions_mut().insert(source);
+    }
+    request.with_lambda_context(context)
 }
 
 /// Makes a service of an async function that fails with [`SessionError`](crate::SessionError). [`run`] and

@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn vary_names_the_cookie_once_and_keeps_what_the_handler_named() {
-        let table: [(&'static [&'static str], &str); 9] = [
+        let table: [(&'static [&'static str], &str); 10] = [
             (&[], "Cookie"),
             (&["Accept-Encoding"], "Accept-Encoding, Cookie"),
             (&["accept-encoding", "Origin"], "accept-encoding, Origin, Cookie"),
@@ -248,6 +248,7 @@ mod tests {
             (&["Accept", "Origin, *"], "*"),
             (&["X-Cookie"], "X-Cookie, Cookie"),
             (&[""], "Cookie"),
+            (&["", "Accept"], "Accept, Cookie"),
         ];
         for (theirs, vary) in table {
             let views = service_fn(move |request: Request<String>| async move {

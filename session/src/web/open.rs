@@ -164,29 +164,20 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
 /// section 12.5.5).
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    let values: Vec<_> = headers
-        .get_all(header::VARY)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    let names = || {
-        values
-            .iter()
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .map(<[u8]>::trim_ascii)
+    let values = headers.get_all(header::VARY).iter().map(HeaderValue::as_bytes);
+    let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+    let mut vary = values.join(&b", "[..]);
+    let names = |name: &[u8]| {
+        let mut names = vary.split(|&byte| byte == b',');
+        names.any(|named| named.trim_ascii().eq_ignore_ascii_case(name))
     };
-    let vary = if names().any(|name| name == b"*") {
-        b"*".to_vec()
-    } else {
-        let ours = Some(&b"Cookie"[..]).filter(|ours| !names().any(|name| name.eq_ignore_ascii_case(ours)));
-        let all: Vec<_> = values
-            .iter()
-            .copied()
-            .chain(ours)
-            .filter(|value| !value.is_empty())
-            .collect();
-        all.join(&b", "[..])
-    };
+    if names(b"*") {
+        vary = b"*".to_vec();
+    } else if vary.is_empty() {
+        vary = b"Cookie".to_vec();
+    } else if !names(b"Cookie") {
+        vary.extend(b", Cookie");
+    }
     if let Ok(vary) = HeaderValue::from_bytes(&vary) {
         headers.insert(header::VARY, vary);
     }

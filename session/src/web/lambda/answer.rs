@@ -1,7 +1,12 @@
-//! What an answer loses on its way out, and how it is fitted to its door before that.
+//! The answer in the form of its door. What it would lose on its way out is fitted to the door before.
 
 use http::header::{Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use lambda_http::Body;
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::vpc_lattice::VpcLatticeResponse;
+use serde::Serialize;
 
 use super::event::Door;
 use crate::session::lazy::LazySession;
@@ -27,6 +32,63 @@ fn join(headers: &mut HeaderMap) {
         let values: Vec<_> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
         if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
             headers.insert(name, joined);
+        }
+    }
+}
+
+/// An answer as Lambda takes it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    V2(ApiGatewayV2httpResponse),
+    V1(ApiGatewayProxyResponse),
+    LoadBalancer(AlbTargetGroupResponse),
+    Lattice(VpcLatticeResponse),
+}
+
+/// Puts an answer into the form of its door. `lambda_http` does the same, but only with a request that it has made of
+/// an event itself.
+pub(super) fn of(response: Response<Body>, door: Door) -> Answer {
+    let (parts, body) = response.into_parts();
+    let (status, mut headers) = (parts.status, parts.headers);
+    let (body, is_base64) = match body {
+        Body::Text(_) => (Some(body), false),
+        Body::Binary(_) => (Some(body), true),
+        _ => (None, false),
+    };
+    match door {
+        Door::V2 => {
+            let mut answer = ApiGatewayV2httpResponse::default();
+            let cookies = headers.get_all(SET_COOKIE).iter();
+            answer.cookies = cookies
+                .filter_map(|cookie| cookie.to_str().ok().map(str::to_owned))
+                .collect();
+            headers.remove(SET_COOKIE);
+            (answer.status_code, answer.headers) = (status.as_u16().into(), headers);
+            (answer.body, answer.is_base64_encoded) = (body, is_base64);
+            Answer::V2(answer)
+        }
+        Door::V1 => {
+            let mut answer = ApiGatewayProxyResponse::default();
+            // A header that stands in both maps is sent twice.
+            (answer.status_code, answer.multi_value_headers) = (status.as_u16().into(), headers);
+            (answer.body, answer.is_base64_encoded) = (body, is_base64);
+            Answer::V1(answer)
+        }
+        Door::LoadBalancer | Door::SingleValueLoadBalancer => {
+            let mut answer = AlbTargetGroupResponse::default();
+            // The load balancer reads the one that its target group is set to.
+            answer.headers.clone_from(&headers);
+            (answer.status_code, answer.multi_value_headers) = (status.as_u16().into(), headers);
+            answer.status_description = Some(status.to_string());
+            (answer.body, answer.is_base64_encoded) = (body, is_base64);
+            Answer::LoadBalancer(answer)
+        }
+        Door::Lattice => {
+            let mut answer = VpcLatticeResponse::default();
+            (answer.status_code, answer.headers) = (status.as_u16(), headers);
+            (answer.body, answer.is_base64_encoded) = (body, is_base64);
+            Answer::Lattice(answer)
         }
     }
 }

@@ -11,10 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
-use lambda_http::aws_lambda_events::vpc_lattice::VpcLatticeRequestV2;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Body, RequestExt as _};
 use serde::Deserialize;
@@ -44,18 +41,6 @@ pub(super) enum Door {
     /// A load balancer that sends and takes one value of each header.
     SingleValueLoadBalancer,
     Lattice,
-}
-
-impl Door {
-    /// An empty event of this door's kind, for an answer of the same kind.
-    pub(super) fn empty_event(self) -> LambdaRequest {
-        match self {
-            Self::V2 => LambdaRequest::ApiGatewayV2(ApiGatewayV2httpRequest::default()),
-            Self::V1 => LambdaRequest::ApiGatewayV1(ApiGatewayProxyRequest::default()),
-            Self::LoadBalancer | Self::SingleValueLoadBalancer => LambdaRequest::Alb(AlbTargetGroupRequest::default()),
-            Self::Lattice => LambdaRequest::VpcLatticeV2(VpcLatticeRequestV2::default()),
-        }
-    }
 }
 
 /// What an event is: the door through which its answer goes, and its request if it has one.

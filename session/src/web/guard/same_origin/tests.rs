@@ -119,9 +119,9 @@ fn without_a_host_header_the_authority_is_ours() {
 
 #[test]
 fn a_prefetch_is_refused_whoever_asks() {
-    for name in PREFETCH {
+    for name in &PREFETCH {
         for value in ["prefetch", "prefetch;prerender", "Prefetch"] {
-            let headers = [(name, value), ("sec-fetch-site", "same-origin")];
+            let headers = [(name.as_str(), value), ("sec-fetch-site", "same-origin")];
             assert_checked(&headers, true, Err(Refusal::Prefetch));
         }
     }
