@@ -72,7 +72,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     for turn in &turns {
         let answer = turn.answer().await?;
         if !before.contains(&(turn.name.clone(), answer.clone())) {
-            return Err(format!("{} is answered {answer} at the end", turn.name).into());
+            return Err(format!("{} is answered otherwise at the end: {answer:?}", turn.name).into());
         }
     }
     Ok(rows)

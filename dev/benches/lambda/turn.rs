@@ -90,12 +90,15 @@ impl Turn {
         Ok(sample)
     }
 
-    /// Returns the answer to the request that is measured, to compare it with a later one.
-    pub(crate) async fn answer(&self) -> Result<Value, Failure> {
+    /// Returns the status of the answer to the request that is measured, and its length, to compare them with a later
+    /// one's. The texts themselves may name a time.
+    pub(crate) async fn answer(&self) -> Result<(Value, usize), Failure> {
         if let Ask::After { first, .. } = &self.ask {
             self.sandbox.invoke(first).await?;
         }
-        Ok(self.once().await?.0["body"].take())
+        let (mut answer, _) = self.once().await?;
+        let length = answer["body"].as_str().map_or(0, str::len);
+        Ok((answer["statusCode"].take(), length))
     }
 
     async fn once(&self) -> Result<(Value, Duration), Failure> {
