@@ -112,7 +112,10 @@ mod tests {
         assert!(bound.is_of(&first, &first) && !bound.is_of(&first, &second));
         let renewed = bound.renewed(&first).renewed(&second);
         assert_eq!(renewed.as_str(), "1800000000.key.first");
-        assert_eq!((renewed.key(), renewed.is_due(NOW)), (Some("key"), true));
+        assert_eq!(
+            (renewed.key(), renewed.is_due(NOW - 1), renewed.is_due(NOW)),
+            (Some("key"), false, true)
+        );
         assert!(renewed.is_of(&third, &first) && !renewed.is_of(&third, &third));
         let awaited = Binding::awaited(NOW);
         assert_eq!(awaited.renewed(&first), awaited);

@@ -293,6 +293,10 @@ mod tests {
             let value = cookie.keys.sign(&id.encode());
             assert_eq!(value.len(), VALUE_BYTES);
             assert_eq!(cookie.issue(&id, None), format!("shop={value}; {tail}"));
+            assert!(
+                cookie.issue(&id, None).is_sensitive(),
+                "no `Debug` of the headers shows it"
+            );
             let kept = format!("shop={value}; {tail}; Max-Age=2592000");
             assert_eq!(cookie.issue(&id, Some(2_592_000)), kept);
             assert_eq!(cookie.clear(), format!("shop=; {tail}; Max-Age=0"));

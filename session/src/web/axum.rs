@@ -64,7 +64,19 @@ mod tests {
 
     use super::*;
     use crate::testing::Browser;
-    use crate::{Keys, MemoryStore, SessionLayer};
+    use crate::{Keys, MemoryStore, SessionErrorKind, SessionLayer};
+
+    #[test]
+    fn a_value_that_is_refused_is_answered_as_the_error_that_it_becomes() {
+        let refused = Session::default().insert("ratio", f64::NAN).unwrap_err();
+        let answer = IntoResponse::into_response(refused.clone());
+        let error: &SessionError = answer.extensions().get().unwrap();
+        assert_eq!(
+            (answer.status(), error.kind()),
+            (error.status(), SessionErrorKind::Value)
+        );
+        assert_eq!(error.to_string(), refused.to_string());
+    }
 
     async fn session(request: Request) -> Result<String, SessionError> {
         Ok(Session::of(&request).await?.increment("visits", 1)?.to_string())

@@ -123,8 +123,6 @@ where
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::future::Ready;
-    use std::task::Waker;
 
     use http::{HeaderValue, header};
     use tower::{ServiceExt as _, service_fn};
@@ -132,34 +130,9 @@ mod tests {
     use super::*;
     use crate::{Keys, MemoryStore};
 
-    /// A service that is never ready.
-    struct Busy;
-
-    impl Service<Request<String>> for Busy {
-        type Response = Response<String>;
-        type Error = Infallible;
-        type Future = Ready<Result<Self::Response, Infallible>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Pending
-        }
-
-        fn call(&mut self, _: Request<String>) -> Self::Future {
-            unreachable!("the service is not ready")
-        }
-    }
-
     fn sessions() -> SessionLayer {
         let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
         SessionLayer::builder(MemoryStore::default(), keys).build().unwrap()
-    }
-
-    #[test]
-    fn it_is_not_ready_before_the_service_inside_is() {
-        let ready = sessions()
-            .layer(Busy)
-            .poll_ready(&mut Context::from_waker(Waker::noop()));
-        assert!(ready.is_pending());
     }
 
     #[tokio::test(flavor = "current_thread")]

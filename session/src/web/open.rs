@@ -184,3 +184,37 @@ fn mark_private<B>(response: &mut Response<B>) {
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Keys, MemoryStore};
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_framework_without_tower_gets_the_headers_of_a_login_without_a_registration() {
+        let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        let layer = SessionLayer::builder(MemoryStore::default(), keys);
+        #[cfg(feature = "bound")]
+        let layer = layer.bound(true);
+        let layer = layer.build().unwrap();
+
+        let opened = layer.open(&HeaderMap::new());
+        opened.session().load().await.unwrap().login("alice").unwrap();
+        let (headers, failed) = opened.close().await;
+        assert!(failed.is_none());
+        assert_eq!(
+            [header::VARY, header::CACHE_CONTROL].map(|name| headers[name].clone()),
+            ["Cookie", "no-store"]
+        );
+        let cookie = headers[header::SET_COOKIE].to_str().unwrap();
+        let (pair, _) = cookie.split_once(';').unwrap();
+        assert_eq!(headers.len(), 3, "nobody would answer the registration: {headers:?}");
+
+        let again = HeaderMap::from_iter([(header::COOKIE, pair.parse().unwrap())]);
+        let opened = layer.open(&again);
+        assert_eq!(opened.session().load().await.unwrap().owner().as_deref(), Some("alice"));
+        let shown = format!("{opened:?}");
+        assert!(shown.starts_with("OpenSession { session: LazySession"), "{shown}");
+        assert!(!shown.contains(&pair["__Host-session=".len()..][..43]), "{shown}");
+    }
+}

@@ -112,6 +112,21 @@ fn what_the_secret_key_and_each_fallback_signed_is_read() {
 }
 
 #[test]
+fn a_key_with_some_characters_of_json_is_none_the_less_a_key() {
+    let (start, rest) = KEY.split_at(4);
+    for key in [
+        format!("{{{KEY}"),
+        format!("{KEY}}}"),
+        format!("{{{KEY}}}"),
+        format!("{{\"{KEY}"),
+        format!("{start}\"{rest}}}"),
+        format!("{start}\"{rest}"),
+    ] {
+        assert!(layer_in(&[("SECRET_KEY", &key)]).is_ok(), "{key}");
+    }
+}
+
+#[test]
 fn a_bad_secret_key_is_refused_without_showing_it() {
     let not_set = "is not set; set it to at least 32 random bytes, such as `openssl rand -hex 32` prints";
     assert_refused("SECRET_KEY", "", not_set);

@@ -1,5 +1,9 @@
 //! The three layers together, on axum and on plain `lambda_http`.
 
+use std::convert::Infallible;
+use std::future::Ready;
+use std::task::{Context, Poll, Waker};
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -9,7 +13,7 @@ use axum::routing::{get, post};
 use http::header::{self, CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE, VARY};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use tower::ServiceExt as _;
+use tower::{Layer, Service, ServiceExt as _};
 
 use crate::{
     ErrorPageLayer, Keys, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError,
@@ -158,6 +162,36 @@ async fn the_layers_go_around_a_plain_handler() {
         let answer = service.clone().oneshot(request.unwrap()).await.unwrap();
         assert_eq!(answer.status(), status, "{method} {site}");
     }
+}
+
+/// A service that is never ready.
+#[derive(Clone)]
+struct Busy;
+
+impl Service<http::Request<String>> for Busy {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: http::Request<String>) -> Self::Future {
+        unreachable!("the service is not ready")
+    }
+}
+
+#[test]
+fn no_layer_is_ready_before_the_service_inside_is() {
+    fn is_ready<L: Layer<Busy, Service: Service<http::Request<String>>>>(layer: &L) -> bool {
+        let polled = layer.layer(Busy).poll_ready(&mut Context::from_waker(Waker::noop()));
+        polled.is_ready()
+    }
+    assert!(!is_ready(&sessions()));
+    assert!(!is_ready(&SameOriginLayer::new()));
+    assert!(!is_ready(&RequireLoginLayer::new("/login")));
+    assert!(!is_ready(&ErrorPageLayer::new(own_page)));
 }
 
 /// A timeout layer: what takes longer than ten seconds gets 504.

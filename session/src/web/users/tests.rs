@@ -431,6 +431,8 @@ async fn a_session_without_a_stamp_is_not_one_with_the_users_stamp() {
     let session = Session::default();
     session.login("alice").unwrap();
     assert_eq!(current(&session, &Guests).await.unwrap().as_deref(), Some("alice"));
+    session.login("bob").unwrap();
+    assert_eq!(current(&session, &Guests).await.unwrap().as_deref(), Some("bob"));
     assert!(
         !may(&session, &Guests, &()).await.unwrap(),
         "nobody may unless the site says so"
@@ -447,8 +449,8 @@ async fn a_login_of_somebody_else_in_the_same_request_counts_at_once() {
         users: people.clone(),
         session: LazySession(Arc::clone(&session.0)),
     };
-    auth.login(&people.put("alice", 1)).await.unwrap();
     session.insert("basket", 1).unwrap();
+    auth.login(&people.put("alice", 1)).await.unwrap();
     session.confirm("password").unwrap();
     auth.login(&people.put("alice", 2)).await.unwrap();
     assert!(session.contains_key("basket") && session.confirmed("password").is_some());
@@ -456,11 +458,9 @@ async fn a_login_of_somebody_else_in_the_same_request_counts_at_once() {
     assert_eq!(auth.user().await.unwrap().unwrap().name, "bob");
     assert_eq!(session.keys(), ["_stamp"], "nothing of alice's");
     session.login("alice").unwrap();
-    assert_eq!(
-        auth.user().await.unwrap(),
-        None,
-        "a login without the stamp is not hers"
-    );
+    session.login("bob").unwrap();
+    assert_eq!(auth.user().await.unwrap(), None, "a login without the stamp is not his");
+    auth.login(&people.put("bob", 1)).await.unwrap();
     auth.logout();
     assert_eq!(auth.user().await.unwrap(), None);
 }
@@ -480,6 +480,16 @@ async fn a_look_up_that_fails_is_503_and_the_session_stays() {
         assert_eq!(answer.error, Some(SessionErrorKind::Users));
         assert!(!answer.text.contains("table"), "{}", answer.text);
     }
+}
+
+#[test]
+fn debug_shows_no_user() {
+    let session = LazySession(Arc::clone(&Session::default().0));
+    let people = People::new();
+    let person = people.put("alice", 1);
+    let shown = format!("Auth {{ session: {session:?}, .. }} CurrentUser {{ .. }}");
+    let (auth, user) = (Auth { users: people, session }, CurrentUser::<People>(person));
+    assert_eq!(format!("{auth:?} {user:?}"), shown);
 }
 
 #[test]

@@ -155,9 +155,13 @@ fn a_key_that_is_not_exactly_a_public_one_is_refused() {
         );
     }
     let (start, rest) = RSA_2048.split_once('.').unwrap();
-    let header = String::from_utf8(URL_SAFE_NO_PAD.decode(start).unwrap()).unwrap();
-    for (right, wrong) in [("AQAB", "Aw"), ("AQAB", "AAEAAQ"), ("\"n\":\"", "\"n\":\"AAAA")] {
-        let header = URL_SAFE_NO_PAD.encode(header.replacen(right, wrong, 1));
+    let header: Value = serde_json::from_slice(&decoded(start).unwrap()).unwrap();
+    let n = decoded(header["jwk"]["n"].as_str().unwrap()).unwrap();
+    let with_zero = URL_SAFE_NO_PAD.encode([vec![0], n].concat());
+    for (name, wrong) in [("e", "Aw"), ("e", "AAEAAQ"), ("n", with_zero.as_str())] {
+        let mut header = header.clone();
+        header["jwk"][name] = wrong.into();
+        let header = URL_SAFE_NO_PAD.encode(header.to_string());
         assert!(Proof::read(&format!("{header}.{rest}")).is_none(), "{wrong}");
     }
 }
@@ -215,6 +219,15 @@ fn another_text_is_no_proof() {
         1,
     );
     assert!(Proof::read(&twice).is_none(), "a header with two algorithms");
+}
+
+#[test]
+fn a_proof_has_at_most_4096_bytes() {
+    let device = Device::new();
+    let long = |more| device.sign(&device.header(), &json!({ "jti": CHALLENGE, "more": "A".repeat(more) }));
+    let most = (MOST_BYTES / 2..).find(|&more| long(more).len() >= MOST_BYTES).unwrap();
+    assert_eq!(long(most).len(), 4096);
+    assert!(proves_its_own(&long(most)) && !proves_its_own(&long(most + 1)));
 }
 
 #[test]

@@ -318,12 +318,17 @@ fn next_has_the_name_that_the_site_gives_it_and_is_named_once() {
         assert_eq!(answer.headers()[header::LOCATION], location);
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
     }
-    let guard = RequireLoginLayer::new("/login").next_name("return_to");
-    let guard = guard
-        .confirmed_within("password", Duration::from_mins(10), "/confirm")
-        .next_name("to");
-    let names = guard.requirements.iter().map(|it| format!("{:?}", it.page));
-    assert!(names.into_iter().all(|page| page.contains(r#""to""#)), "{guard:?}");
+    let confirmed = |guard: RequireLoginLayer| guard.confirmed_within("password", Duration::from_mins(10), "/confirm");
+    let guard = || RequireLoginLayer::new("/login");
+    for guard in [
+        confirmed(guard()).next_name("to"),
+        confirmed(guard().next_name("to")),
+        confirmed(guard().next_name("return_to")).next_name("to"),
+    ] {
+        let shown = format!("{guard:?}");
+        let pages = ["/login", "/confirm"].map(|page| format!("{:?}", Some(LoginPage::new(page).next_name("to"))));
+        assert!(pages.iter().all(|page| shown.contains(page)), "{shown}");
+    }
 }
 
 #[test]
