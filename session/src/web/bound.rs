@@ -413,3 +413,6 @@ fn answer(status: StatusCode, json: String) -> Response<String> {
     ]);
     response
 }
+
+#[cfg(test)]
+mod tests;

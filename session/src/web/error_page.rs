@@ -258,6 +258,12 @@ mod tests {
         );
     }
 
+    #[test]
+    fn debug_shows_no_function() {
+        let layer = ErrorPageLayer::new(|_: &SessionError, _: &Parts| None::<Response<String>>);
+        assert_eq!(format!("{layer:?}"), "ErrorPageLayer { .. }");
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn an_answer_without_an_error_stays_whatever_its_status() {
         let page = |_: &SessionError, _: &Parts| Some(Response::new("sorry".to_owned()));

@@ -56,6 +56,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
@@ -201,21 +202,26 @@ where
             let work = work.take();
             async move {
                 others_first().await;
-                let mut response = match work {
-                    Some((service, Some(request))) => {
-                        let context = empty.lambda_context();
-                        ResponseBody::of(service.oneshot(invoked(request, context)).await?.map(Box::pin))
-                    }
+                Ok::<_, Infallible>(match work {
+                    Some((service, Some(request))) => streamed(service, invoked(request, empty.lambda_context())).await,
                     _ => bad_request(),
-                };
-                // A streamed answer begins in the same form for all doors.
-                answer::fit(&mut response, Door::V2);
-                Ok::<_, Infallible>(response)
+                })
             }
         });
         StreamAdapter::from(answer).call(LambdaEvent::new(nothing, context))
     });
     in_a_task(lambda_runtime::run_concurrent(events)).await
+}
+
+/// A service's answer, which begins in the same form for all doors when it is streamed.
+async fn streamed<S, B>(service: S, request: Request) -> Response<ResponseBody<Pin<Box<B>>>>
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible>,
+{
+    let Ok(response) = service.oneshot(request).await;
+    let mut response = ResponseBody::of(response.map(Box::pin));
+    answer::fit(&mut response, Door::V2);
+    response
 }
 
 /// Runs a loop over events in a task of its own, because waking the future that `main` waits for takes a system call,
@@ -357,5 +363,18 @@ mod tests {
         assert!(told(600_000).is_none(), "a duration, as cargo-lambda gives it");
         // A deadline that has passed leaves no time.
         assert!(told(EARLIEST).is_some());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_streamed_answer_has_each_header_once() {
+        let page = tower::service_fn(async |_| {
+            let page = Response::builder().header("link", "</a>").header("link", "</b>");
+            Ok::<_, Infallible>(page.body(String::new()).unwrap())
+        });
+        let answer = streamed(page, Request::default()).await;
+        assert_eq!(
+            answer.headers().get_all("link").iter().collect::<Vec<_>>(),
+            ["</a>, </b>"]
+        );
     }
 }

@@ -195,10 +195,19 @@ mod tests {
             (answer.into_body().into_inner().into_inner(), cookies)
         };
         let inner = sessions();
-        let twice = tower::util::BoxCloneService::new(inner.layer(inner.layer(service_fn(count))));
+        let within = inner.layer(service_fn(count));
+        let between = service_fn(move |request: Request<String>| {
+            let within = within.clone();
+            async move {
+                let session = crate::Session::of(&request).await.unwrap();
+                session.increment("visits", 1).unwrap();
+                within.oneshot(request).await
+            }
+        });
+        let twice = tower::util::BoxCloneService::new(inner.layer(between));
         let (body, cookies) = visit(twice.clone(), "").await;
-        assert_eq!((body.as_str(), cookies.len()), ("1", 1));
-        assert_eq!(visit(twice, cookies[0].split(';').next().unwrap()).await.0, "2");
+        assert_eq!((body.as_str(), cookies.len()), ("2", 1));
+        assert_eq!(visit(twice, cookies[0].split(';').next().unwrap()).await.0, "4");
 
         let keys = Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
         let other = SessionLayer::builder(MemoryStore::default(), keys).cookie_name("__Host-other");

@@ -215,7 +215,8 @@ mod tests {
         for table in [arn, "abc", &"a".repeat(1024)] {
             assert_eq!(settings_in(&[("TABLE_NAME", table)]).1, table);
         }
-        assert!(try_in(&[("TABLE_NAME", &*"a".repeat(1025))]).is_err());
+        let refused = try_in(&[("TABLE_NAME", &*"a".repeat(1025))]).unwrap_err();
+        assert_eq!(refused.variable(), "TABLE_NAME");
         let local = ("DYNAMODB_ENDPOINT", "http://127.0.0.1:8000");
         let of_the_sdk = ("AWS_ENDPOINT_URL_DYNAMODB", "http://own");
         for environment in [&[local][..], &[local, of_the_sdk]] {

@@ -23,13 +23,7 @@ use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
 /// ```
 pub fn start_log() {
     let set = |name| env::var(name).unwrap_or_default().to_ascii_uppercase();
-    let level = match set("AWS_LAMBDA_LOG_LEVEL").as_str() {
-        "TRACE" => LevelFilter::TRACE,
-        "DEBUG" => LevelFilter::DEBUG,
-        "WARN" => LevelFilter::WARN,
-        "ERROR" | "FATAL" => LevelFilter::ERROR,
-        _ => LevelFilter::INFO,
-    };
+    let level = level(&set("AWS_LAMBDA_LOG_LEVEL"));
     let shown = Targets::new()
         .with_default(level.min(LevelFilter::INFO))
         .with_target("lambda_session", level);
@@ -42,4 +36,34 @@ pub fn start_log() {
     };
     // Fails if there is a subscriber.
     let _ = registry().with(shown).with(lines).try_init();
+}
+
+fn level(set: &str) -> LevelFilter {
+    match set {
+        "TRACE" => LevelFilter::TRACE,
+        "DEBUG" => LevelFilter::DEBUG,
+        "WARN" => LevelFilter::WARN,
+        "ERROR" | "FATAL" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_of_lambda_is_one_of_tracing() {
+        for (set, expected) in [
+            ("TRACE", LevelFilter::TRACE),
+            ("DEBUG", LevelFilter::DEBUG),
+            ("INFO", LevelFilter::INFO),
+            ("WARN", LevelFilter::WARN),
+            ("ERROR", LevelFilter::ERROR),
+            ("FATAL", LevelFilter::ERROR),
+            ("", LevelFilter::INFO),
+        ] {
+            assert_eq!(level(set), expected, "{set}");
+        }
+    }
 }

@@ -186,12 +186,78 @@ fn a_parameter_without_values_is_no_parameter() {
 }
 
 #[test]
-fn an_empty_host_makes_no_host_of_the_path() {
+fn a_host_that_cannot_be_one_makes_no_host_and_no_part_of_the_path() {
     for path in ["/login", "//login", "/"] {
-        let mut event = http_api(path, "");
-        event["headers"]["host"] = json!("");
-        assert!(read_json(&event).request.is_none(), "{path}");
+        for host in [
+            "",
+            "evil.example/x",
+            "x@evil.example",
+            "api.example?x",
+            "api.example#x",
+            "a b",
+        ] {
+            let mut event = http_api(path, "");
+            event["headers"]["host"] = json!(host);
+            assert!(read_json(&event).request.is_none(), "{host} {path}");
+        }
     }
+}
+
+#[test]
+fn a_uri_has_the_scheme_that_was_forwarded_and_a_path_and_a_query_of_its_own() {
+    for (scheme, path, query, uri) in [
+        (Value::Null, "/", "", Some("https://api.example/")),
+        (json!("https"), "/", "", Some("https://api.example/")),
+        (json!("http"), "/", "", Some("http://api.example/")),
+        (json!("http"), "*", "", Some("http://api.example/*")),
+        (
+            json!("http"),
+            ".evil.example",
+            "",
+            Some("http://api.example/.evil.example"),
+        ),
+        (json!("http"), "/", "a=b", Some("http://api.example/?a=b")),
+        (json!("http"), "/", "a=b#c", None),
+    ] {
+        let mut event = http_api(path, query);
+        if scheme.is_string() {
+            event["headers"]["x-forwarded-proto"] = scheme;
+        }
+        let request = read_json(&event).request;
+        assert_eq!(
+            request.map(|request| request.uri().to_string()).as_deref(),
+            uri,
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn an_event_with_more_headers_than_a_map_holds_has_no_request() {
+    let event = |count: usize, name: &str, values: Value| {
+        let mut headers: Map<_, _> = (1..count).map(|n| (format!("h{n:020}"), json!("v"))).collect();
+        headers.insert("many".to_owned(), values);
+        let mut event = rest_api("/", json!({}));
+        event[name] = headers.into();
+        event.to_string()
+    };
+    for name in ["headers", "multiValueHeaders"] {
+        let one = if name == "headers" { json!("v") } else { json!(["v"]) };
+        for (count, is_crowd) in [(2, false), (MOST_HEADERS, false), (MOST_HEADERS + 1, true)] {
+            assert_eq!(
+                has_a_crowd(&event(count, name, one.clone())),
+                is_crowd,
+                "{count} {name}"
+            );
+        }
+        let crowd = event(40_000, name, one);
+        assert!(crowd.len() > SHORT && read(&crowd, false).request.is_none(), "{name}");
+    }
+    let mut long = rest_api("/", json!({}));
+    long["body"] = "x".repeat(SHORT).into();
+    assert!(read_json(&long).request.is_some(), "it is long because of its body");
+    let values = |count| event(1, "multiValueHeaders", json!(vec!["v"; count]));
+    assert!(!has_a_crowd(&values(MOST_HEADERS)) && has_a_crowd(&values(MOST_HEADERS + 1)));
 }
 
 #[test]
