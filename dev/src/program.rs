@@ -12,6 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::PATIENCE;
@@ -80,6 +81,8 @@ pub enum Program {
         address: String,
         /// The process of the server.
         process: Child,
+        /// What the server has printed after its address.
+        log: JoinHandle<String>,
     },
 }
 
@@ -127,8 +130,14 @@ impl Program {
             .await
             .expect("an address in time");
         let address = first.expect("a readable pipe").expect("a line");
-        tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
-        Self::Server { address, process }
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            while let Ok(Some(line)) = printed.next_line().await {
+                log = log + &line + "\n";
+            }
+            log
+        });
+        Self::Server { address, process, log }
     }
 
     /// Returns the URL at which the server listens, without a path.
@@ -140,6 +149,21 @@ impl Program {
         match self {
             Self::Server { address, .. } => address,
             Self::Function(_) => panic!("a function has no address"),
+        }
+    }
+
+    /// Ends the program, and returns what it has printed: a server after its address.
+    ///
+    /// # Panics
+    ///
+    /// The program has ended already.
+    pub async fn stop(self) -> String {
+        match self {
+            Self::Function(mut lambda) => lambda.kill().await.stdout,
+            Self::Server { mut process, log, .. } => {
+                process.kill().await.expect("a running server");
+                log.await.expect("the end of the pipe")
+            }
         }
     }
 

@@ -365,6 +365,20 @@ mod tests {
         assert!(told(EARLIEST).is_some());
     }
 
+    #[test]
+    fn a_request_has_the_deadline_and_the_trace_of_its_invocation() {
+        let mut context = Context::default();
+        context.deadline = EARLIEST;
+        let mut empty = Request::default().with_lambda_context(context);
+        empty
+            .headers_mut()
+            .insert("x-amzn-trace-id", "Root=1-0-0".parse().unwrap());
+        let request = invoked(Request::default(), empty);
+        assert_eq!(request.headers()["x-amzn-trace-id"], "Root=1-0-0");
+        assert!(request.extensions().get::<Deadline>().is_some());
+        assert_eq!(request.lambda_context().deadline, EARLIEST);
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn a_streamed_answer_has_each_header_once() {
         let page = tower::service_fn(async |_| {

@@ -223,7 +223,7 @@ async fn nobody_passes_without_a_login_and_a_forged_cookie_costs_no_read() {
 async fn what_cannot_be_told_fails_the_invocation_and_neither_lets_pass_nor_denies() {
     let table = Table::new().await;
     let mut alice = visitor(&table).await;
-    let authorizer = Authorizer::start(&table).await;
+    let mut authorizer = Authorizer::start(&table).await;
     let cookies = log_in(&mut alice).await;
     table.proxy.once("GetItem", Fault::Error(400, "AccessDeniedException"));
     let failed = authorizer.ask(http_api(&cookies)).await.expect_err("a failure");
@@ -249,6 +249,8 @@ async fn what_cannot_be_told_fails_the_invocation_and_neither_lets_pass_nor_deni
     }
     authorizer.0.api().set_timeout(Duration::from_secs(10));
     assert!(authorizer.passes(&cookies).await.is_some(), "the process lives on");
+    let log = authorizer.0.kill().await.stdout;
+    assert!(log.contains("store failure"), "{log}");
 }
 
 /// The event of a site rather than of an authorizer.

@@ -13,7 +13,8 @@ use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::Bytes;
 use lambda_session::testing::Browser;
 use lambda_session::{
-    ErrorPageLayer, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError, SessionLayer, lambda,
+    ErrorPageLayer, MemoryStore, RequireLoginLayer, ResponseBody, SameOriginLayer, Session, SessionError, SessionLayer,
+    lambda,
 };
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -104,6 +105,9 @@ async fn a_body_says_its_size_before_it_is_read() {
         assert_eq!(answer.body().size_hint().exact(), Some(bytes), "{site}");
         assert_eq!(answer.body().is_end_stream(), bytes == 0, "{site}");
     }
+    // What tower-http's layers answer with.
+    let empty = ResponseBody::<Full<Bytes>>::default();
+    assert_eq!((empty.size_hint().exact(), empty.is_end_stream()), (Some(0), true));
 }
 
 const LINE: &str = "The page is long enough to be worth a compression.";

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dev::PATIENCE;
 use dev::dynamodb::{Embedded, table};
 use dev::event::Event;
 use dev::lambda::{Answer, Lambda};
@@ -63,6 +64,22 @@ async fn count(name: &str, elsewhere: u16) {
     }
     assert_eq!(visit(&lambda, Event::get("/")).await.body, "Visit number 1");
     assert_eq!(visit(&lambda, Event::get("/elsewhere")).await.status, elsewhere);
+}
+
+#[tokio::test]
+async fn a_path_has_no_stage_where_the_variable_of_lambda_http_says_so() {
+    let table = Table::new().await;
+    for (variables, status) in [
+        (&[][..], 404),
+        (&[("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true")], 200),
+    ] {
+        let counter = Program::function(example("counter"), &table, variables).await;
+        let Program::Function(lambda) = &counter else {
+            unreachable!("a function")
+        };
+        let event = Event::get("/").with("/requestContext/stage", "prod");
+        assert_eq!(visit(lambda, event).await.status, status, "{variables:?}");
+    }
 }
 
 #[tokio::test]
@@ -247,20 +264,38 @@ async fn without_lambda_the_same_program_serves_a_port() {
         ..ask(None)
     };
     assert_eq!(server.answer(large).await.status, 413);
+    table.proxy.once("PutItem", Fault::Error(400, "AccessDeniedException"));
+    assert_eq!(server.answer(ask(None)).await.status, 500);
+    let log = server.stop().await;
+    assert!(log.contains("store failure"), "{log}");
 
-    for arguments in [&["--port"][..], &["--port", "x"], &["--ports", "1"], &["serve"]] {
+    let taken = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let taken = taken.local_addr().expect("a bound listener").port().to_string();
+    for arguments in [
+        &["--port"][..],
+        &["--port", "x"],
+        &["--port", &taken],
+        &["--ports", "1"],
+        &["serve"],
+    ] {
         let mut command = tokio::process::Command::new(example("counter"));
-        let environment = table
-            .environment()
-            .into_iter()
-            .chain([("SECRET_KEY", SECRET_KEY.to_owned())]);
-        let ended = command
+        command
             .args(arguments)
-            .env_remove("AWS_LAMBDA_RUNTIME_API")
-            .envs(environment)
-            .output()
-            .await;
+            .env_clear()
+            .env("SECRET_KEY", SECRET_KEY)
+            .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "local")))
+            .env("AWS_REGION", "eu-central-1")
+            .envs(table.environment())
+            .kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, command.output())
+            .await
+            .expect("an end in time");
         let ended = ended.expect("an end");
         assert!(!ended.status.success(), "{arguments:?}: {ended:?}");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            !told.contains("AWS") && !told.contains("SECRET_KEY"),
+            "{arguments:?}: {told}"
+        );
     }
 }

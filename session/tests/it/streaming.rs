@@ -131,7 +131,7 @@ async fn twenty_megabytes_arrive_and_what_cannot_be_read_is_400() {
 #[tokio::test]
 async fn a_session_that_cannot_be_saved_is_an_error_and_no_stream() {
     let table = Table::new().await;
-    let lambda = start(&table).await;
+    let mut lambda = start(&table).await;
     table.proxy.once("PutItem", Fault::Error(400, "AccessDeniedException"));
     let mut failed = Streamed::new(&lambda, Event::get("/events"));
     let metadata = failed.metadata().await;
@@ -139,6 +139,8 @@ async fn a_session_that_cannot_be_saved_is_an_error_and_no_stream() {
     assert_eq!(metadata["cookies"].as_array().map(Vec::len), Some(0));
     let body = failed.rest().await;
     assert!(!String::from_utf8_lossy(&body).contains("visit"), "{body:?}");
+    let log = lambda.kill().await.stdout;
+    assert!(log.contains("store failure"), "{log}");
 }
 
 /// Serves a port as a Function URL that streams: it makes an event of each request, and passes the answer on as it

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use lambda_http::{Body, Error, IntoResponse, Request, RequestExt as _};
@@ -54,6 +54,14 @@ where
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}", listener.local_addr()?);
+    match accept(listener, service).await {}
+}
+
+async fn accept<S>(listener: TcpListener, service: S) -> Infallible
+where
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send,
+{
     loop {
         // A connection that cannot be accepted ends no other. If there are too many, one of them has to end first.
         let Ok((stream, peer)) = listener.accept().await else {
@@ -72,7 +80,7 @@ async fn answer<S>(
     service: S,
     request: http::Request<Incoming>,
     source: SourceAddress,
-) -> Result<Response<Full<Bytes>>, Infallible>
+) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
     S::Response: IntoResponse + Send,
@@ -91,10 +99,40 @@ where
     let path = parts.uri.path().to_owned();
     let mut request = Request::from_parts(parts, body).with_raw_http_path(path);
     request.extensions_mut().insert(source);
-    let response = service.oneshot(request).await?.into_response().await;
-    Ok(response.map(|body| match body {
-        Body::Text(text) => text.into(),
-        Body::Binary(bytes) => bytes.into(),
-        _ => Full::default(),
-    }))
+    Ok(service.oneshot(request).await?.into_response().await)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use http_body_util::Full;
+    use hyper::body::Bytes;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_handler_gets_the_body_and_the_address_and_its_answer_is_sent_as_it_is() {
+        let handler = crate::lambda::handler(async |request: Request| {
+            let source = request.extensions().get().copied();
+            assert_eq!(source, Some(SourceAddress(IpAddr::from(Ipv4Addr::LOCALHOST))));
+            let body = match request.into_body() {
+                Body::Empty => Body::Text("nothing".to_owned()),
+                body => body,
+            };
+            let answer = Response::builder().header("content-type", "application/octet-stream");
+            Ok(answer.body(body).unwrap())
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(listener, handler));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        for (sent, answered) in [(&b""[..], &b"nothing"[..]), (b"\xff\0", b"\xff\0")] {
+            let request = http::Request::post(format!("http://{address}")).body(Full::new(Bytes::from(sent)));
+            let answer = client.request(request.unwrap()).await.unwrap();
+            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), answered);
+        }
+    }
 }

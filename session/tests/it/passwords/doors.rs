@@ -37,10 +37,27 @@ async fn answer(lambda: &Lambda, event: Value) -> Value {
     outcome.await.expect("an outcome").expect("an answer")
 }
 
+/// The same as VPC Lattice's event.
+fn login_through_lattice() -> Value {
+    json!({
+        "version": "2.0", "path": "/login", "method": "POST", "isBase64Encoded": false,
+        "headers": {
+            "content-type": ["application/x-www-form-urlencoded"],
+            "host": ["site.7d67968.vpc-lattice-svcs.us-east-1.on.aws"],
+            "sec-fetch-site": ["same-origin"],
+            "x-forwarded-for": ["203.0.113.7"],
+        },
+        "body": format!("username=alice&password={}", PASSWORD.replace(' ', "+")),
+        "requestContext": {
+            "serviceNetworkArn": "a", "serviceArn": "a", "targetGroupArn": "a", "region": "us-east-1", "timeEpoch": "1",
+        },
+    })
+}
+
 /// The example sets a cookie for the browser, and the session's. A load balancer reads `headers` or
 /// `multiValueHeaders`, as its target group is configured.
 #[tokio::test]
-async fn behind_a_load_balancer_the_sessions_cookie_gets_through_and_the_log_says_which_does_not() {
+async fn where_one_cookie_gets_through_it_is_the_sessions_and_the_log_says_which_does_not() {
     let site = Site::new().await;
     let signed_up = site
         .visitor()
@@ -57,15 +74,24 @@ async fn behind_a_load_balancer_the_sessions_cookie_gets_through_and_the_log_say
         Some(2),
         "{both}"
     );
-    let one = answer(&lambda, login(false)).await;
-    let kept = one["headers"]["set-cookie"].as_str().expect("a cookie");
-    assert!(kept.starts_with("__Host-session="), "{one}");
+    for event in [login(false), login_through_lattice()] {
+        let one = answer(&lambda, event).await;
+        let kept = one["headers"]["set-cookie"].as_str().expect("a cookie");
+        assert!(kept.starts_with("__Host-session="), "{one}");
+    }
     let log = lambda.kill().await;
     let log = format!("{}{}", log.stdout, log.stderr);
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("cookies_dropped")).collect();
-    let [warning] = warnings.as_slice() else {
-        panic!("one warning: {log}")
+    let [load_balancer, lattice] = warnings.as_slice() else {
+        panic!("two warnings: {log}")
     };
-    assert!(warning.contains("lambda.multi_value_headers.enabled"), "{warning}");
-    assert!(warning.contains("device"), "{warning}");
+    assert!(
+        load_balancer.contains("lambda.multi_value_headers.enabled"),
+        "{load_balancer}"
+    );
+    assert!(lattice.contains("VPC Lattice takes one cookie"), "{lattice}");
+    assert!(
+        warnings.iter().all(|warning| warning.contains("device")),
+        "{warnings:?}"
+    );
 }

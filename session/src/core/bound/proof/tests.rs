@@ -225,7 +225,9 @@ fn another_text_is_no_proof() {
 fn a_proof_has_at_most_4096_bytes() {
     let device = Device::new();
     let long = |more| device.sign(&device.header(), &json!({ "jti": CHALLENGE, "more": "A".repeat(more) }));
-    let most = (MOST_BYTES / 2..).find(|&more| long(more).len() >= MOST_BYTES).unwrap();
+    let most = (MOST_BYTES / 2..MOST_BYTES)
+        .find(|&more| long(more).len() >= MOST_BYTES)
+        .unwrap();
     assert_eq!(long(most).len(), 4096);
     assert!(proves_its_own(&long(most)) && !proves_its_own(&long(most + 1)));
 }

@@ -144,6 +144,33 @@ async fn copied_cookies_do_nothing_among_others_either() {
 }
 
 #[tokio::test]
+async fn a_refresh_looks_at_four_sessions_of_the_cookie_at_most() {
+    let (world, site, browser) = Calm::bound().await;
+    let mut cookies = vec![browser.cookies()];
+    for _ in 0..4 {
+        let mut planted = Browser::new(&site);
+        planted.visit("/login?planted").await;
+        cookies.push(planted.cookies());
+    }
+    for (count, calls) in [(4, 4), (5, 1)] {
+        let session = browser.session.as_ref().expect("it is bound");
+        let name = format!("\"{}\"", session.name);
+        let proof = browser
+            .device
+            .refreshes(session.challenge.as_ref().expect("a challenge"));
+        let headers = [
+            ("cookie", cookies[..count].join("; ")),
+            ("sec-secure-session-id", name),
+            ("secure-session-response", proof),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let mut thief = Browser::new(&site);
+        let (answer, made) = world.cost(thief.send("POST", &session.url, &headers)).await;
+        assert_eq!((answer.status().as_u16(), made.len()), (200, calls), "{count}");
+    }
+}
+
+#[tokio::test]
 async fn a_logout_with_the_cookie_before_a_renewal_leaves_a_bound_session_alone() {
     let (world, site, mut browser) = Calm::bound().await;
     let mut thief = browser.copied();

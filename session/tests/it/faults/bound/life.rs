@@ -1,24 +1,35 @@
 //! The life of a bound session: registration, refreshes, renewals, the end, and instances that do not know of it.
 
-use super::*;
-use dev::proxy::Fault;
+use std::sync::Mutex;
 
+use dev::proxy::Fault;
+use lambda_http::tracing::subscriber::fmt;
+use lambda_session::{LazySession, SameSite};
+
+use super::*;
 use crate::support::device::header_of;
-use lambda_session::SameSite;
 
 #[tokio::test]
 async fn a_login_is_bound_once_and_refreshed_in_one_round_trip_as_long_as_it_lives() {
     let world = Calm::new().await;
     let site = world.bound_site();
     let mut browser = Browser::new(&site);
-    assert_eq!(browser.visit("/login?admin").await.status(), 200);
+    let login = browser.visit("/login?admin").await;
+    assert_eq!(login.status(), 200);
+    assert!(login.headers()["secure-session-registration"].is_sensitive());
     assert_eq!(browser.visit("/bound").await.body(), "false");
     let (answer, calls) = world.cost(browser.register()).await;
+    assert!(answer.headers()["secure-session-challenge"].is_sensitive());
     assert_eq!(
         (answer.status().as_u16(), calls),
         (200, vec!["GetItem".to_owned(), "UpdateItem".to_owned()])
     );
     assert_eq!(header_of(&answer, "cache-control").as_deref(), Some("no-store"));
+    assert_eq!(
+        answer.extensions().get().map(LazySession::store_calls),
+        Some(2),
+        "for a log"
+    );
     assert_eq!(browser.visit("/bound").await.body(), "true");
     for _ in 0..3 {
         wait(TEN_MINUTES - 60);
@@ -53,13 +64,17 @@ async fn a_browser_that_slept_gets_a_challenge_and_comes_again() {
 
 #[tokio::test]
 async fn requests_that_were_on_their_way_when_the_session_was_bound_are_answered() {
-    let (_world, _, browser) = Calm::bound().await;
-    let mut early = browser.copied();
-    early.jar.remove(SECOND);
-    wait(59);
-    assert_admin(&early.visit("/").await);
-    wait(1);
-    assert_nobody(&early.visit("/").await);
+    let world = Calm::new().await;
+    // The seconds for which a second cookie is good, and those in which nobody needs one.
+    for (life, on_its_way) in [(100, 10), (TEN_MINUTES, 60), (1_200, 60)] {
+        let layer = world.bound_layer().bound_for(Duration::from_secs(life));
+        let mut early = Browser::log_in(&Site::of(layer), "/login?admin").await;
+        early.jar.remove(SECOND);
+        wait(on_its_way - 1);
+        assert_admin(&early.visit("/").await);
+        wait(1);
+        assert_nobody(&early.visit("/").await);
+    }
 }
 
 #[tokio::test]
@@ -454,8 +469,15 @@ async fn a_browser_whose_refresh_fails_logs_in_again() {
     let (world, _, mut browser) = Calm::bound().await;
     wait(TEN_MINUTES);
     world.spoil("GetItem", || Fault::Error(400, "AccessDeniedException"));
-    // A browser forgets no session for an error of the server.
+    // A browser forgets no session for an error of the server, which is logged.
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let writer = Mutex::new(log.reopen().expect("a file"));
+    let logging = tracing::subscriber::set_default(fmt().with_ansi(false).with_writer(writer).finish());
+    tracing::callsite::rebuild_interest_cache();
     assert_eq!(browser.attempt().await.status(), 500);
+    drop(logging);
+    let logged = std::fs::read_to_string(log).expect("a log");
+    assert_eq!(logged.matches("store failure").count(), 1, "{logged}");
     assert!(browser.session.is_some());
     world.proxy.rule(|_| Fault::Pass);
     assert_nobody(&browser.visit("/").await);
