@@ -287,6 +287,8 @@ mod tests {
             panic!("{answer:?}")
         };
         assert!(page.contains("Something went wrong"), "{page}");
+        let conflict = pages::problem(StatusCode::CONFLICT).into_string();
+        assert!(conflict.contains("Session ended"), "{conflict}");
     }
 
     #[test]

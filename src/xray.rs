@@ -147,4 +147,16 @@ mod tests {
         }
         assert_eq!(parent_of(""), None);
     }
+
+    #[test]
+    fn an_annotation_has_the_type_of_its_attribute() {
+        for (attribute, told) in [
+            (Attribute::Bool(true), json!(true)),
+            (Attribute::I64(2), json!(2)),
+            (Attribute::F64(0.5), json!(0.5)),
+            (Attribute::String("2".into()), json!("2")),
+        ] {
+            assert_eq!(annotation(&attribute), told);
+        }
+    }
 }

@@ -286,7 +286,11 @@ mod tests {
 
     #[test]
     fn another_content_type_is_refused() {
-        for ok in [FORM, "Application/X-WWW-Form-Urlencoded; charset=\"UTF-8\""] {
+        for ok in [
+            FORM,
+            "Application/X-WWW-Form-Urlencoded; charset=\"UTF-8\"",
+            "application/x-www-form-urlencoded; version=1",
+        ] {
             assert!(parse(ok, "username=x").is_ok(), "{ok}");
         }
         for wrong in [
@@ -296,15 +300,20 @@ mod tests {
             "text/plain",
             "application/x-www-form-urlencoded, text/plain",
             "application/x-www-form-urlencoded; charset=utf-16",
+            "application/x-www-form-urlencoded; Charset=utf-16",
+            "application/x-www-form-urlencoded; charset=utf-16=utf-8",
         ] {
             assert_eq!(parse(wrong, "username=x"), Err(FormError::WrongType), "{wrong}");
         }
         assert_eq!(username(&HeaderMap::new(), b"username=x"), Err(FormError::WrongType));
-        let gzipped = HeaderMap::from_iter([
-            (header::CONTENT_TYPE, HeaderValue::from_static(FORM)),
-            (header::CONTENT_ENCODING, HeaderValue::from_static("gzip")),
-        ]);
-        assert_eq!(username(&gzipped, b"username=x"), Err(FormError::WrongType));
+        for (encoding, is_taken) in [("gzip", false), ("identity", true), ("Identity", true)] {
+            let encoded = HeaderMap::from_iter([
+                (header::CONTENT_TYPE, HeaderValue::from_static(FORM)),
+                (header::CONTENT_ENCODING, HeaderValue::from_static(encoding)),
+            ]);
+            let refused = username(&encoded, b"username=x").err();
+            assert_eq!(refused, (!is_taken).then_some(FormError::WrongType), "{encoding}");
+        }
     }
 
     #[test]

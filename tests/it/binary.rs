@@ -4,12 +4,13 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::{App, COOKIE, value_of};
 use crate::support::{SECRET_KEY, binary, environment, function};
+use dev::PATIENCE;
 use dev::dynamodb::Embedded;
 use dev::event::Event;
 use dev::lambda::{Answer, Lambda};
@@ -216,6 +217,56 @@ async fn in_json_the_reason_of_a_failed_start_is_a_line_that_lambda_keeps() {
     assert!(line["level"] == "FATAL" && line["timestamp"].is_string(), "{line}");
 }
 
+/// Starts the program without a sandbox and with one more variable, and returns what it says as it ends.
+async fn failed_start(name: &str, value: &str) -> String {
+    let mut command = tokio::process::Command::new(binary());
+    let command = command
+        .env_clear()
+        .envs(environment("http://127.0.0.1:9"))
+        .env(name, value);
+    let ended = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await;
+    let ended = ended.expect("an end in time").expect("a program");
+    assert!(!ended.status.success(), "{ended:?}");
+    String::from_utf8(ended.stderr).expect("text")
+}
+
+#[tokio::test]
+async fn where_no_lambda_is_it_says_how_to_run_it_and_waits_for_no_silent_one() {
+    let told = failed_start("SECRET_KEY", SECRET_KEY).await;
+    assert!(told.contains("use `cargo local`"), "{told}");
+    // It takes connections and answers nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = silent.local_addr().expect("a bound listener").to_string();
+    let told = failed_start("AWS_LAMBDA_RUNTIME_API", &address).await;
+    assert!(told.contains("AWS_REGION is not set"), "{told}");
+}
+
+/// A later version of the app may keep more than the name.
+#[tokio::test]
+async fn a_login_under_the_same_name_keeps_what_the_session_holds_and_one_under_another_keeps_nothing() {
+    let app = App::start().await;
+    for (is_admin, name, is_kept) in [(true, "admin", true), (true, "bob", false), (false, "eve", false)] {
+        let cookie = app.login("admin").await;
+        app.dynamodb.edit(|item| {
+            if let Some(data) = item.pointer_mut("/data/M").and_then(Value::as_object_mut) {
+                data.insert("basket".to_owned(), json!({ "S": "tea" }));
+                if !is_admin {
+                    data.remove("username");
+                }
+            }
+        });
+        let login = Event::post_form("/login", &[("username", name)]).cookie(&cookie);
+        assert_eq!(app.send(login).await.status, 303);
+        let mut baskets = Vec::new();
+        app.dynamodb.edit(|item| {
+            if item.pointer("/data/M/username/S") == Some(&json!(name)) {
+                baskets.push(item.pointer("/data/M/basket").is_some());
+            }
+        });
+        assert_eq!(baskets, [is_kept], "{name}");
+    }
+}
+
 /// The rotation of docs/rotation.md, as changes of the function's environment: at each step, instances from before it
 /// and from after it serve the same visitors.
 #[tokio::test]
@@ -267,6 +318,10 @@ async fn without_a_secret_key_it_says_so_and_serves_nothing() {
         assert!(
             format!("{}{}", exit.stdout, exit.stderr).contains("SECRET_KEY"),
             "{secret:?}: {exit:?}"
+        );
+        assert!(
+            !exit.stderr.starts_with('{'),
+            "text, unless JSON is asked for: {exit:?}"
         );
         let told = lambda.init_error().expect("a report to Lambda");
         let told = told["errorMessage"].as_str().expect("a message");

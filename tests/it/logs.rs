@@ -302,6 +302,7 @@ async fn in_json_every_line_is_an_object_and_every_request_has_one() {
         for (line, value) in answered {
             assert!(value["method"].is_string() || value["route"] == "unreadable", "{line}");
             assert!(value["status"].is_u64() && value["store_calls"].is_u64(), "{line}");
+            assert!(value["route"] != "unreadable" || value["store_calls"] == 0, "{line}");
             assert!(
                 value["duration_ms"].is_f64() && value["request_id"].is_string(),
                 "{line}"

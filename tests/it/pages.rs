@@ -165,6 +165,21 @@ async fn the_form_has_one_field_that_browsers_know_how_to_fill() {
     assert_eq!(field.attribute("aria-invalid"), None);
 }
 
+#[tokio::test]
+async fn a_title_says_that_there_is_a_mistake_and_a_refused_logout_why() {
+    for (name, title) in [("login", "Login"), ("login again", "Error: Login")] {
+        let shown = page(name).await.one("title").text();
+        assert!(shown.starts_with(title), "{name}: {shown}");
+    }
+    for (name, reason) in [
+        ("refused logout", "Another site"),
+        ("prefetched logout", "Your browser"),
+    ] {
+        let shown = page(name).await.all("p")[0].text();
+        assert!(shown.starts_with(reason), "{name}: {shown}");
+    }
+}
+
 /// The pages of problems have the other pages' style, and one link.
 #[tokio::test]
 async fn every_problem_says_what_happened_and_what_to_do_next() {
@@ -184,6 +199,15 @@ async fn every_problem_says_what_happened_and_what_to_do_next() {
             matches!(target.as_deref(), Some("/" | "/login")),
             "{status}: {target:?}"
         );
-        assert!(!page.one("h1").text().is_empty(), "{status}");
+        let title = match &*status {
+            "400" => "Request not understood",
+            "404" => "Page not found",
+            "405" => "Method not allowed",
+            "413" => "Form too large",
+            "415" => "Form not understood",
+            "503" => "Please try again",
+            _ => "Something went wrong",
+        };
+        assert_eq!(page.one("h1").text(), title, "{status}");
     }
 }

@@ -93,6 +93,8 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
         );
         assert_eq!(part["fault"], false);
     }
+    // In seconds since 1970.
+    assert!(load["start_time"].as_f64() > Some(1.7e9), "{view:?}");
     assert!(load["start_time"].as_f64() <= call["start_time"].as_f64(), "{view:?}");
     assert!(call["end_time"].as_f64() <= load["end_time"].as_f64(), "{view:?}");
     let annotations = &call["annotations"];
