@@ -118,7 +118,6 @@ fn report(api: &str, message: &str) -> io::Result<()> {
     let body = json!({ "errorType": "Runtime.InitError", "errorMessage": message, "stackTrace": [] }).to_string();
     let mut connection = TcpStream::connect(api)?;
     connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
     write!(
         connection,
         "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: {api}\r\nContent-Type: application/json\r\n\
