@@ -369,11 +369,8 @@ mod tests {
     fn a_request_has_the_deadline_and_the_trace_of_its_invocation() {
         let mut context = Context::default();
         context.deadline = EARLIEST;
-        let mut empty = Request::default().with_lambda_context(context);
-        empty
-            .headers_mut()
-            .insert("x-amzn-trace-id", "Root=1-0-0".parse().unwrap());
-        let request = invoked(Request::default(), empty);
+        context.xray_trace_id = Some("Root=1-0-0".into());
+        let request = invoked(Request::default(), context);
         assert_eq!(request.headers()["x-amzn-trace-id"], "Root=1-0-0");
         assert!(request.extensions().get::<Deadline>().is_some());
         assert_eq!(request.lambda_context().deadline, EARLIEST);
