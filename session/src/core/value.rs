@@ -15,10 +15,10 @@ pub type Data = BTreeMap<String, Value>;
 ///
 /// It uses DynamoDB's data model (text, exact decimal numbers, bytes, lists, maps, sets), to which serde types are
 /// converted. A number has digits and no type, so 2.0 is stored as 2, and an untagged enum with whole numbers and
-/// floats reads it as a whole number. Whole numbers have at most 64 bits; store larger ones as text. A `Vec<u8>` is
-/// stored as a list of numbers, which takes several bytes for each; the crate `serde_bytes` stores it as bytes. A store
-/// other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type only, because the
-/// value is the visitor's.
+/// floats reads it as a whole number. A `u128` or an `i128` of up to 38 digits can be a variable, but not a part of
+/// one. A `Vec<u8>` is stored as a list of numbers, which takes several bytes for each; the crate `serde_bytes` stores
+/// it as bytes. A store other than DynamoDB keeps it in its own serde form, which loses nothing. `Debug` shows the type
+/// only, because the value is the visitor's.
 ///
 /// ```
 /// use lambda_session::Value;
@@ -49,7 +49,8 @@ impl Value {
     /// assert!(Value::encode(vec!["tea", "milk"]).is_ok());
     /// ```
     pub fn encode<T: Serialize>(value: T) -> Result<Self, CodecError> {
-        let encoded = serde_dynamo::to_attribute_value(value);
+        let encoded = serde_dynamo::to_attribute_value(&value);
+        let encoded = encoded.or_else(|error| encode_large(&value).ok_or(error));
         encoded.map(Self).map_err(|error| CodecError(error.to_string()))
     }
 
@@ -65,7 +66,8 @@ impl Value {
     /// assert_eq!(error.to_string(), "a Number is not a u8");
     /// ```
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
-        serde_dynamo::from_attribute_value(self.0.clone()).map_err(|_| {
+        let decoded = serde_dynamo::from_attribute_value(self.0.clone()).ok();
+        decoded.or_else(|| self.decode_large()).ok_or_else(|| {
             let hint = match self.0 {
                 AttributeValue::Null(_) => "; ask for an Option of it",
                 _ => "",
@@ -73,6 +75,24 @@ impl Value {
             CodecError(format!("a {self:?} is not a {}{hint}", std::any::type_name::<T>()))
         })
     }
+
+    fn decode_large<T: DeserializeOwned>(&self) -> Option<T> {
+        let AttributeValue::N(digits) = &self.0 else {
+            return None;
+        };
+        serde_json::from_str(digits).ok()
+    }
+}
+
+/// Encodes a number of 128 bits, which `serde_dynamo` refuses (<https://github.com/zenlist/serde_dynamo/issues/102>).
+fn encode_large(value: &impl Serialize) -> Option<AttributeValue> {
+    let json = serde_json::to_string(value).ok()?;
+    let is_whole = json
+        .strip_prefix('-')
+        .unwrap_or(&json)
+        .bytes()
+        .all(|byte| byte.is_ascii_digit());
+    is_whole.then_some(AttributeValue::N(json))
 }
 
 /// `Debug` shows the type only.
@@ -206,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_has_64_bits_and_no_type() {
+    fn a_number_has_no_type_and_may_have_128_bits() {
         #[derive(serde::Deserialize, Debug, PartialEq)]
         #[serde(untagged)]
         enum Either {
@@ -214,7 +234,17 @@ mod tests {
             Float(f64),
         }
 
-        let error = Value::encode(u128::from(u64::MAX) + 1).unwrap_err();
+        for number in [5, u128::from(u64::MAX) + 1, u128::MAX] {
+            assert_eq!(Value::encode(number).unwrap().decode::<u128>().unwrap(), number);
+            assert_eq!(
+                Value::encode(Some(number)).unwrap().decode::<Option<u128>>().unwrap(),
+                Some(number)
+            );
+        }
+        assert_eq!(Value::encode(i128::MIN).unwrap().decode::<i128>().unwrap(), i128::MIN);
+        let large = Value::encode(u128::MAX).unwrap();
+        assert_eq!(large.decode::<u64>().unwrap_err().to_string(), "a Number is not a u64");
+        let error = Value::encode([5_u128]).unwrap_err();
         assert_eq!(error.to_string(), "u128 is not supported");
         let whole = Value::encode(2.0).unwrap();
         assert_eq!(whole, Value::encode(2).unwrap());
