@@ -10,31 +10,35 @@
 //! `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function. Nothing here limits password
 //! guesses: the login to copy is that of `passwords`.
 //!
-//! In reading order: `site` is the route table, with the three layers around it. Below are the views, then the
-//! password, and last the code that answers failures with a page or JSON. The pages are in `pages`.
+//! In reading order: `site` is the route table, with the layers around it. Below are the views, then the password, and
+//! last who reads an answer, a page or JSON. The pages are in `pages`. To copy this example, copy its folder and the
+//! files `page.rs` and `problem.rs` of `site` beside it.
 
 #[path = "../site/page.rs"]
 mod page;
 mod pages;
+#[path = "../site/problem.rs"]
+mod problem;
 
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use argon2::{Argon2, PasswordVerifier as _};
-use axum::extract::{Form, FromRequestParts, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use axum::middleware::map_response_with_state;
+use axum::extract::{Form, FromRequestParts, Query};
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 use axum::response::{ErrorResponse, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lambda_session::{
     DynamoDbStore, ErrorPageLayer, FlashLevel, LazySession, MemoryStore, Refusal, SameOriginLayer, Session,
-    SessionError, SessionErrorKind, SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
+    SessionError, SessionLayer, Sessions, ValueError, ValueErrorKind, lambda,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+
+use self::problem::{BUG, Problem, present};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -55,7 +59,7 @@ async fn main() -> Result<(), Error> {
 fn site(sessions: SessionLayer) -> Router {
     let secure = sessions.is_secure();
     let same_origin = SameOriginLayer::new().secure(secure);
-    Router::new()
+    let site = Router::new()
         .route("/", get(home))
         .route("/login", get(async || Redirect::to("/")).post(log_in))
         .route("/logout", post(log_out))
@@ -74,15 +78,8 @@ fn site(sessions: SessionLayer) -> Router {
         .route("/sessions/end-all", post(end_all_devices))
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
-        .layer(same_origin)
-        .layer(map_response_with_state(secure, finish))
-        // Outermost, because each layer has failures of its own.
-        .layer(ErrorPageLayer::new(|problem: &Problem, request: &Parts| {
-            Some(problem.page(request))
-        }))
-        .layer(ErrorPageLayer::new(|error: &SessionError, request: &Parts| {
-            Some(Problem::of(error).page(request))
-        }))
+        .layer(same_origin);
+    present(site, secure).layer(ErrorPageLayer::new(json_of))
 }
 
 // The views.
@@ -122,12 +119,12 @@ async fn log_in(
         label => label.to_owned(),
     };
     if !is_password_right(&login.username, login.password).await? {
-        let problem = Problem(StatusCode::UNAUTHORIZED, "The username or the password is wrong.");
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "The username or the password is wrong.");
         return Err(match reader {
             Reader::Program => problem.into(),
             Reader::Person => {
-                let page = pages::Home::again(&login.username, problem.1);
-                (problem.0, page).into()
+                let page = pages::Home::again(&login.username, problem.text);
+                (StatusCode::UNAUTHORIZED, page).into()
             }
         });
     }
@@ -242,10 +239,10 @@ struct Proof {
 async fn confirm(reader: Reader, session: Session, Form(proof): Form<Proof>) -> Result<Response> {
     let owner = owner(&session)?;
     if !is_password_right(&owner, proof.password).await? {
-        let problem = Problem(StatusCode::UNAUTHORIZED, "The password is wrong.");
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "The password is wrong.");
         return Err(match reader {
             Reader::Program => problem.into(),
-            Reader::Person => (problem.0, pages::confirmation(Some(problem.1))).into(),
+            Reader::Person => (StatusCode::UNAUTHORIZED, pages::confirmation(Some(problem.text))).into(),
         });
     }
     session.confirm(PASSWORD)?;
@@ -296,7 +293,7 @@ async fn end_device(
         return Err(not_confirmed(reader));
     }
     if !sessions.end(&owner, &handle).await? {
-        return Err(Problem(
+        return Err(Problem::new(
             StatusCode::NOT_FOUND,
             "You have no such session; it may have ended already.",
         )
@@ -453,53 +450,15 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
-/// The reason why a request was not carried out, in a sentence for the client, of which `page` makes a page or JSON.
-#[derive(Clone, Copy, Debug)]
-struct Problem(StatusCode, &'static str);
-
-const RESERVED: Problem = Problem(
+const RESERVED: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "This program keeps something else under that name.",
 );
-const BUG: Problem = Problem(
-    StatusCode::INTERNAL_SERVER_ERROR,
-    "That is a fault of this site and not of yours.",
-);
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = self.0.into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-impl Problem {
-    /// What the library could not do, or refused.
-    fn of(error: &SessionError) -> Self {
-        let text = match error.kind() {
-            SessionErrorKind::Conflict => {
-                "Your session ended meanwhile. What you just did may or may not have been saved."
-            }
-            SessionErrorKind::Unavailable => {
-                "Your session cannot be reached at the moment, and what you just did may not have been saved. Please \
-                 try again in a few seconds."
-            }
-            SessionErrorKind::TooManySessions => "You are logged in on too many devices. Please log out on some.",
-            SessionErrorKind::Refused(Refusal::NotLoggedIn) => "Please log in first.",
-            SessionErrorKind::Refused(Refusal::NotConfirmed(_)) => "Please give your password again.",
-            SessionErrorKind::Refused(_) => "Another site sent this. Nothing has changed.",
-            _ => BUG.1,
-        };
-        Self(error.status(), text)
-    }
-
-    fn page(&self, request: &Parts) -> Response {
-        match Reader::of(&request.headers) {
-            Reader::Program => Json(json!({ "error": self.1 })).into_response(),
-            Reader::Person => pages::problem(self.0, self.1).into_response(),
-        }
-    }
+/// The answer to a program instead of the page.
+fn json_of(problem: &Problem, request: &Parts) -> Option<Response> {
+    let is_program = Reader::of(&request.headers) == Reader::Program;
+    is_program.then(|| Json(json!({ "error": problem.text })).into_response())
 }
 
 /// The answer for a variable that cannot be stored. If the client sent too much, the site is not at fault.
@@ -508,32 +467,11 @@ fn refused(error: impl Into<SessionError>) -> ErrorResponse {
     let value = error.source().and_then(|source| source.downcast_ref::<ValueError>());
     match value.map(ValueError::kind) {
         Some(ValueErrorKind::TooLarge) => {
-            Problem(StatusCode::PAYLOAD_TOO_LARGE, "The session cannot hold that much.").into()
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The session cannot hold that much.").into()
         }
-        Some(ValueErrorKind::NotStorable) => Problem(StatusCode::BAD_REQUEST, "The name is empty or too long.").into(),
+        Some(ValueErrorKind::NotStorable) => {
+            Problem::new(StatusCode::BAD_REQUEST, "The name is empty or too long.").into()
+        }
         _ => error.into(),
     }
-}
-
-/// Says what is wrong where axum has answered with a status alone, and sets the headers that every answer carries.
-async fn finish(State(secure): State<bool>, mut response: Response) -> Response {
-    let text = match response.status() {
-        StatusCode::NOT_FOUND => "There is nothing at this address.",
-        StatusCode::METHOD_NOT_ALLOWED => "This address cannot be used that way.",
-        StatusCode::PAYLOAD_TOO_LARGE => "That is too much for one request.",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "Only plain forms are understood here.",
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "A field is missing or damaged.",
-        _ => "",
-    };
-    if !text.is_empty() {
-        let problem = Problem(response.status(), text);
-        response.extensions_mut().get_or_insert(problem);
-    }
-    if response.status() == StatusCode::UNAUTHORIZED {
-        // RFC 9110, section 15.5.2 requires a challenge, and no browser opens a dialog for this one.
-        let challenge = HeaderValue::from_static("Cookie");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    }
-    pages::set_headers(response.headers_mut(), secure);
-    response
 }

@@ -8,7 +8,6 @@ use lambda_session::{Absence, Flash, ListedSession};
 use maud::{Markup, html};
 
 use crate::page::{messages, page};
-pub(crate) use crate::page::{problem, set_headers};
 
 /// The start page: the form to log in, or who is logged in.
 #[derive(Debug, Default)]

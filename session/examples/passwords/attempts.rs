@@ -30,7 +30,7 @@ use lambda_session::lambda::SourceAddress;
 use sha2::{Digest as _, Sha256};
 
 use crate::problem::{Problem, UNAVAILABLE};
-use crate::users::{lock, unavailable};
+use crate::table::{lock, number, text, unavailable};
 
 /// In seconds: how long a counter lasts.
 const WINDOW: u64 = 15 * 60;
@@ -106,7 +106,7 @@ impl Attempts {
         let counted = match self {
             Self::Table { client, table } => {
                 let update = client.update_item().table_name(table);
-                count(&update.key("id", AttributeValue::S(key.clone())), limit.most, now).await?
+                count(&update.key("id", text(&key)), limit.most, now).await?
             }
             Self::Memory(windows) => count_in_memory(&mut lock(windows), &key, limit.most, now),
         };
@@ -135,7 +135,7 @@ impl Attempts {
             let update = client
                 .update_item()
                 .table_name(table)
-                .key("id", AttributeValue::S(key))
+                .key("id", text(key))
                 .update_expression("SET attempts = attempts - :one")
                 .condition_expression("expires_at = :ends AND attempts > :zero")
                 .expression_attribute_values(":one", number(1))
@@ -212,10 +212,6 @@ fn count_in_memory(windows: &mut HashMap<String, (u32, u64)>, key: &str, most: u
     }
     *attempts += 1;
     Counted::Passed(*until)
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 /// The origin of a request, as attempts are counted.

@@ -52,8 +52,8 @@
 //! It needs memory: a hash takes 19 MiB, and the C library keeps such blocks for each thread that has made one, 240 to
 //! 570 MB in all. For a function, set `MALLOC_ARENA_MAX=1` in its environment, with which all threads share one arena.
 //!
-//! In reading order: `site` is the route table, with the three layers around it. Below are the views. `problem` makes a
-//! page of every failure.
+//! In reading order: `site` is the route table, with the layers around it. Below are the views. To copy this example,
+//! copy its folder and the files of `site` beside it, `page.rs`, `problem.rs`, `sessions.rs` and `table.rs`.
 
 mod attempts;
 mod devices;
@@ -61,9 +61,13 @@ mod devices;
 mod page;
 mod pages;
 mod password;
+#[path = "../site/problem.rs"]
 mod problem;
+mod problems;
 #[path = "../site/sessions.rs"]
 mod sessions;
+#[path = "../site/table.rs"]
+mod table;
 mod users;
 
 use std::sync::Arc;
@@ -71,20 +75,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension, Form, Query, State};
-use axum::http::{HeaderMap, StatusCode, header, request::Parts};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response, Result};
 use axum::routing::{get, post};
 use lambda_session::lambda;
 use lambda_session::{
-    DynamoDbStore, ErrorPageLayer, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError,
-    SessionLayer, Sessions, local_path,
+    DynamoDbStore, LazySession, MemoryStore, RequireLoginLayer, SameOriginLayer, Session, SessionError, SessionLayer,
+    Sessions, local_path,
 };
 use serde::Deserialize;
 
 use self::attempts::{Address, Attempts, Limit};
 use self::devices::Devices;
-use self::problem::{BUG, MAYBE_CHANGED, NOT_ENDED, Note, Problem, finish};
+use self::problem::{BUG, Problem, present};
+use self::problems::{MAYBE_CHANGED, NOT_ENDED, Note, answer_noted};
 use self::users::Users;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -142,7 +147,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .route("/confirm", get(confirm_form).post(confirm))
         .route_layer(logged_in.clone());
     let confirmed = logged_in.confirmed_within(PASSWORD, TEN_MINUTES, "/confirm");
-    Router::new()
+    let site = Router::new()
         .route("/", get(home))
         .route("/basket", post(add_to_basket))
         .route("/signup", get(sign_up_form).post(sign_up))
@@ -154,13 +159,8 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
         .layer(same_origin)
-        .layer(from_fn_with_state(secure, finish))
-        // Outermost, because each layer has failures of its own.
-        .layer(ErrorPageLayer::new(|problem: &Problem, _: &Parts| Some(problem.page())))
-        .layer(ErrorPageLayer::new(|error: &SessionError, _: &Parts| {
-            Some(Problem::of(error).page())
-        }))
-        .with_state(app)
+        .layer(from_fn(answer_noted));
+    present(site, secure).with_state(app)
 }
 
 // The views.

@@ -5,7 +5,6 @@ use lambda_session::Flash;
 use maud::{Markup, html};
 
 use crate::page::{messages, page};
-pub(crate) use crate::page::{problem, set_headers};
 
 /// The start page: the basket, and who is logged in.
 #[derive(Debug)]

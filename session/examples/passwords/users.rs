@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::problem::{Problem, UNAVAILABLE};
+use crate::problem::Problem;
+use crate::table::{lock, number, text, unavailable};
 
 pub(crate) const NAME_RULE: &str = "A name has 1 to 64 letters a to z, digits, dots, dashes and underscores.";
 
@@ -79,7 +80,7 @@ impl Users {
             .table_name(table)
             .item("name", text(name))
             .item("password", text(hash))
-            .item("created_at", AttributeValue::N(now.to_string()))
+            .item("created_at", number(now))
             // An item with the same hash is from an earlier attempt of this call whose reply was lost: no two salts are
             // equal.
             .condition_expression("attribute_not_exists(#name) OR #password = :password")
@@ -131,19 +132,4 @@ impl Users {
             Err(error) => Err(unavailable(&error)),
         }
     }
-}
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Logs DynamoDB's error code, which contains nothing that a visitor sent.
-pub(crate) fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
-    let code = error.code().unwrap_or("no answer");
-    tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");
-    UNAVAILABLE
 }

@@ -1,9 +1,9 @@
 //! What the pages of `account`, `passwords`, `passkeys` and `oidc` share: the frame of a page with its style sheet,
-//! messages, the page of a failure, and the headers. If you copy one of these examples, copy this file with it.
+//! messages, and the headers. If you copy one of these examples, copy this file with it.
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,26 +27,6 @@ pub(crate) fn page(title: &str, content: &Markup) -> Response {
         }
     };
     Html(page.into_string()).into_response()
-}
-
-/// The page of a failure: the problem, and a link to the start page.
-pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
-    let title = match status {
-        StatusCode::UNAUTHORIZED => "Who are you?",
-        StatusCode::FORBIDDEN => "That was refused",
-        StatusCode::NOT_FOUND => "Not found",
-        StatusCode::CONFLICT => "Session ended",
-        StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
-        StatusCode::SERVICE_UNAVAILABLE => "Please try again",
-        status if status.is_server_error() => "Something went wrong",
-        _ => "That does not work",
-    };
-    let content = html! {
-        h1 { (title) }
-        p { (text) }
-        nav { a.button href="/" { "Go to the start page" } }
-    };
-    page(title, &content)
 }
 
 pub(crate) fn messages(flashes: &[Flash]) -> Markup {

@@ -175,6 +175,32 @@ fn the_shortest_functions_have_at_most_twelve_lines_of_code() {
     }
 }
 
+/// Whoever copies one needs these files, too.
+#[test]
+fn the_documentation_of_an_example_names_the_files_that_it_shares() {
+    for example in [
+        include_str!("../../examples/account/main.rs"),
+        include_str!("../../examples/oidc/src/main.rs"),
+        include_str!("../../examples/passkeys/src/main.rs"),
+        include_str!("../../examples/passwords/main.rs"),
+    ] {
+        let documentation = example.lines().filter(|line| line.starts_with("//!"));
+        let documentation: String = documentation.collect();
+        let shared = example.lines().filter_map(|line| line.strip_prefix("#[path = \""));
+        let shared: Vec<_> = shared
+            .map(|path| path.trim_end_matches("\"]"))
+            .filter_map(|path| path.rsplit('/').next())
+            .collect();
+        assert!(shared.len() >= 2, "{shared:?}");
+        for file in shared {
+            assert!(
+                documentation.contains(&format!("`{file}`")),
+                "{file} in {documentation}"
+            );
+        }
+    }
+}
+
 /// The guide compares them with axum-login's examples of the same names.
 #[test]
 fn the_guide_has_the_number_of_lines_of_the_examples_with_users_in_sqlite() {

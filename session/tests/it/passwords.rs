@@ -163,6 +163,11 @@ async fn what_is_easy_to_guess_or_taken_is_refused() {
     let long = "x".repeat(5_000);
     let too_long = visitor.log_in("alice", &long).await;
     assert_refused(&too_long, 413, "too much");
+    let twice = visitor.get("/login?next=/&next=/").await;
+    assert_refused(&twice, 400, "<p>A field is missing or damaged.</p>");
+    let not_that_way = visitor.get("/logout").await;
+    assert_refused(&not_that_way, 405, "<p>This address cannot be used that way.</p>");
+    assert_eq!(not_that_way.headers["allow"], "POST");
 }
 
 /// Returns the processor time that the function has used, in hundredths of a second.

@@ -11,6 +11,9 @@
 //!
 //! If `AWS_LAMBDA_RUNTIME_API` is set, as Lambda does, the program runs as a function.
 //!
+//! To copy this example, copy its folder and the files of `site` beside it, `page.rs`, `problem.rs`, `sessions.rs` and
+//! `table.rs`.
+//!
 //! | variable | |
 //! |---|---|
 //! | `OIDC_ISSUER` | the provider, as it names itself in `iss`; https unless it is on this machine |
@@ -108,10 +111,14 @@ mod marks;
 #[path = "../../site/page.rs"]
 mod page;
 mod pages;
+#[path = "../../site/problem.rs"]
 mod problem;
+mod problems;
 mod provider;
 #[path = "../../site/sessions.rs"]
 mod sessions;
+#[path = "../../site/table.rs"]
+mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -119,7 +126,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Form, Query, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
 use axum::response::{Redirect, Result};
 use axum::routing::{get, post};
 use lambda_session::{
@@ -194,7 +200,7 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
         .route("/profile", get(profile))
         .route_layer(logged_in.clone());
     let confirmed = logged_in.confirmed_within(PROVIDER, TEN_MINUTES, "/login?again=true");
-    Router::new()
+    let site = Router::new()
         .route("/", get(home))
         .route("/basket", post(add_to_basket))
         .route("/login", get(login_form).post(begin_login))
@@ -207,10 +213,8 @@ fn routes(sessions: SessionLayer, app: App) -> Router {
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
-        .layer(same_origin)
-        // Outermost, because each layer has failures of its own.
-        .layer(from_fn_with_state(secure, present))
-        .with_state(app)
+        .layer(same_origin);
+    present(site, secure).with_state(app)
 }
 
 // The views.
@@ -338,7 +342,7 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
         begun_at,
     }) = begun
     else {
-        return Err(problem::NOT_BEGUN.into());
+        return Err(problems::NOT_BEGUN.into());
     };
     // Whatever follows, this state counts once.
     session.update(PENDING, move |all: Option<Vec<Pending>>| {
@@ -347,12 +351,12 @@ async fn finish(app: &App, session: Session, answer: Answer) -> Result<Redirect>
         all
     })?;
     if answer.iss.is_some_and(|issuer| issuer != app.provider.issuer()) {
-        return Err(problem::REFUSED.into());
+        return Err(problems::REFUSED.into());
     }
     if let Some(error) = answer.error {
-        return Err(problem::of_provider(&error).into());
+        return Err(problems::of_provider(&error).into());
     }
-    let code = answer.code.ok_or(problem::REFUSED)?;
+    let code = answer.code.ok_or(problems::REFUSED)?;
     let identity = in_time(app.provider.finish(code, secrets)).await?;
     check_proof(&session, &identity, again)?;
     log_in(app, &session, identity, begun_at).await?;
@@ -368,11 +372,11 @@ fn longest(again: bool) -> Duration {
 /// an unknown time, and somebody else's proof.
 fn check_proof(session: &Session, identity: &Identity, again: bool) -> Result<(), Problem> {
     if again && session.owner().is_some_and(|owner| owner != identity.owner) {
-        return Err(problem::SOMEBODY_ELSE);
+        return Err(problems::SOMEBODY_ELSE);
     }
     let age = identity.proved_at.map(|time| now().saturating_sub(time));
     let is_young = age.map_or(!again, |age| age < longest(again).as_secs());
-    if is_young { Ok(()) } else { Err(problem::NOT_ASKED) }
+    if is_young { Ok(()) } else { Err(problems::NOT_ASKED) }
 }
 
 async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64) -> Result<()> {
@@ -391,7 +395,7 @@ async fn log_in(app: &App, session: &Session, identity: Identity, begun_at: u64)
     let is_overtaken = is_overtaken(&app.marks, identity.session.as_deref(), &identity.subject, begun_at).await;
     if !matches!(is_overtaken, Ok(false)) {
         session.end();
-        return Err(is_overtaken.err().unwrap_or(problem::NOT_BEGUN).into());
+        return Err(is_overtaken.err().unwrap_or(problems::NOT_BEGUN).into());
     }
     Ok(())
 }
@@ -437,7 +441,7 @@ async fn end_by_token(
     let order = in_time(app.provider.logout_order(&logout_token)).await?;
     if app.marks.has(&order.token).await? {
         // Anyone who replays the token could otherwise end a later login.
-        return Err(problem::BAD_TOKEN.into());
+        return Err(problems::BAD_TOKEN.into());
     }
     if let Some(session) = order.session {
         app.marks.set(&session).await?;

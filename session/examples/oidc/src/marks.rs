@@ -5,14 +5,13 @@
 //! never taken for a session.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::now;
-use crate::problem::{Problem, UNAVAILABLE};
+use crate::problem::Problem;
+use crate::table::{lock, number, text, unavailable};
 
 /// In seconds: how long a mark counts.
 const A_DAY: u64 = 24 * 60 * 60;
@@ -44,7 +43,7 @@ impl Marks {
         let (client, table) = match self {
             Self::Table { client, table } => (client, table),
             Self::Memory(marks) => {
-                let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut marks = lock(marks);
                 marks.retain(|_, set_at| *set_at + A_DAY > now());
                 marks.insert(name.to_owned(), now());
                 return Ok(());
@@ -53,8 +52,8 @@ impl Marks {
         let put = client
             .put_item()
             .table_name(table)
-            .item("id", AttributeValue::S(name.to_owned()))
-            .item("expires_at", AttributeValue::N((now() + A_DAY).to_string()));
+            .item("id", text(name))
+            .item("expires_at", number(now() + A_DAY));
         put.send().await.map_err(|error| unavailable(&error))?;
         Ok(())
     }
@@ -69,20 +68,13 @@ impl Marks {
         let set_at = match self {
             Self::Table { client, table } => {
                 let get = client.get_item().table_name(table).consistent_read(true);
-                let found = get.key("id", AttributeValue::S(name.to_owned())).send().await;
+                let found = get.key("id", text(name)).send().await;
                 let item = found.map_err(|error| unavailable(&error))?.item;
                 let expires_at: Option<u64> = item.and_then(|item| item.get("expires_at")?.as_n().ok()?.parse().ok());
                 expires_at.map(|expires_at| expires_at.saturating_sub(A_DAY))
             }
-            Self::Memory(marks) => marks.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied(),
+            Self::Memory(marks) => lock(marks).get(name).copied(),
         };
         Ok(set_at.filter(|set_at| set_at + A_DAY > now()))
     }
-}
-
-/// Logs DynamoDB's error code, which contains nothing that a visitor sent.
-fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
-    let code = error.code().unwrap_or("no answer");
-    tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");
-    UNAVAILABLE
 }

@@ -6,7 +6,6 @@ use maud::{PreEscaped, html};
 use openidconnect::url::Url;
 
 use crate::page::{hash, page, policy};
-pub(crate) use crate::page::{problem, set_headers};
 
 /// The start page: the basket, and who is logged in.
 #[derive(Debug)]

@@ -26,8 +26,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::http_client::HttpClient;
-use crate::problem::{self, Problem};
-use crate::{Error, now};
+use crate::problem::Problem;
+use crate::{Error, now, problems};
 
 /// In seconds: how long the provider's configuration is used before it is loaded again.
 const FRESH: u64 = 60 * 60;
@@ -251,7 +251,7 @@ impl Provider {
         })?;
         let token = tokens.id_token().ok_or_else(|| refused("that there is no ID token"))?;
         let claims = self.claims(token, &["JWT"], Some(&secrets.nonce)).await;
-        let claims = claims.map_err(|reason| reason.of("the ID token").unwrap_or(problem::REFUSED))?;
+        let claims = claims.map_err(|reason| reason.of("the ID token").unwrap_or(problems::REFUSED))?;
         let subject = claims.subject().as_str();
         let name = claims.preferred_username().map(|name| name.as_str());
         let names = claims.name().and_then(|names| names.get(None));
@@ -292,13 +292,13 @@ impl Provider {
 
     /// Checks a logout token.
     pub(crate) async fn logout_order(&self, token: &str) -> Result<LogoutOrder, Problem> {
-        let token = Token::<LogoutClaims>::from_str(token).map_err(|_| problem::BAD_TOKEN)?;
+        let token = Token::<LogoutClaims>::from_str(token).map_err(|_| problems::BAD_TOKEN)?;
         // Without a nonce: a token with one is an ID token.
         let claims = self.claims(&token, &["logout+jwt", "JWT"], None).await;
-        let claims = claims.map_err(|reason| reason.of("a logout token").unwrap_or(problem::BAD_TOKEN))?;
+        let claims = claims.map_err(|reason| reason.of("a logout token").unwrap_or(problems::BAD_TOKEN))?;
         let more = claims.additional_claims();
         if !more.events.get(LOGOUT_EVENT).is_some_and(serde_json::Value::is_object) {
-            return Err(problem::BAD_TOKEN);
+            return Err(problems::BAD_TOKEN);
         }
         Ok(LogoutOrder {
             owner: self.owner(claims.subject()),
@@ -403,7 +403,7 @@ pub(crate) async fn in_time<T>(asked: impl Future<Output = Result<T, Problem>>) 
 
 fn failed(error: &dyn std::error::Error) -> Problem {
     tracing::error!(event = "provider failed", kind = %kind(error), "the provider did not answer as it should");
-    problem::PROVIDER
+    problems::PROVIDER
 }
 
 /// The error's first words, without what the provider sent.
@@ -413,5 +413,5 @@ fn kind(error: &dyn std::error::Error) -> String {
 
 fn refused(what: &'static str) -> Problem {
     tracing::warn!(event = "refused", what, "the provider refused a login");
-    problem::REFUSED
+    problems::REFUSED
 }

@@ -21,7 +21,8 @@ use webauthn_rs::prelude::{
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 
 use crate::Error;
-use crate::problem::{BUG, NOT_BEGUN, NOT_PROVED, Problem};
+use crate::problem::{BUG, Problem};
+use crate::problems::{NOT_BEGUN, NOT_PROVED};
 use crate::users::{Key, User};
 
 /// In seconds: how long a ceremony may take.

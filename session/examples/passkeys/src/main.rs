@@ -52,8 +52,10 @@
 //! code has lost the account; an e-mail address could be another way back. Tell users by mail when their passkeys
 //! change.
 //!
-//! In reading order: `site` is the route table, with the three layers around it. Below are the views, each of which
-//! comes twice: `begin_…` answers the script with a challenge, and the next one takes the form with the proof.
+//! In reading order: `site` is the route table, with the layers around it. Below are the views, each of which comes
+//! twice: `begin_…` answers the script with a challenge, and the next one takes the form with the proof. To copy this
+//! example, copy its folder, the files `page.rs`, `problem.rs` and `table.rs` of `site` beside it, and `attempts.rs` and
+//! `password.rs` of `passwords`.
 
 #[expect(
     dead_code,
@@ -63,16 +65,16 @@
 mod attempts;
 mod ceremonies;
 mod codes;
-#[expect(
-    dead_code,
-    reason = "a conflict is no ended session here, so the page of a failure is another"
-)]
 #[path = "../../site/page.rs"]
 mod page;
 mod pages;
 #[path = "../../passwords/password.rs"]
 mod password;
+#[path = "../../site/problem.rs"]
 mod problem;
+mod problems;
+#[path = "../../site/table.rs"]
+mod table;
 mod users;
 
 use std::process::ExitCode;
@@ -81,7 +83,6 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Form, FromRef, Query, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
 use axum::response::{Redirect, Result};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -96,7 +97,8 @@ use webauthn_rs::prelude::{DiscoverableAuthentication, PasskeyRegistration, Uuid
 
 use self::attempts::{Address, Attempt, Attempts, Limit};
 use self::ceremonies::{Ceremonies, Proof, encode, keep, take};
-use self::problem::{BAD_NAME, LAST_KEY, NOT_PROVED, NOT_RIGHT, NOT_YOURS, Problem, TOO_MANY_KEYS, present};
+use self::problem::{Problem, present};
+use self::problems::{BAD_NAME, LAST_KEY, NOT_PROVED, NOT_RIGHT, NOT_YOURS, TOO_MANY_KEYS};
 use self::users::{Key, People, User, random};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -140,19 +142,15 @@ impl FromRef<App> for People {
 
 async fn settings() -> Result<(SessionLayer, App), Error> {
     let base_url = variable("BASE_URL");
-    let (sessions, people, attempts) = if variable("TABLE_NAME").is_some() {
-        let store = DynamoDbStore::from_env()?;
+    let (sessions, people, attempts) = if let Some(store) = DynamoDbStore::from_env_unless_local()? {
         let users = variable("USERS_TABLE_NAME").ok_or("USERS_TABLE_NAME is not set; it names the users' table")?;
         // Before the first request: Lambda gives the start a whole processor, and does not count it as request time.
         store.warm_up().await;
         let people = People::table(store.client(), &users);
         let attempts = Attempts::table(store.client(), store.table());
         (SessionLayer::from_env(store)?, people, attempts)
-    } else if variable("AWS_LAMBDA_INITIALIZATION_TYPE").is_some() {
-        // Lambda sets this variable, and `cargo lambda watch` does not.
-        return Err("TABLE_NAME is not set, and on Lambda each instance has a memory of its own".into());
     } else {
-        eprintln!("passkeys: TABLE_NAME is not set, so everything is in memory and ends with this program");
+        eprintln!("TABLE_NAME is not set, so everything is in memory and ends with this program");
         let sessions = SessionLayer::from_env(MemoryStore::default())?;
         (sessions, People::in_memory(), Attempts::in_memory())
     };
@@ -183,7 +181,7 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .route("/codes", post(make_codes))
         .route("/password", post(set_password))
         .route_layer(guard().confirmed_within(PASSKEY, CONFIRMED_FOR, "/confirm"));
-    Router::new()
+    let site = Router::new()
         .route("/", get(home))
         .route("/passkeys.js", get(pages::script))
         .route("/signup", get(async || pages::SignUp).post(sign_up))
@@ -198,10 +196,8 @@ fn site(sessions: SessionLayer, app: App) -> Router {
         .layer(DefaultBodyLimit::max(MOST_FORM_BYTES))
         .layer(sessions)
         // Outside the sessions, so that a request from another site's page costs no store call.
-        .layer(same_origin)
-        // Outermost, because each layer has failures of its own.
-        .layer(from_fn_with_state(secure, present))
-        .with_state(app)
+        .layer(same_origin);
+    present(site, secure).with_state(app)
 }
 
 // The views.

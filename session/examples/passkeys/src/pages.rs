@@ -1,8 +1,8 @@
-//! The pages, in HTML, and the headers that go with them.
+//! The pages, in HTML.
 
 use std::sync::LazyLock;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use lambda_session::Flash;
 use maud::{Markup, html};
@@ -188,39 +188,18 @@ fn ceremony(button: &str) -> Markup {
     }
 }
 
-/// The page of a failure: the problem, and a link to the start page.
-pub(crate) fn problem(status: StatusCode, text: &str) -> Response {
-    let title = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "That was refused",
-        StatusCode::NOT_FOUND => "Not found",
-        StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
-        StatusCode::SERVICE_UNAVAILABLE => "Please try again",
-        status if status.is_server_error() => "Something went wrong",
-        _ => "That does not work",
-    };
-    let content = html! {
-        h1 { (title) }
-        p { (text) }
-        nav { a.button href="/" { "Go to the start page" } }
-    };
-    page(title, &content)
-}
-
 fn page(title: &str, content: &Markup) -> Response {
     let content = html! { (content) script src="/passkeys.js" defer {} };
-    page::page(title, &content)
+    let mut page = page::page(title, &content);
+    let headers = page.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    page
 }
 
 /// The one script of the site.
 pub(crate) async fn script() -> Response {
     let kind = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
     (kind, include_str!("passkeys.js")).into_response()
-}
-
-/// Sets the headers of every answer.
-pub(crate) fn set_headers(headers: &mut HeaderMap, secure: bool) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
-    page::set_headers(headers, secure);
 }
 
 /// Allows our one script, too, and what it fetches.

@@ -5,10 +5,10 @@
 //! advances a passkey's counter, another passkey, a removal, a recovery code.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_session::Users;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use webauthn_rs::prelude::{Passkey, Uuid};
 
 use crate::problem::{BUG, Problem, UNAVAILABLE};
+use crate::table::{lock, text, unavailable};
 
 /// One user.
 #[derive(Clone, Deserialize, Serialize)]
@@ -126,7 +127,7 @@ impl People {
             Self::Memory(users) => return Ok(lock(users).get(&id).cloned()),
         };
         let get = client.get_item().table_name(table).consistent_read(true);
-        let found = get.key("id", text(id)).send().await;
+        let found = get.key("id", text(id.to_string())).send().await;
         let Some(mut item) = found.map_err(|error| unavailable(&error))?.item else {
             return Ok(None);
         };
@@ -154,7 +155,7 @@ impl People {
         let put = client
             .put_item()
             .table_name(table)
-            .item("id", text(id))
+            .item("id", text(id.to_string()))
             .item("version", text(&new))
             .item("user", text(json))
             .expression_attribute_names("#version", "version")
@@ -206,19 +207,4 @@ fn encode(user: &User) -> Result<String, Problem> {
 
 fn decode(json: &str) -> Result<User, Problem> {
     serde_json::from_str(json).map_err(|_| BUG)
-}
-
-fn text(value: impl ToString) -> AttributeValue {
-    AttributeValue::S(value.to_string())
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Logs DynamoDB's error code, which contains nothing that a visitor sent.
-pub(crate) fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Problem {
-    let code = error.code().unwrap_or("no answer");
-    tracing::error!(event = "table failed", code, "DynamoDB did not do what it was asked to");
-    UNAVAILABLE
 }

@@ -223,6 +223,17 @@ async fn a_provider_that_cannot_be_reached_is_503_and_what_needs_none_works() {
 }
 
 #[tokio::test]
+async fn a_basket_that_the_session_cannot_hold_is_refused_in_words_and_kept_as_it_was() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    let large = [("item", &*"x".repeat(10_000))];
+    assert_redirect(&visitor.post("/basket", &large).await, "/");
+    let refused = visitor.post("/basket", &large).await;
+    assert_refused(&refused, 500, "Your session cannot hold that much.");
+    assert_eq!(visitor.get("/").await.body.matches("<li>").count(), 1);
+}
+
+#[tokio::test]
 async fn however_often_a_request_asks_the_provider_it_waits_no_longer() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let issuer = format!("http://{}", listener.local_addr().expect("a bound listener"));
