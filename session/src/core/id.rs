@@ -19,9 +19,16 @@ pub(crate) const ID_BYTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct SessionId {
     bytes: [u8; ID_BYTES],
-    /// The key of its record, once somebody has asked a clone of this ID for it. Over the memory store, the hash takes
-    /// a tenth of a view's instructions.
-    key: Arc<OnceLock<RecordKey>>,
+    derived: Arc<Derived>,
+}
+
+/// What is derived from an ID, once somebody has asked a clone of the ID for it. Over the memory store, the record's
+/// key takes a tenth of a view's instructions, and the sealing key takes ten times as many.
+#[derive(Default)]
+struct Derived {
+    record_key: OnceLock<RecordKey>,
+    #[cfg(feature = "sealed")]
+    seal_key: OnceLock<[u8; 32]>,
 }
 
 impl PartialEq for SessionId {
@@ -37,13 +44,14 @@ impl SessionId {
     pub(crate) fn new(random: [u8; ID_BYTES]) -> Self {
         Self {
             bytes: random,
-            key: Arc::default(),
+            derived: Arc::default(),
         }
     }
 
+    /// The key that seals this session's record, which `derive` makes of the ID.
     #[cfg(feature = "sealed")]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn seal_key(&self, derive: impl FnOnce(&[u8; ID_BYTES]) -> [u8; 32]) -> &[u8; 32] {
+        self.derived.seal_key.get_or_init(|| derive(&self.bytes))
     }
 
     /// Encodes the ID in the only accepted spelling: 43 characters of base64url without padding (RFC 4648, section 5).
@@ -62,7 +70,8 @@ impl SessionId {
 
     /// The key of this session's record.
     pub(crate) fn record_key(&self) -> &RecordKey {
-        self.key
+        self.derived
+            .record_key
             .get_or_init(|| RecordKey(URL_SAFE_NO_PAD.encode(Sha256::digest(self.bytes)).into()))
     }
 }

@@ -41,11 +41,14 @@ pub(crate) struct Seal(XChaCha20Poly1305);
 
 impl Seal {
     pub(crate) fn of(id: &SessionId) -> Self {
-        let mut key = [0; 32];
-        Hkdf::<Sha256>::new(None, id.as_bytes())
-            .expand_multi_info(&[CONTEXT, id.record_key().as_str().as_bytes()], &mut key)
-            .expect("HKDF-SHA256 gives up to 8,160 bytes");
-        Self(XChaCha20Poly1305::new(&key.into()))
+        let key = id.seal_key(|id_bytes| {
+            let mut key = [0; 32];
+            Hkdf::<Sha256>::new(None, id_bytes)
+                .expand_multi_info(&[CONTEXT, id.record_key().as_str().as_bytes()], &mut key)
+                .expect("HKDF-SHA256 gives up to 8,160 bytes");
+            key
+        });
+        Self(XChaCha20Poly1305::new(key.into()))
     }
 
     /// Seals the record for the store. A value that is equal to the one in the record that was `read` keeps its
@@ -97,7 +100,10 @@ impl Seal {
         Ok(Record {
             data: data.collect::<Option<Data>>().ok_or("data")?,
             owner: owner.transpose()?,
-            ..sealed.clone()
+            writes: sealed.writes.clone(),
+            label: sealed.label.clone(),
+            bound: sealed.bound.clone(),
+            ..*sealed
         })
     }
 
