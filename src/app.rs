@@ -125,7 +125,7 @@ impl App {
     }
 
     /// Answers an event that is not an HTTP request, and logs it.
-    pub(crate) fn unreadable(&self, invocation: Option<&str>) -> Response<Body> {
+    pub(crate) fn unreadable(&self, invocation: &str) -> Response<Body> {
         let start = Instant::now();
         let response = finished(problem(StatusCode::BAD_REQUEST), self.hsts);
         self.log(&Line {
@@ -135,7 +135,7 @@ impl App {
             status: response.status(),
             store_calls: 0,
             duration: start.elapsed(),
-            request_id: invocation.map(str::to_owned),
+            request_id: Some(invocation.to_owned()),
         });
         response
     }

@@ -2,13 +2,12 @@
 
 use std::convert::Infallible;
 use std::env;
-use std::future::ready;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::pin::pin;
 use std::time::Duration;
 
-use lambda_http::{Body, BoxFuture, Context, IntoResponse, LambdaEvent, Request, RequestExt as _, Response};
+use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _, Response};
 use opentelemetry::context::FutureExt as _;
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -20,14 +19,7 @@ use crate::{Error, log, xray};
 /// The variable with the host and port of the Runtime API.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// An answer whose body is one of Lambda's already. `lambda_http` would copy any other.
-struct Answer(Response<Body>);
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> BoxFuture<'static, Response<Body>> {
-        Box::pin(ready(self.0))
-    }
-}
+type Answer = Response<Body>;
 
 /// The longest wait for the Runtime API, which is on the same machine.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,7 +45,7 @@ pub(crate) fn require() -> Result<(), Error> {
 pub(crate) async fn run(app: App, traced: bool) -> Result<(), Error> {
     let unreadable = {
         let app = app.clone();
-        move |invocation: Option<&str>| app.unreadable(invocation)
+        move |invocation: &str| app.unreadable(invocation)
     };
     lambda_session::lambda::run_with(service(app, true, traced), unreadable).await
 }
@@ -70,7 +62,7 @@ pub(crate) async fn warm_up(app: &App) {
         "isBase64Encoded": false,
     });
     let Ok(event) = to_raw_value(&event) else { return };
-    let unreadable = |_: Option<&str>| Response::new(Body::Empty);
+    let unreadable = |_: &str| Response::new(Body::Empty);
     let function = lambda_session::lambda::service(service(app.clone(), false, false), unreadable);
     let answer = function.oneshot(LambdaEvent::new(event, Context::default())).await;
     // Serializes the answer, as Lambda's runtime does.
@@ -97,7 +89,7 @@ fn service(
             if logged {
                 app.log(&line);
             }
-            Ok(Answer(response))
+            Ok(response)
         }
     })
 }

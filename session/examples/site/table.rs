@@ -1,5 +1,5 @@
-//! What `passwords`, `passkeys` and `oidc` need for what they keep in DynamoDB, or in memory on your own machine. If you
-//! copy one of these examples, copy this file with it.
+//! What `passwords`, `passkeys` and `oidc` need for what they keep in DynamoDB, or in memory on your own machine. If
+//! you copy one of these examples, copy this file with it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

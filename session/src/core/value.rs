@@ -87,11 +87,7 @@ impl Value {
 /// Encodes a number of 128 bits, which `serde_dynamo` refuses (<https://github.com/zenlist/serde_dynamo/issues/102>).
 fn encode_large(value: &impl Serialize) -> Option<AttributeValue> {
     let json = serde_json::to_string(value).ok()?;
-    let is_whole = json
-        .strip_prefix('-')
-        .unwrap_or(&json)
-        .bytes()
-        .all(|byte| byte.is_ascii_digit());
+    let is_whole = json.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     is_whole.then_some(AttributeValue::N(json))
 }
 

@@ -116,7 +116,7 @@ const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 pub async fn serve<S>(service: S) -> Result<(), Error>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
+    S::Response: IntoResponse + Send + 'static,
 {
     if std::env::var_os(RUNTIME_API).is_some_and(|api| !api.is_empty()) {
         return run(service).await;
@@ -151,9 +151,9 @@ where
 pub async fn run<S>(service: S) -> Result<(), Error>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
+    S::Response: IntoResponse + Send + 'static,
 {
-    run_with(service, |_: Option<&str>| bad_request()).await
+    run_with(service, |_: &str| bad_request()).await
 }
 
 /// Serves events as [`run`] does, and answers those that cannot be read with `unreadable`, which gets the invocation's
@@ -165,8 +165,8 @@ where
 pub async fn run_with<S, U>(service: S, unreadable: U) -> Result<(), Error>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
-    U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send + 'static,
+    U: Fn(&str) -> Response<Body> + Clone + Send + 'static,
 {
     start_log();
     in_a_task(lambda_runtime::run_concurrent(self::service(service, unreadable))).await
@@ -243,8 +243,8 @@ pub fn service<S, U>(
 ) -> impl Service<LambdaEvent<Box<RawValue>>, Response: Serialize + Send, Error = Infallible, Future: Send> + Clone + Send
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
-    U: Fn(Option<&str>) -> Response<Body> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send + 'static,
+    U: Fn(&str) -> Response<Body> + Clone + Send + 'static,
 {
     let ignores_stage = ignores_stage();
     tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
@@ -254,8 +254,8 @@ where
         async move {
             others_first().await;
             let mut response = match request {
-                Some(request) => service.oneshot(invoked(request, context)).await?.into_response().await,
-                None => unreadable(Some(&context.request_id)),
+                Some(request) => answer::converted(service.oneshot(invoked(request, context)).await?).await,
+                None => unreadable(&context.request_id),
             };
             answer::fit(&mut response, door);
             Ok(answer::of(response, door))
@@ -303,13 +303,13 @@ pub fn handler<H, F, R>(
 where
     H: Fn(Request) -> F + Clone + Send + 'static,
     F: Future<Output = Result<R, SessionError>> + Send + 'static,
-    R: IntoResponse + Send,
+    R: IntoResponse + Send + 'static,
 {
     tower::service_fn(move |request| {
         let answer = handler(request);
         async move {
             Ok(match answer.await {
-                Ok(answer) => answer.into_response().await,
+                Ok(answer) => answer::converted(answer).await,
                 Err(error) => error.into_response(),
             })
         }
@@ -374,6 +374,46 @@ mod tests {
         assert_eq!(request.headers()["x-amzn-trace-id"], "Root=1-0-0");
         assert!(request.extensions().get::<Deadline>().is_some());
         assert_eq!(request.lambda_context().deadline, EARLIEST);
+    }
+
+    /// The answer to a view, as Lambda gets it through a Function URL.
+    async fn answered<S>(service: S) -> serde_json::Value
+    where
+        S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+        S::Response: IntoResponse + Send + 'static,
+    {
+        let event = r#"{"rawPath": "/", "requestContext": {"http": {"method": "GET"}}}"#;
+        let event = LambdaEvent::new(RawValue::from_string(event.to_owned()).unwrap(), Context::default());
+        let Ok(answer) = self::service(service, |_: &str| bad_request()).oneshot(event).await;
+        serde_json::to_value(answer).unwrap()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_answer_of_lambda_is_sent_as_it_is() {
+        let keys = crate::Keys::new(b"a long and random secret of at least 32 bytes").unwrap();
+        let sessions = crate::SessionLayer::builder(crate::MemoryStore::default(), keys)
+            .build()
+            .unwrap();
+        let bytes = handler(async |_| Ok(vec![0xff, b'a']));
+        for answer in [
+            answered(bytes.clone()).await,
+            answered(tower::Layer::layer(&sessions, bytes)).await,
+        ] {
+            assert_eq!(
+                (&answer["body"], &answer["isBase64Encoded"]),
+                (&"/2E=".into(), &true.into())
+            );
+        }
+        let page = handler(async |_| {
+            let page = Response::builder().header("content-type", "text/html; charset=iso-8859-1");
+            Ok(page.body(Body::from(b"\xe9t\xe9".to_vec())).unwrap())
+        });
+        assert_eq!(answered(page).await["body"], "6XTp", "the browser decodes it");
+        assert_eq!(
+            answered(handler(async |_| Ok(""))).await["body"],
+            "",
+            "SAM warns if there is no body"
+        );
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -297,12 +297,12 @@ async fn without_lambda_the_same_program_serves_a_port() {
 
     let taken = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let taken = taken.local_addr().expect("a bound listener").port().to_string();
-    for arguments in [
-        &["--port"][..],
-        &["--port", "x"],
-        &["--port", &taken],
-        &["--ports", "1"],
-        &["serve"],
+    for (arguments, reason) in [
+        (&["--port"][..], "missing argument for option '--port'"),
+        (&["--port", "x"], "cannot parse argument \"x\""),
+        (&["--port", &taken], "in use"),
+        (&["--ports", "1"], "invalid option '--ports'"),
+        (&["serve"], "unexpected argument \"serve\""),
     ] {
         let mut command = tokio::process::Command::new(example("counter"));
         command
@@ -319,9 +319,6 @@ async fn without_lambda_the_same_program_serves_a_port() {
         let ended = ended.expect("an end");
         assert!(!ended.status.success(), "{arguments:?}: {ended:?}");
         let told = String::from_utf8_lossy(&ended.stderr);
-        assert!(
-            !told.contains("AWS") && !told.contains("SECRET_KEY"),
-            "{arguments:?}: {told}"
-        );
+        assert!(told.contains(reason), "{arguments:?}: {told}");
     }
 }

@@ -54,8 +54,8 @@
 //!
 //! In reading order: `site` is the route table, with the layers around it. Below are the views, each of which comes
 //! twice: `begin_…` answers the script with a challenge, and the next one takes the form with the proof. To copy this
-//! example, copy its folder, the files `page.rs`, `problem.rs` and `table.rs` of `site` beside it, and `attempts.rs` and
-//! `password.rs` of `passwords`.
+//! example, copy its folder, the files `page.rs`, `problem.rs` and `table.rs` of `site` beside it, and `attempts.rs`
+//! and `password.rs` of `passwords`.
 
 #[expect(
     dead_code,

