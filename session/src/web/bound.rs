@@ -88,8 +88,8 @@ pub(crate) struct BoundVisit {
     /// The IDs of the cookies, each with the time until which the request's second cookie for it is good.
     pub(crate) second: Vec<(SessionId, Option<u64>)>,
     asked: Option<Asked>,
-    /// Removes the second cookie, if the request presents one.
-    clear: Option<HeaderValue>,
+    /// Whether the request presents a second cookie.
+    has_second: bool,
     /// Whether the request presents second cookies, but only those of other sessions.
     foreign: bool,
     /// Whether the browser may bind the session that the answer begins.
@@ -121,7 +121,8 @@ impl BoundVisit {
         // An answer that was late may have left the second cookie of the session before. The browser does not ask for
         // the right one until that is gone.
         let is_stale = self.foreign && found.locked;
-        let mut second = self.clear.filter(|_| is_stale || *action != CookieAction::Keep);
+        let clears = self.has_second && (is_stale || *action != CookieAction::Keep);
+        let mut second = clears.then(|| set_cookie(&bound.name, "", &bound.tail, Some(0)));
         if let CookieAction::Issue(id, _, renewed) = action {
             let is_bound = found.session.as_ref().is_some_and(|(_, record)| record.is_bound());
             // A renewal has the time of the cookie before it, or somebody without the key would renew for ever.
@@ -160,20 +161,20 @@ impl Bound {
     /// Looks at a request whose cookies have these IDs.
     pub(crate) fn visit<B>(self: Arc<Self>, request: &Request<B>, ids: &[SessionId], now: u64) -> BoundVisit {
         let presented = || values(request.headers(), &self.name);
-        let clear = presented()
-            .next()
-            .map(|_| set_cookie(&self.name, "", &self.tail, Some(0)));
         let until = |id: &SessionId| {
             let opens = |value| self.tokens.opens(value, id.record_key(), now, self.life);
             presented().filter_map(opens).max()
         };
+        let second: Vec<_> = ids.iter().map(|id| (id.clone(), until(id))).collect();
         let is_of_one = |value| ids.iter().any(|id| self.tokens.until(value, id.record_key()).is_some());
-        let foreign = clear.is_some() && !presented().any(is_of_one);
+        // The usual one is good, so it is not verified twice.
+        let is_good = second.iter().any(|(_, until)| until.is_some());
+        let has_second = presented().next().is_some();
         BoundVisit {
-            second: ids.iter().map(|id| (id.clone(), until(id))).collect(),
+            second,
             asked: self.asked(request),
-            clear,
-            foreign,
+            has_second,
+            foreign: has_second && !is_good && !presented().any(is_of_one),
             registers: true,
             bound: self,
         }
