@@ -186,7 +186,7 @@ fn a_parameter_without_values_is_no_parameter() {
 }
 
 #[test]
-fn a_host_that_cannot_be_one_makes_no_host_and_no_part_of_the_path() {
+fn an_event_whose_host_is_not_valid_has_no_request() {
     for path in ["/login", "//login", "/"] {
         for host in [
             "",
