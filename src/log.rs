@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::xray;
 
 /// Starts logging to standard output, which Lambda collects, and sending spans if the configuration turns traces on.
+/// From then on a panic is a line of the log, too.
 ///
 /// Events of the library and of the app are logged at the configured level. Events of other crates are logged only from
 /// `WARN` up, because those below show requests, and with them cookies and credentials.
@@ -60,6 +61,7 @@ pub(crate) fn start(config: &Config) {
             registry().with(all).with(spans).with(lines).try_init()
         }
     };
+    panics();
 }
 
 fn lines<S, W>(json: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
@@ -93,7 +95,7 @@ pub(crate) fn cannot_start(message: &str, json: bool) {
 
 /// Logs each panic as an event that names its place in the source. The panic's message is not logged, because it can
 /// contain text from a request, and would take several lines.
-pub(crate) fn panics() {
+fn panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(event = "panic", place, "panicked; the message is not shown");
@@ -196,8 +198,9 @@ mod tests {
 
     #[test]
     fn a_panic_is_logged_by_its_place_and_without_its_message() {
+        // From here on, what other tests log is printed.
+        start(&Config::from_env(|_| None::<String>).unwrap());
         let line = logged(|| {
-            panics();
             let panicked = catch_unwind(|| panic!("from outside"));
             // From here on, panics of other tests are printed again.
             drop(take_hook());

@@ -42,7 +42,6 @@ async fn run() -> Result<(), Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
     lambda::require()?;
     log::start(&config);
-    log::panics();
     let store = DynamoDbStore::from_env()?;
     let app = App::new(SessionLayer::from_env(store.clone())?.build()?, config.hsts_subdomains);
     // During init Lambda gives the function a whole processor, and afterwards only the share that its memory size buys.

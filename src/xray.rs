@@ -32,16 +32,11 @@ pub(crate) fn layer<S>(daemon: SocketAddrV4) -> io::Result<impl Layer<S>>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    socket.set_nonblocking(true)?;
     let provider = SdkTracerProvider::builder()
         .with_resource(Resource::builder_empty().build())
         // Lambda decides whether a request is traced.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
-        .with_simple_exporter(Daemon {
-            socket,
-            address: daemon,
-        })
+        .with_simple_exporter(Daemon::new(daemon)?)
         .build();
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
@@ -73,6 +68,14 @@ pub(crate) fn parent(header: &str) -> Option<Context> {
 struct Daemon {
     socket: UdpSocket,
     address: SocketAddrV4,
+}
+
+impl Daemon {
+    fn new(address: SocketAddrV4) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address })
+    }
 }
 
 impl SpanExporter for Daemon {
@@ -123,13 +126,58 @@ fn seconds(time: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
+    use lambda_http::tracing::subscriber::registry;
+
     use super::*;
+
+    /// What Lambda passes with an invocation that X-Ray samples.
+    const SAMPLED: &str =
+        "Root=1-68f0a1b2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:0";
+
+    /// A socket that stands in for the daemon, and its address.
+    fn daemon() -> (UdpSocket, SocketAddrV4) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        (socket, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    }
+
+    #[test]
+    fn only_the_spans_of_the_library_are_sent() {
+        let (socket, address) = daemon();
+        tracing::subscriber::with_default(registry().with(layer(address).unwrap()), || {
+            let _parent = parent(SAMPLED).expect("a parent").attach();
+            drop(tracing::info_span!(target: "elsewhere", "theirs"));
+            drop(tracing::info_span!(target: "lambda_session::store", "ours"));
+        });
+        let mut datagram = [0; 1_024];
+        let bytes = socket.recv(&mut datagram).unwrap();
+        let (header, document) = datagram[..bytes].split_at(HEADER.len());
+        assert_eq!(header, HEADER.as_bytes());
+        let document: Value = serde_json::from_slice(document).unwrap();
+        assert_eq!(document["name"], "ours");
+    }
+
+    /// Two functions on one machine have a socket each.
+    #[test]
+    fn a_socket_waits_for_nothing_and_takes_any_free_port() {
+        let (_, address) = daemon();
+        let [one, _other] = [(); 2].map(|()| Daemon::new(address).unwrap());
+        let (send, answer) = mpsc::channel();
+        thread::spawn(move || send.send(one.socket.recv(&mut [0])));
+        let received = answer.recv_timeout(Duration::from_mins(1)).expect("an answer at once");
+        assert_eq!(received.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn only_a_sampled_invocation_with_a_whole_header_has_a_parent() {
-        let whole = "Root=1-68f0a1b2-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:0";
         let parent_of = |header: &str| parent(header).map(|context| context.span().span_context().clone());
-        let parent = parent_of(whole).expect("a parent");
+        let parent = parent_of(SAMPLED).expect("a parent");
         assert_eq!(parent.trace_id().to_string(), "68f0a1b20123456789abcdef01234567");
         assert_eq!(parent.span_id().to_string(), "53995c3f42cd8ad8");
         assert!(parent.is_sampled() && parent.is_remote());
@@ -142,7 +190,7 @@ mod tests {
             ("68f0a1b2", "wrong"),
             ("0123456789abcdef", "0123456789abcdef0123456789abcdef"),
         ] {
-            let broken = whole.replace(part, instead);
+            let broken = SAMPLED.replace(part, instead);
             assert_eq!(parent_of(&broken), None, "{broken}");
         }
         assert_eq!(parent_of(""), None);

@@ -176,14 +176,11 @@ async fn count_at_once(site: &Arc<Site>) -> (u64, u64, u64) {
 #[tokio::test]
 async fn every_visit_of_many_at_once_counts_once() {
     let table = Table::new().await;
-    for site in [
-        Site::function(&table).await,
-        Site::server(Some(&table)).await,
-        Site::server(None).await,
-    ] {
-        let (done, _, visits) = count_at_once(&site).await;
-        assert_eq!(visits, done);
+    for site in [Site::function(&table).await, Site::server(Some(&table)).await] {
+        assert_those_count_that_were_answered(count_at_once(&site).await);
     }
+    let (done, _, visits) = count_at_once(&Site::server(None).await).await;
+    assert_eq!(visits, done, "in memory no reply is lost");
 }
 
 #[tokio::test]
@@ -194,8 +191,12 @@ async fn no_visit_counts_twice_where_replies_are_lost() {
         ("UpdateItem", 0) => Fault::DropReply,
         _ => Fault::Pass,
     });
-    let (done, unknown, visits) = count_at_once(&site).await;
-    // After a 503 it is unknown whether the visit is counted.
+    assert_those_count_that_were_answered(count_at_once(&site).await);
+}
+
+/// After a 503 it is unknown whether the visit is counted. A busy machine may be too slow for a reply of the table.
+#[track_caller]
+fn assert_those_count_that_were_answered((done, unknown, visits): (u64, u64, u64)) {
     assert!(
         (done..=done + unknown).contains(&visits),
         "{done} + {unknown}: {visits}"

@@ -1,6 +1,7 @@
 //! The examples that are Lambda functions, run as functions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dev::PATIENCE;
 use dev::dynamodb::{Embedded, table};
@@ -9,6 +10,9 @@ use dev::lambda::{Answer, Lambda};
 use dev::program::{Asked, Program, Table};
 use dev::proxy::Fault;
 use dev::visitor::Visitor;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use tokio::time::timeout;
 
 use crate::support::{SECRET_KEY, example};
 
@@ -313,12 +317,63 @@ async fn without_lambda_the_same_program_serves_a_port() {
             .env("AWS_REGION", "eu-central-1")
             .envs(table.environment())
             .kill_on_drop(true);
-        let ended = tokio::time::timeout(PATIENCE, command.output())
-            .await
-            .expect("an end in time");
+        let ended = timeout(PATIENCE, command.output()).await.expect("an end in time");
         let ended = ended.expect("an end");
         assert!(!ended.status.success(), "{arguments:?}: {ended:?}");
         let told = String::from_utf8_lossy(&ended.stderr);
         assert!(told.contains(reason), "{arguments:?}: {told}");
     }
+}
+
+/// Sets how many files the process may have open. With too few, it accepts no connection.
+#[cfg(target_os = "linux")]
+fn limit_files(process: u32, limits: Rlimit) {
+    let process = process.try_into().ok().and_then(Pid::from_raw);
+    prlimit(process, Resource::Nofile, limits).expect("a running program");
+}
+
+/// Whether no thread of the process runs, or waits for a processor.
+#[cfg(target_os = "linux")]
+fn sleeps(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("a running program");
+    threads.into_iter().all(|thread| {
+        let stat = std::fs::read_to_string(thread.expect("a thread").path().join("stat")).unwrap_or_default();
+        // The state comes after the name, which is in parentheses.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_that_cannot_be_accepted_waits_and_takes_no_processor_time() {
+    let server = Program::server(example("permissions"), None, &[]).await;
+    let Program::Server { process, .. } = &server else {
+        unreachable!("a server")
+    };
+    let process = process.id().expect("a running program");
+    let usual = getrlimit(Resource::Nofile);
+    let current = Some(1);
+    limit_files(process, Rlimit { current, ..usual });
+    let asked = Asked {
+        path: "/login",
+        form: None,
+        headers: Vec::new(),
+        cookie: None,
+        address: None,
+    };
+    let mut answer = std::pin::pin!(timeout(PATIENCE, server.answer(asked)));
+    // A program that tries again and again never sleeps.
+    let waited = async {
+        let mut asleep = 0;
+        while asleep < 20 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            asleep += u32::from(sleeps(process));
+        }
+    };
+    tokio::select! {
+        early = &mut answer => panic!("answered without a file for it: {early:?}"),
+        waited = timeout(PATIENCE, waited) => waited.expect("a program that sleeps"),
+    }
+    limit_files(process, usual);
+    assert_eq!(answer.await.expect("an answer in time").status, 200);
 }
