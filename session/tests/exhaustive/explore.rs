@@ -1,5 +1,5 @@
-//! Plays all schedules of a scenario, depth first. The world is copied before each move, so the moves that schedules
-//! have in common are played once.
+//! Plays all schedules of a scenario, depth first. The world is copied before each move but the last of a choice, so
+//! the moves that schedules have in common are played once.
 //!
 //! Two moves are independent if both orders of them have the same result: they belong to different requests, they touch
 //! different places or both only read, and together they do not use up the faults. Everything that is checked is a
@@ -67,29 +67,37 @@ impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
             self.counts.schedules += 1;
             return (self.check)(&world).map_err(|broken| self.shown(&world, &broken));
         }
-        if moves.iter().all(|next| asleep.contains(next)) {
+        let mut awake = Vec::with_capacity(moves.len());
+        for next in moves {
+            // Equal moves are one move: of two copies of a call, the first is taken.
+            if !asleep.contains(&next) && !awake.contains(&next) {
+                awake.push(next);
+            }
+        }
+        let Some(last) = awake.pop() else {
             self.counts.left += 1;
             return Ok(());
-        }
-        for next in moves {
-            if asleep.contains(&next) {
-                continue;
-            }
-            let below = if self.reduce {
-                let still = |other: &&Move| independent(other, &next, world.faults);
-                asleep.iter().filter(still).copied().collect()
-            } else {
-                Vec::new()
-            };
-            let mut after = world.clone();
-            after.play(next);
-            self.schedule.push(next);
-            self.go_on(after, below)?;
-            self.schedule.pop();
+        };
+        for next in awake {
+            self.play(world.clone(), next, &asleep)?;
             if self.reduce {
                 asleep.push(next);
             }
         }
+        self.play(world, last, &asleep)
+    }
+
+    fn play(&mut self, mut world: World, next: Move, asleep: &[Move]) -> Result<(), String> {
+        let below = if self.reduce {
+            let still = |other: &&Move| independent(other, &next, world.faults);
+            asleep.iter().filter(still).copied().collect()
+        } else {
+            Vec::new()
+        };
+        world.play(next);
+        self.schedule.push(next);
+        self.go_on(world, below)?;
+        self.schedule.pop();
         Ok(())
     }
 

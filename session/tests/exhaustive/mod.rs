@@ -1,6 +1,6 @@
 //! Plays every schedule of a few concurrent requests, with faults: the function that decides, and what surrounds it, on
 //! a table whose every call is a step of the schedule. `README.md` beside this file says what this proves, and in what
-//! scope.
+//! scope. The tests that play many schedules are ignored; `cargo schedules` optimises the library and runs all.
 
 #![expect(clippy::disallowed_methods, reason = "it measures how long the schedules take")]
 
@@ -169,7 +169,18 @@ fn two_requests_without_a_fault() {
     );
 }
 
+/// Plays a sample of what the ignored tests play.
 #[test]
+fn a_sample_with_faults() {
+    hold("sample, one fault", &pairs(Start::Live, &KINDS, 1));
+    hold("sample, clocks", &in_time(&pairs(Start::Idle, &HARD, 1)));
+    hold("sample, three requests", &triples(Start::Owned, &HARD, 0));
+    hold("sample, bindings", &pairs(Start::Live, &BINDING, 1));
+    hold_in_the_layer("sample, the layer", &pairs(Start::Live, &HARD, 1));
+}
+
+#[test]
+#[ignore = "plays many schedules"]
 fn two_requests_whose_clocks_differ() {
     hold("clocks", &in_time(&of_all(&TIMES, |start| pairs(start, &KINDS, 0))));
     hold(
@@ -181,6 +192,7 @@ fn two_requests_whose_clocks_differ() {
 }
 
 #[test]
+#[ignore = "plays many schedules"]
 fn two_requests_with_a_fault() {
     hold("one fault, any start", &of_all(&STARTS, |start| pairs(start, &OPS, 1)));
     hold(
@@ -194,6 +206,7 @@ fn two_requests_with_a_fault() {
 }
 
 #[test]
+#[ignore = "plays many schedules"]
 fn two_requests_with_two_faults() {
     hold(
         "two faults, any start",
@@ -207,6 +220,7 @@ fn two_requests_with_two_faults() {
 }
 
 #[test]
+#[ignore = "plays many schedules"]
 fn three_requests() {
     let living = of_all(&[Start::Live, Start::Owned], |start| triples(start, &KINDS, 0));
     hold("three requests", &living);
@@ -226,6 +240,7 @@ fn three_requests() {
 }
 
 #[test]
+#[ignore = "plays many schedules"]
 fn an_owner_with_a_limit() {
     let ops = [Op::View, Op::Owner, Op::Anew, Op::Renew, Op::Logout, Op::EndAll];
     let starts = [Start::Nothing, Start::Owned];
@@ -244,6 +259,7 @@ fn an_owner_with_a_limit() {
 /// Plays what surrounds the function that decides: extractors, cookies, the loop, cancelled futures and sealed records.
 /// Either all instances seal, or one does and its first write seals a record, or none does.
 #[test]
+#[ignore = "plays many schedules"]
 fn the_layer_around_it() {
     let starts = [Start::Nothing, Start::Live, Start::Owned, Start::Small];
     hold_in_the_layer("the layer", &of_all(&STARTS, |start| pairs(start, &KINDS, 0)));
@@ -277,12 +293,10 @@ fn the_layer_around_it() {
     }
 }
 
-/// Plays scenarios beyond those that are played each time. Runs only with `EXHAUSTIVE=all`.
+/// Plays more faults, and more requests at once.
 #[test]
+#[ignore = "plays many schedules"]
 fn beyond() {
-    if std::env::var_os("EXHAUSTIVE").is_none_or(|value| value != "all") {
-        return;
-    }
     let mut all = Counts::default();
     let starts = [Start::Live, Start::Owned, Start::Small];
     all += hold("three faults", &of_all(&starts, |start| pairs(start, &HARD, 3)));
@@ -306,6 +320,7 @@ fn beyond() {
 
 /// A session is bound once and its renewals keep the key, whatever is lost or late.
 #[test]
+#[ignore = "plays many schedules"]
 fn bindings() {
     let starts = [
         Start::Live,
