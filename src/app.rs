@@ -124,7 +124,7 @@ impl App {
         (response, line)
     }
 
-    /// Answers an event that is not an HTTP request, and logs it.
+    /// Answers an event whose HTTP request cannot be read, or that is not an HTTP request, and logs it.
     pub(crate) fn unreadable(&self, invocation: &str) -> Response<Body> {
         let start = Instant::now();
         let response = finished(problem(StatusCode::BAD_REQUEST), self.hsts);
@@ -167,13 +167,13 @@ impl App {
     }
 }
 
-/// `if 'username' in session: …`
+/// The start page says who is logged in. In Flask: `if 'username' in session: …`
 async fn home(request: &Request) -> Result<Response<Body>, SessionError> {
     let session = LazySession::of(request)?.load().await?;
     Ok(page(StatusCode::OK, pages::home(username(&session).as_deref())))
 }
 
-/// `session['username'] = request.form['username']`
+/// Logs the visitor in, and redirects to the start page. In Flask: `session['username'] = request.form['username']`
 async fn login(request: &Request, same_origin: &SameOriginLayer) -> Result<Response<Body>, SessionError> {
     if same_origin.check(request).is_err() {
         return Ok(noted(
@@ -201,7 +201,8 @@ async fn login(request: &Request, same_origin: &SameOriginLayer) -> Result<Respo
     Ok(noted(Event::Login, redirect_home()))
 }
 
-/// `session.pop('username', None)`; the session ends, too.
+/// Logs the visitor out, and redirects to the start page. In Flask: `session.pop('username', None)`. Here, the whole
+/// session ends.
 fn logout(request: &Request, same_origin: &SameOriginLayer) -> Result<Response<Body>, SessionError> {
     if let Err(refusal) = same_origin.check(request) {
         let shown = page(StatusCode::FORBIDDEN, pages::refused_logout(refusal));

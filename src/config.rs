@@ -14,7 +14,8 @@ pub(crate) struct Config {
     pub(crate) log_json: bool,
     /// `HSTS_SUBDOMAINS`: whether browsers shall insist on https for the names below the site's, too.
     pub(crate) hsts_subdomains: bool,
-    /// `AWS_XRAY_DAEMON_ADDRESS`, the address of the X-Ray daemon, if `XRAY_TRACING` is `true`.
+    /// `AWS_XRAY_DAEMON_ADDRESS`, the address of the X-Ray daemon, if `XRAY_TRACING` is `true`. An invalid address
+    /// counts as unset.
     pub(crate) daemon: Option<SocketAddrV4>,
 }
 
@@ -37,7 +38,7 @@ impl ConfigError {
 
 impl Config {
     /// Reads the configuration through `variable`, usually [`std::env::var_os`]. An empty variable counts as unset,
-    /// because a SAM template cannot omit a variable on a condition.
+    /// because a template can then turn a variable off by setting it to the empty string.
     ///
     /// # Errors
     ///

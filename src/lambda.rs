@@ -21,14 +21,14 @@ const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 type Answer = Response<Body>;
 
-/// The longest wait for the Runtime API, which is on the same machine.
+/// The longest wait for the Runtime API's reply to a report.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Checks that Lambda, or something like it, started this program.
+/// Checks that Lambda or an emulator of it, such as `sam local`, started this program.
 ///
 /// # Errors
 ///
-/// Nothing like Lambda started it. The message says what to do instead.
+/// `AWS_LAMBDA_RUNTIME_API` is not set. The message says what to do instead.
 pub(crate) fn require() -> Result<(), Error> {
     match env::var_os(RUNTIME_API) {
         Some(_) => Ok(()),

@@ -109,7 +109,7 @@ pub(crate) enum Event {
     Login,
     /// Somebody logged out.
     Logout,
-    /// Another site's request to log in or out was refused.
+    /// A request to log in or out was refused, because another site sent it or the browser prefetched it.
     Refused,
 }
 
@@ -129,7 +129,7 @@ pub(crate) struct Line {
     pub(crate) event: Option<Event>,
     /// The route's name, which is never text from the request.
     pub(crate) route: &'static str,
-    /// `None` if the event is not an HTTP request.
+    /// `None` if the event is not an HTTP request, or its request cannot be read.
     pub(crate) method: Option<Method>,
     pub(crate) status: StatusCode,
     pub(crate) store_calls: u32,

@@ -22,10 +22,11 @@ pub(crate) mod state;
 /// A visitor's session: a dictionary of variables, kept on the server from login to logout.
 ///
 /// Get it from [`Session::of`], change it, and return from your handler: the layer saves what really changed. A
-/// `Session` is a handle; clones share one dictionary. Only [`save`](Self::save),
-/// [`take`](Self::take) and [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when
-/// the handler has returned the response. A handle that is used after that, in a task or a streamed body, reads what
-/// was saved and cannot change it: methods that can fail return an error, and the others do nothing.
+/// `Session` is a handle; clones share one dictionary. Of its methods, only [`save`](Self::save), [`take`](Self::take)
+/// and [`take_flashes`](Self::take_flashes) wait for the store. The layer saves the session when the handler has
+/// returned the response. A handle that is used after that, in a task or a streamed body, reads what was saved and
+/// cannot change it: a method that would change it returns an error if its return type allows one, and does nothing
+/// otherwise. [`take_flashes`](Self::take_flashes) then returns no messages.
 ///
 /// | Flask | here |
 /// |---|---|
@@ -103,11 +104,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The error names the variable, and nothing is changed. It is returned if the name is empty, if the value cannot
-    /// be stored (it is not serializable, contains a number that is not finite or an empty set, or exceeds the store's
-    /// [`Limits`](crate::Limits)), if the session would be larger than
-    /// [`max_bytes`](crate::SessionLayerBuilder::max_bytes) or the store allows, after [`end`](Self::end), or after the
-    /// session was saved.
+    /// The error names the variable, and nothing is changed. It is returned if the name is empty or one that the
+    /// library keeps for itself (`_confirmed`, `_stamp`), if the value cannot be stored (it is not serializable,
+    /// contains a number that is not finite or an empty set, or exceeds the store's [`Limits`](crate::Limits)), if the
+    /// session would be larger than [`max_bytes`](crate::SessionLayerBuilder::max_bytes) or the store allows, after
+    /// [`end`](Self::end), or after the session was saved.
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -144,7 +145,8 @@ impl Session {
     }
 
     /// Removes the variable `name` and returns its encoded value. Removing a missing variable does not count as a
-    /// change. A session that loses its last variable ends with the request, as after [`clear`](Self::clear).
+    /// change. A session without an [owner](Self::owner) that loses its last variable ends with the request, as after
+    /// [`clear`](Self::clear).
     ///
     /// ```
     /// # use lambda_session::Session;
@@ -371,7 +373,8 @@ impl Session {
     }
 
     /// Removes all variables. A session that is left empty ends with the request, as at a logout, unless it has an
-    /// [owner](Self::owner). With `Users`, whose stamp it removes as well, it logs the user out.
+    /// [owner](Self::owner). With `Users`, it logs the user out if `Users::stamp` is not empty, because it also removes
+    /// the hash of the stamp that the login stored.
     ///
     /// ```
     /// # use lambda_session::Session;

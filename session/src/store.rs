@@ -18,7 +18,7 @@ use crate::core::record::{Record, Stored, Tombstone};
 
 pub use erased::AnyOwnerStore;
 
-/// Keeps session records. Each key is a register that changes by compare-and-swap, until it ends.
+/// Keeps session records. The value under a key changes by compare-and-swap, until the session ends.
 ///
 /// A store makes no decisions. It knows neither the time nor the timeouts. It may delete a record from
 /// [`Record::expires_at`] on and a tombstone from [`Tombstone::expires_at`] on, but does not have to. The code above
@@ -38,7 +38,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Limits::NONE
     }
 
-    /// The store as one that keeps lists of owners' sessions: `Some(self)` if it is an [`OwnerStore`].
+    /// Returns the store as an [`OwnerStore`]. The default is `None`. A store that implements [`OwnerStore`] must
+    /// return `Some(self)`, or each login fails with [`SessionErrorKind::Owner`](crate::SessionErrorKind::Owner).
     fn owners(&self) -> Option<&dyn AnyOwnerStore> {
         None
     }
@@ -62,8 +63,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     where
         Self: Sized;
 
-    /// Puts `next` under the key if `read` still stands there: a record of the same [version](Record::version), or
-    /// nothing. Otherwise it returns what stands there.
+    /// Puts `next` under the key if the value there is still a record of the same [version](Record::version) as `read`,
+    /// or, if `read` is `None`, if there is no value. Otherwise it returns [`Swap::Found`] with the value that is
+    /// there.
     ///
     /// A store may write only the differences between `read` and `next`. If it writes the whole record, attributes of a
     /// newer version of this crate, which it does not know, are lost. `next` is never [`Stored::Malformed`].
@@ -76,9 +78,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     where
         Self: Sized;
 
-    /// Leaves a tombstone under the key, whatever stands there, even if nothing does. [`Tombstone::of`] makes the
-    /// tombstone; `at` is in seconds since 1970. A tombstone stays as it is. Returns the tombstone that stands there
-    /// now.
+    /// Replaces the value under the key by a tombstone, which [`Tombstone::of`] makes, even if there is no value. An
+    /// existing tombstone is not changed. `at` is the time of the end, in seconds since 1970. Returns the tombstone
+    /// that is under the key now.
     fn end(&self, key: &RecordKey, at: u64) -> impl Future<Output = Result<Tombstone, StoreError>> + Send
     where
         Self: Sized;
@@ -86,7 +88,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
 /// The outcome of [`Store::swap`].
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "a swap that found something else was not made"]
+#[must_use = "if the swap found another value, it wrote nothing"]
 #[expect(
     clippy::large_enum_variant,
     reason = "a box would be one more thing for the author of a store"
@@ -94,7 +96,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 pub enum Swap {
     /// `next` stands under the key.
     Done,
-    /// The value under the key is not the one that was read.
+    /// Nothing was written, because the value under the key is not the one that was read. Holds the value that is
+    /// there, or `None` if there is no value.
     Found(Option<Stored>),
 }
 
@@ -109,8 +112,8 @@ pub type OwnerList = BTreeMap<RecordKey, u64>;
 /// and [`list`](Self::list) are one atomic step each; [`strike`](Self::strike) may be several.
 pub trait OwnerStore: Store {
     /// Adds `key` to the owner's list with the time `at`, and returns the list with it. The list may be deleted from
-    /// `until` on. Both times are in seconds since 1970. `until` has a day to spare, so a delayed call may move it
-    /// back.
+    /// `until` on. Both times are in seconds since 1970. `until` is a day later than needed, so a delayed call may
+    /// overwrite it with an earlier time.
     fn enlist(
         &self,
         owner: &OwnerKey,
@@ -145,8 +148,8 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
-    /// Makes an error of this kind with its cause, which is logged as it is. So give the kind or the code of what went
-    /// wrong: the text of a database's error may quote what was sent, and with it a session's variables.
+    /// Makes an error of this kind with its cause. The log shows the cause unchanged, so pass an error code or a short
+    /// text of your own: the text of a database's error may quote what was sent, and with it a session's variables.
     ///
     /// ```
     /// use lambda_session::{StoreError, StoreErrorKind};

@@ -42,8 +42,8 @@ impl FormError {
 ///
 /// # Errors
 ///
-/// [`FormError`] if the body is over 4 KiB, not `application/x-www-form-urlencoded`, or has not exactly one field
-/// `username` with 1 to 64 visible characters.
+/// [`FormError`] if the body is over 4 KiB, is not `application/x-www-form-urlencoded` in UTF-8, has a broken escape,
+/// or does not have exactly one field `username` with 1 to 64 visible characters.
 pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormError> {
     if body.len() > MAX_BODY_BYTES {
         return Err(FormError::TooLarge);
@@ -58,7 +58,8 @@ pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormE
     let name = typed.trim();
     match check(name) {
         Ok(()) => Ok(name.to_owned()),
-        // The visitor could not see and correct them, and HTML allows no control characters, escaped or not.
+        // `typed` has no invisible characters: the visitor could not see and correct them, and HTML allows no control
+        // characters, escaped or not.
         Err(message) => Err(FormError::Field {
             message,
             typed: seen(name),
@@ -144,8 +145,8 @@ fn is_invisible(c: char) -> bool {
     c.is_control() || UNSEEN.iter().any(|range| range.contains(&c))
 }
 
-/// Returns the name without its invisible characters. A joiner stays between two characters of a script that needs it,
-/// or of one picture, because it changes what is seen there.
+/// Returns the name without its invisible characters. A zero-width joiner or non-joiner stays between two characters of
+/// a script that needs it, or between two emoji, because it changes what is seen there.
 fn seen(name: &str) -> String {
     let joined = |c: &char| JOINED.iter().any(|range| range.contains(c));
     let chars: Vec<char> = name.chars().collect();
@@ -160,8 +161,8 @@ fn seen(name: &str) -> String {
     kept.map(|(_, c)| *c).collect()
 }
 
-/// The characters that a joiner may join: those of the scripts from Arabic to those of India and Mongolia, and
-/// pictures.
+/// The characters between which a zero-width joiner or non-joiner may stand: those of the scripts from Arabic to those
+/// of India and Mongolia, symbols, and emoji.
 const JOINED: [std::ops::RangeInclusive<char>; 5] = [
     '\u{600}'..='\u{1cff}',
     '\u{2190}'..='\u{2bff}',

@@ -34,7 +34,7 @@ fn form_body() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
-/// Letters, digits, signs and pictures of many scripts, with blanks only inside.
+/// Letters, digits and punctuation of many scripts, and emoji, with spaces only inside.
 fn name() -> impl Strategy<Value = String> {
     const SEEN: &str = "!-~À-ʯΣ-ωА-яא-תؠ-يअ-हぁ-ゖ一-鿿가-힣😀-🙏";
     text(&format!("[{SEEN}]([{SEEN} ]{{0,62}}[{SEEN}])?"))

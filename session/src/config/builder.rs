@@ -116,14 +116,15 @@ pub enum BuildError {
     /// A `Domain` that is not the name of a host.
     #[error("Domain {0:?} is not a host name; give one such as `example.com`, without a leading dot, scheme or port")]
     Domain(String),
-    /// A `Path` that browsers ignore, or that no URL can have.
+    /// A `Path` of the cookie that browsers ignore, or that no URL can have; or a path of bound sessions that cannot be
+    /// used.
     #[error(
         "Path {0:?} is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 visible \
-         ASCII characters, and no ; ? # among them"
+         ASCII characters, and no ; ? # among them (for bound sessions, also no \" and no \\)"
     )]
     Path(String),
-    /// An attribute that browsers accept only with `Secure`.
-    #[error("{0} is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute")]
+    /// A setting that browsers accept only with `Secure`.
+    #[error("{0} is accepted by browsers only with Secure; leave out `secure(false)`, or the setting that needs it")]
     NeedsSecure(&'static str),
     /// Bound sessions with a `Partitioned` cookie, which browsers do not bind.
     #[error(
@@ -151,8 +152,8 @@ impl fmt::Debug for BuildError {
 }
 
 impl SessionLayerBuilder {
-    /// Sets how long a session lives without a request: 30 minutes unless set, and at most the
-    /// [`lifetime`](Self::lifetime). Fractions of a second are ignored.
+    /// Sets how long a session lives without a request: 30 minutes unless set. [`build`](Self::build) refuses a time
+    /// that is longer than the [`lifetime`](Self::lifetime). Fractions of a second are ignored.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -167,8 +168,9 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets how long a session lives after its creation or the last login, however busy it is: 12 hours unless set. A
-    /// [remembered](crate::Session::remember) session may live longer. Fractions of a second are ignored.
+    /// Sets how long a session lives after its creation, the last login or the last renewal, however busy it is: 12
+    /// hours unless set. A [remembered](crate::Session::remember) session may live longer. Fractions of a second are
+    /// ignored.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -183,8 +185,9 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets how long a session can be [remembered](crate::Session::remember), or have as its own
-    /// [lifetime](crate::Session::lifetime), at most: 30 days unless set. Fractions of a second are ignored.
+    /// Sets the longest time for which a session can be [remembered](crate::Session::remember), and the longest
+    /// [lifetime](crate::Session::lifetime) of its own that it can have: 30 days unless set. Fractions of a second are
+    /// ignored.
     ///
     /// Browsers keep no cookie longer than 400 days (RFC 6265bis, section 5.5).
     ///
@@ -202,11 +205,11 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets which requests do not keep a session alive, because the page sends them without its visitor: each request
-    /// does unless set. Otherwise a page that polls for news would keep the session of an abandoned browser open for
-    /// its whole lifetime. A polling request that changes the session keeps it alive all the same. See
-    /// [`LazySession::peek`](crate::LazySession::peek) for a single read. The URI is the one that the handler gets,
-    /// which has an API Gateway's stage in its path unless `AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH` is set.
+    /// Sets which requests do not keep a session alive, because the page sends them without its visitor. Unless set,
+    /// every request that loads the session keeps it alive. So a page that polls for news would keep the session of an
+    /// abandoned browser open for its whole lifetime. A polling request that changes the session keeps it alive all the
+    /// same. See [`LazySession::peek`](crate::LazySession::peek) for a single read. The URI is the one that the handler
+    /// gets, which has an API Gateway's stage in its path unless `AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH` is set.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -219,8 +222,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Sets how many sessions an [owner](crate::Session::login) may have at once: any number unless set. A login that
-    /// exceeds the maximum ends the owner's oldest session.
+    /// Sets how many sessions an [owner](crate::Session::login) may have at once: at least one, and up to 2,000 unless
+    /// set. A login that exceeds the maximum ends the owner's oldest sessions, as many as exceed it.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -271,7 +274,8 @@ impl SessionLayerBuilder {
     ///
     /// Turn it on when no instance of a version before 0.3 runs any more, because those cannot read sealed sessions.
     /// Older sessions are sealed when they are next written. Sealed sessions stay sealed and can be read whatever is
-    /// set here. Sealing adds 40 bytes to each value, which count towards the store's limits.
+    /// set here. A sealed value is stored as JSON with 40 bytes more. Its whole size counts towards
+    /// [`max_bytes`](Self::max_bytes) and the store's limits.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -397,7 +401,8 @@ impl SessionLayerBuilder {
     /// # Errors
     ///
     /// Returns a [`BuildError`] if browsers would refuse the cookie or ignore one of its attributes, a timeout is under
-    /// one second, the idle timeout is longer than the lifetime, or the maximum number of sessions per owner is zero.
+    /// one second, the idle timeout is longer than the lifetime, the maximum number of sessions per owner is zero, or
+    /// sessions are bound although the cookie is not `Secure` or is `Partitioned`, or with a path that no URL can have.
     ///
     /// ```
     /// # use lambda_session::{BuildError, Keys, MemoryStore, SessionLayer};

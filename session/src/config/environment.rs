@@ -13,7 +13,8 @@ use crate::web::layer::SessionLayer;
 /// The longest timeout that is accepted, in seconds: a year.
 const LONGEST_TIMEOUT: u64 = 365 * 24 * 60 * 60;
 
-/// The beginning of a dynamic reference, which Lambda and `sam local` pass on as it is if nobody resolved it.
+/// The beginning of a CloudFormation dynamic reference. Lambda and `sam local` pass a reference on unchanged if
+/// CloudFormation has not resolved it.
 const UNRESOLVED: &str = "{{resolve:";
 
 const SUCH_AS: &str = "such as `openssl rand -hex 32` prints";
@@ -69,13 +70,17 @@ impl SessionLayer {
     /// | `SECRET_KEY` | signs the cookie; at least 32 bytes, without a comma | required |
     /// | `SECRET_KEY_FALLBACKS` | older keys, comma-separated, that still verify | none |
     /// | `SESSION_IDLE_TIMEOUT` | seconds without a request until a session ends; at most the lifetime | 1800 |
-    /// | `SESSION_LIFETIME` | seconds from creation or the last login until a session ends, unless remembered | 43200 |
+    /// | `SESSION_LIFETIME` | seconds from creation, login or renewal until a session ends, unless remembered | 43200 |
     /// | `SESSION_COOKIE_SECURE` | `true` or `false`: whether the cookie is sent over https only | `true` |
     /// | `SESSION_SEALED` | `true` or `false`: whether variables are stored encrypted | `false` |
     /// | `SESSION_BOUND` | `true` or `false`: whether sessions are bound to the visitor's device | `false` |
     ///
-    /// A session needs the key that signed its cookie until it ends: for one lifetime after the last login, or, if the
-    /// program remembers sessions, for as long as it remembers one.
+    /// Both times are whole numbers of seconds from 1 to 31536000, a year. [`build`](SessionLayerBuilder::build)
+    /// refuses an idle timeout that is longer than the lifetime.
+    ///
+    /// When you replace `SECRET_KEY`, keep the old key in `SECRET_KEY_FALLBACKS` until the sessions whose cookies it
+    /// has signed are over: for one lifetime, or, if the program remembers sessions, for the longest time that it
+    /// remembers one.
     ///
     /// A key with a line break, or with a blank or a quotation mark at an end, is refused, and so is a JSON object, the
     /// ARN of a secret, or a reference that nobody resolved: it is not the key that was meant. A blank after a comma in

@@ -7,7 +7,7 @@ use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, WriteToken};
 use crate::core::time::Moment;
 
-/// Binds a session to a device whose key has proved itself.
+/// What binds a session to a device. The device has proved that it has the private key.
 #[derive(Clone, Debug)]
 pub(crate) struct Bind {
     pub(crate) key: RecordKey,
@@ -19,7 +19,8 @@ pub(crate) struct Bind {
 /// has bound it, so a registration that arrives twice, or whose reply was lost, is answered the same.
 ///
 /// If the session was bound to another key, two devices have seen the answer to one login. Nobody can tell which is the
-/// visitor's, so the session ends. A session that was renewed before it was bound has its own registration.
+/// visitor's, so the session ends. If the session was renewed before it was bound, this registration binds nothing,
+/// because the renewal asks for a registration of its own.
 pub(super) fn bind(known: &Known, bind: &Bind, at: &Moment) -> Next {
     let keys = std::slice::from_ref(&bind.key);
     if let Next::Call(load) = follow(known, keys) {
@@ -53,8 +54,8 @@ pub(super) fn follow(known: &Known, keys: &[RecordKey]) -> Next {
     }
 }
 
-/// Returns the session that is bound by the registration for the session `first`, and the device's key. It is one of
-/// these or of those that renewed them.
+/// Searches the sessions under `keys` and those that renewed them for the session that is bound by the registration for
+/// the session `first`. Returns its key and the device's public key.
 pub(crate) fn bound<'a>(
     known: &'a Known,
     keys: &'a [RecordKey],

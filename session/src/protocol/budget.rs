@@ -111,7 +111,7 @@ impl Budget {
     }
 
     /// Waits before a write is tried again, so that other requests can finish. `conflicts` counts the conflicts of this
-    /// task so far. Returns true if time has passed, because the record may have changed meanwhile.
+    /// task so far. Returns whether it waited. If it did, the record may have changed meanwhile.
     ///
     /// # Errors
     ///

@@ -57,7 +57,7 @@ pub(crate) enum Next {
 /// The result of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// Nothing was changed, and the cookie stays as it is.
+    /// The cookie stays as it is. If the task is a save, it changed no variables.
     Keep,
     /// The session was changed, and the cookie stays as it is.
     Changed,
@@ -65,7 +65,7 @@ pub(crate) enum Told {
     Issue,
     /// The response clears the cookie.
     Clear,
-    /// The owner has no such session.
+    /// There is no such session: the owner has none with this key, or there is no live session to bind.
     Missing,
 }
 

@@ -27,9 +27,12 @@ pub struct SessionError {
 #[non_exhaustive]
 pub enum SessionErrorKind {
     /// The session ended while the request was being handled: by a logout or a login in another tab, or by its timeout.
-    /// Changes since the last [`save`](crate::Session::save) were not saved. The status is 409.
+    /// The kind is the same if the session is bound to a device from which the request does not come, or if the request
+    /// carries the cookies of several live sessions. Changes since the last [`save`](crate::Session::save) were not
+    /// saved. The status is 409.
     Conflict,
-    /// Other requests changed the session each time this one tried to. The status is 503 with `Retry-After`.
+    /// Other requests changed the session each time this one tried to, or so many did that it is unknown whether this
+    /// request's change was saved. The status is 503 with `Retry-After`.
     Contention,
     /// The store could not be reached, or did not answer in time. It is unknown whether a change was saved: a login
     /// that fails may have ended the old session. The status is 503 with `Retry-After`.
@@ -42,7 +45,7 @@ pub enum SessionErrorKind {
     TooLarge,
     /// A variable is not of the type asked for, or cannot be stored. The status is 500.
     Value,
-    /// The operating system gave no random numbers for a session ID. The status is 500.
+    /// The operating system gave no random numbers for a session ID or for encryption. The status is 500.
     Random,
     /// The request did not come through a [`SessionLayer`](crate::SessionLayer). The status is 500.
     NoLayer,
@@ -101,7 +104,7 @@ impl SessionError {
     pub(crate) fn random(source: &str) -> Self {
         Self {
             source: Some(Arc::from(Box::<dyn Error + Send + Sync>::from(source))),
-            ..Self::new(SessionErrorKind::Random, "no random numbers for a session ID")
+            ..Self::new(SessionErrorKind::Random, "the operating system gave no random numbers")
         }
     }
 
@@ -167,7 +170,7 @@ impl SessionError {
         if let SessionErrorKind::Value | SessionErrorKind::NoLayer | SessionErrorKind::Owner | SessionErrorKind::Users =
             self.kind
         {
-            // The other kinds were logged when the session was loaded or saved.
+            // A refusal is not a failure, so it is not logged. Failed loads and saves were logged when they failed.
             self.log();
         }
         let mut response = short_answer(status, text);
@@ -187,7 +190,7 @@ impl SessionError {
         response
     }
 
-    /// Logs the error once, with the causes that visitors do not see.
+    /// Logs the error. The log has the causes, which visitors do not see, except for a conflict or a contention.
     pub(crate) fn log(&self) {
         let cause = causes(self);
         match self.kind {
@@ -247,8 +250,9 @@ impl From<Refusal> for SessionError {
 }
 
 impl Refusal {
-    /// The answer to the visitor: that of the [`SessionError`] that `?` makes of the refusal, which the response's
-    /// extensions hold. So an [`ErrorPageLayer`](crate::ErrorPageLayer) can replace the short text by a page.
+    /// Converts the refusal into a [`SessionError`], and that into an answer for the visitor, as
+    /// [`SessionError::into_response`] does. The response's extensions contain the error, so that an
+    /// [`ErrorPageLayer`](crate::ErrorPageLayer) can replace the short text by a page.
     ///
     /// ```
     /// use http::Response;

@@ -20,10 +20,10 @@ pub(crate) struct Known {
     ended_before_list: BTreeSet<RecordKey>,
     /// The number of sessions in the list when it was read.
     pub(crate) listed: usize,
-    /// Whether the task loaded what it knew already: its new record, which somebody may have ended.
+    /// Whether the task has loaded a key again, to find out whether another request has ended its new session.
     pub(crate) reloaded: bool,
-    /// The last state of the visitor's session that a write started from or was about to start from, and whether a
-    /// write was sent that leaves a token in the record.
+    /// The visitor's record that the last write was made to replace, or the next write would have replaced when it was
+    /// forgotten; and whether that write was sent and leaves its token in the record.
     pub(crate) sent: Option<(Arc<Record>, bool)>,
     /// Whether the task sent the new record to the store.
     pub(crate) created: bool,
@@ -127,8 +127,8 @@ impl Known {
         [standing, ended]
     }
 
-    /// Does the same for an owner's sessions. A renewal belongs to the owner if the list names it. Returns `None` if
-    /// the list is too old to tell.
+    /// Follows these keys as [`follow`](Self::follow) does, for an owner's sessions. A renewal belongs to the owner if
+    /// the list names it. Returns `None` if the list was read too early to name a renewal.
     pub(crate) fn follow_listed<'a>(
         &'a self,
         list: &OwnerList,

@@ -54,7 +54,8 @@ enum Entry {
     /// A session that has been alive, or a login that may have been under way, since this time.
     Standing(u64),
     /// Expired by our clock, perhaps not yet by a slower one; or a login that has failed; or a malformed record. Such
-    /// an entry is not counted, and its session is ended before its key is struck.
+    /// an entry is not counted. Its key can be struck after its session is ended, or, unless the record is malformed,
+    /// after [`SETTLED`].
     Resting,
     /// Ended for good, so the key can be struck.
     Gone,
@@ -105,7 +106,8 @@ fn strike<'a>(owner: &OwnerKey, entries: impl Iterator<Item = (&'a RecordKey, En
 ///
 /// # Errors
 ///
-/// The owner has too many sessions. A login never fails because the other sessions could not be read.
+/// The owner has too many sessions, or their list is full. If the other sessions could not be read, a login fails only
+/// if the list is full or has more than [`MOST_ENTRIES`] entries.
 pub(super) fn tidy(
     known: &Known,
     owner: &OwnerKey,

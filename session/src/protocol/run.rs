@@ -43,7 +43,7 @@ impl Run<'_> {
                     Next::Over(told) => return Ok(told),
                     Next::Aside(call) => {
                         if let Err(error) = self.make(known, call, ASIDE).await {
-                            tracing::debug!(?error, "skipped a store call that the request does not need");
+                            tracing::debug!(?error, "the request goes on without a store call that failed");
                             known.hurried = true;
                         }
                     }

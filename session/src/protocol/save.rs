@@ -25,8 +25,8 @@ pub(crate) const MOST_COOKIES: usize = 4;
 /// that arrives in that time was probably on its way when the session ended.
 const STRAGGLER: u64 = 60;
 
-/// The seconds that a browser has for binding a session that its owner's next login began over a bound one, so that
-/// nobody can shake the binding off by asking for a new ID.
+/// If an owner logs in again while the old session is bound to a device, the browser has this many seconds to bind the
+/// new session. After that, the new session is locked. Otherwise a second login would remove the binding.
 const REGISTRATION: u64 = 600;
 
 /// What a handler wants to happen to its session.
@@ -62,9 +62,11 @@ impl Wanted {
         self.login.is_none() && !self.edits.cleared()
     }
 
-    /// The binding of a new session that replaces the session `before`, which stands under this key. A renewal goes on
-    /// with the binding, so nobody binds the session to another device by one, or lets it wait for a key for longer.
-    /// The session of another owner, or of nobody, is another visitor's.
+    /// Returns the binding of a new session that replaces the session `before`, whose record has the key `key`. A
+    /// renewal keeps the binding, so it can neither bind the session to another device nor give the browser more time
+    /// to send a key. After a login of the same owner, the browser has [`REGISTRATION`] seconds to bind the new
+    /// session. If `before` had another owner or no owner, or if the handler cleared it, the new session has no
+    /// binding.
     fn binding(&self, key: &RecordKey, before: &Record, at: &Moment) -> Option<Binding> {
         let bound = before.bound.as_ref()?;
         let awaited = || Binding::awaited(at.now.saturating_add(REGISTRATION));
@@ -126,7 +128,8 @@ pub(crate) struct Save {
     /// Whether the visitor may have a live session that is bound to a device, and the request does not come from it.
     /// Such a request leaves the cookie alone, unless it logs in anew.
     pub(crate) locked: bool,
-    /// Those of the keys for which the request presents no second cookie, if the layer binds sessions.
+    /// The keys of the request's session cookies without a valid second cookie, which would prove that the request
+    /// comes from the device. Empty if the layer binds no sessions. It may contain keys that are not in `keys`.
     pub(crate) unproven: Vec<RecordKey>,
     pub(crate) wanted: Wanted,
     pub(crate) fresh: Fresh,
@@ -154,12 +157,13 @@ impl Save {
         }
     }
 
-    /// Decides a logout, which ends the sessions under these keys and the sessions that renewed them, unless these are
-    /// locked. A message or a login after it begins a new session.
+    /// Decides a logout. It ends the sessions under these keys, and the sessions that renewed them, except for renewals
+    /// that are bound to a device from which the request does not come. If the handler then added a flash message or
+    /// logged in, a new session begins.
     fn end(&self, known: &Known, keys: &[RecordKey], at: &Moment) -> Result<Next, SessionError> {
         let [mut standing, _] = known.follow(keys);
         let [proven, _] = known.follow(keys.iter().filter(|key| !self.unproven.contains(key)));
-        // The request's own sessions were looked at when they were read, and those that renewed them were not.
+        // The request's own sessions were checked for a lock when they were read. Their renewals are checked here.
         let is_doubtful = |key: &&RecordKey| !keys.contains(key) && !proven.contains(key);
         let doubtful = standing.iter().copied().filter(is_doubtful);
         let unread: Vec<_> = doubtful
@@ -191,7 +195,8 @@ impl Save {
         self.stand(known, new, None, at)
     }
 
-    /// Leaves the cookie of a locked session alone. A message would take its place.
+    /// Leaves the cookie of a locked session alone. Fails if there is a flash message, because the message needs a new
+    /// session, whose cookie would replace that of the locked one.
     fn leave(&self) -> Result<Next, SessionError> {
         if self.wanted.edits.applied_to(&Data::new())?.is_empty() {
             Ok(Next::Over(Told::Keep))

@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) per_owner: Option<usize>,
     /// The most bytes of a session's variables.
     pub(crate) max_bytes: usize,
-    /// Whether new records are sealed.
+    /// Whether records are sealed when they are created or changed.
     pub(crate) sealed: bool,
 }
 

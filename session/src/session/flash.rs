@@ -149,7 +149,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`insert`](Self::insert).
+    /// As for [`insert`](Self::insert), except that a message can be added after [`end`](Self::end).
     ///
     /// ```
     /// # async fn logout() -> Result<(), lambda_session::SessionError> {
@@ -167,7 +167,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`insert`](Self::insert).
+    /// As for [`insert`](Self::insert), except that a message can be added after [`end`](Self::end).
     ///
     /// ```
     /// # use lambda_session::{FlashLevel, Session, SessionError};

@@ -94,8 +94,9 @@ impl LazySession {
         Ok(Session(Arc::clone(&self.0)))
     }
 
-    /// Returns why the request has no session, for a page that says "you were logged out because you were away"; `None`
-    /// if it has one. Loads the session without keeping it alive.
+    /// Returns why the request came without a session, for a page that says "you were logged out because you were
+    /// away"; `None` if it came with one, or if the handler ended the session before it was loaded. Loads the session
+    /// without keeping it alive. What the handler does to the session later does not change the answer.
     ///
     /// # Errors
     ///

@@ -17,11 +17,12 @@ use crate::protocol::error::{NO_LISTS, SessionError, SessionErrorKind};
 impl Session {
     /// Asks for a new session ID and a new lifetime, keeping the variables. Call it at every login and other change of
     /// privilege, so that an ID that was planted or stolen before becomes worthless ([OWASP], "Renew the Session ID
-    /// After Any Privilege Level Change"). The session keeps its owner, and a session that is remembered keeps its end,
-    /// unless you call [`clear`](Self::clear). (express-session's `regenerate` begins an empty session: that is
-    /// `renew` and `clear`.)
+    /// After Any Privilege Level Change"). The session keeps its owner and its own [lifetime](Self::lifetime), and a
+    /// session that outlives the browser without an idle timeout keeps its end, unless you call [`clear`](Self::clear).
+    /// (express-session's `regenerate` begins an empty session: that is `renew` and `clear`.)
     ///
-    /// A session that is [bound](crate::SessionLayerBuilder::bound) stays bound to its device.
+    /// A session that is [bound](crate::SessionLayerBuilder::bound) stays bound to its device, unless you call
+    /// [`clear`](Self::clear).
     ///
     /// [OWASP]: <https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html>
     ///
@@ -48,8 +49,9 @@ impl Session {
     /// another user's role. What this request has written stays. After [`end`](Self::end), a login begins a new
     /// session.
     ///
-    /// A login [binds](crate::SessionLayerBuilder::bound) the session anew, so a login without a proof would give a
-    /// bound session to somebody who has copied its cookies.
+    /// A login starts a new [binding](crate::SessionLayerBuilder::bound), to the device that sends the login. Call this
+    /// method only after a proof such as a password. Otherwise somebody who has copied the cookies of a bound session
+    /// could bind the new session to another device.
     ///
     /// # Errors
     ///
@@ -111,14 +113,15 @@ impl Session {
         self.state().owner()
     }
 
-    /// Notes that whoever is logged in has just proved it in this way, such as by `"password"` or `"passkey"`. Ask for
-    /// a proof again before what a thief of the session must not do, such as a change of the password (OWASP ASVS 5.0,
-    /// 7.5), and look at [`confirmed`](Self::confirmed) there.
+    /// Records that whoever is logged in has just proved their identity in this way, such as by `"password"` or
+    /// `"passkey"`. Ask for a proof again before what a thief of the session must not do, such as a change of the
+    /// password (OWASP ASVS 5.0, 7.5), and look at [`confirmed`](Self::confirmed) there.
     ///
-    /// Call it after [`login`](Self::login) if the login was proved. Where a proof is given again, call
-    /// [`renew`](Self::renew), too: otherwise a stolen copy of the cookie is confirmed along with the session. A
-    /// renewal and another login of the same owner keep the proofs; a login of anybody else and [`clear`](Self::clear)
-    /// drop them. The variable `_confirmed` holds them, which only this method sets.
+    /// Call it after [`login`](Self::login) if the visitor has given a proof for the login. Where a proof is given
+    /// again, call [`renew`](Self::renew), too: otherwise a stolen copy of the cookie is confirmed along with the
+    /// session. A renewal and another login of the same owner keep the proofs; a login of anybody else and
+    /// [`clear`](Self::clear) drop them. The variable `_confirmed` holds them. Only this method and
+    /// [`confirm_at`](Self::confirm_at) set it.
     ///
     /// # Errors
     ///
@@ -218,7 +221,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the session away from its owner, because the owner is nobody any more.
+    /// Takes the session away from its owner, because the owner no longer exists or the owner's stamp has changed.
     #[cfg(feature = "axum")]
     pub(crate) fn disown(&self) {
         self.state().disown();
@@ -290,7 +293,8 @@ impl Session {
     /// # Errors
     ///
     /// The same as those with which the layer would answer. The request is then answered with this error, whatever the
-    /// handler returns, and nothing more is saved.
+    /// handler returns, and nothing more is saved. One more error leaves the response as it is: the session was changed
+    /// after it had been saved for the last time, so the change is lost.
     ///
     /// ```
     /// # async fn pay(session: lambda_session::Session) -> Result<(), lambda_session::SessionError> {

@@ -81,8 +81,8 @@ pub struct ListedSession {
 }
 
 impl Sessions {
-    /// Returns the sessions in the store of `request`'s session. Calls share the time that the request has for the
-    /// store.
+    /// Returns access to the sessions in the store of the layer that `request` came through. The store calls of its
+    /// methods share the request's time limit for store calls.
     ///
     /// # Errors
     ///
@@ -204,7 +204,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// The store failed, or keeps no lists. Some sessions may have ended.
+    /// The store failed, or keeps no lists, or another request has given `session` a new ID since this one read it
+    /// (409). Some sessions may have ended.
     ///
     /// ```
     /// # use lambda_session::{Session, SessionError, Sessions};

@@ -91,8 +91,9 @@ impl State {
         }
     }
 
-    /// Takes what was found and done so far, for a save in the middle of a request; `None` if the session was saved for
-    /// the last time. Later changes apply to what this save leaves.
+    /// Takes what was found and done so far, for a save in the middle of a request; `None` if there is nothing to save,
+    /// or if the session was saved for the last time. Later changes apply to what this save leaves. After `end`, this
+    /// save is the last one.
     pub(crate) fn take(&mut self, at: &Moment) -> Option<(Found, Wanted)> {
         if self.saved || self.is_over() {
             return self.close(at);
@@ -125,7 +126,8 @@ impl State {
         Some((self.hand_over(), self.wanted.clone()))
     }
 
-    /// Forgets writes that changed nothing, if the request does not keep the session alive. Otherwise the save would.
+    /// Forgets writes that changed nothing, unless the request keeps the session alive anyway. If they stayed, the save
+    /// would keep the session alive because of them.
     fn forget_equal_writes(&mut self) {
         if !self.keeps_alive && self.live().is_some() {
             self.wanted.edits = self.wanted.edits.of_consequence(self.found_data());

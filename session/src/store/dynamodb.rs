@@ -44,8 +44,9 @@ use self::item::PARTITION_KEY;
 /// An owner's list is an item of the same table. Its `id` is a hash of the owner's name. Each other attribute, except
 /// for `expires_at`, has a session's key as its name and the time of that session's login as its value.
 ///
-/// The store makes conditional writes only and no transactions: a plain write beside a transaction fails with
-/// `TransactionConflictException`, and two conditional writes in the right order suffice.
+/// The store uses no transactions, because a single write that meets a transaction on the same item fails with
+/// `TransactionConflictException`. Where two items change, two single writes in the right order suffice. Every write of
+/// a session is conditional.
 #[derive(Clone)]
 pub struct DynamoDbStore {
     client: Client,
@@ -64,15 +65,15 @@ impl DynamoDbStore {
     /// `DYNAMODB_ENDPOINT`, if set, is the address of a DynamoDB for local runs. An empty variable counts as unset.
     ///
     /// Everything else comes from `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-    /// `AWS_SESSION_TOKEN`, and, if they are set, `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`,
+    /// and, if they are set, `AWS_SESSION_TOKEN`, `AWS_ACCOUNT_ID`, `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`,
     /// `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and the usual proxy variables. For profiles, roles and
     /// single sign-on, use [`new`](Self::new).
     ///
     /// # Errors
     ///
     /// Fails if the table, a region or credentials are missing, or if one of these variables has a value that no call
-    /// could use: a table or a region that is none, an endpoint without `http://` or `https://`, credentials with a
-    /// line break. The message names the variable. [`warm_up`](Self::warm_up) logs any other mistake in them.
+    /// could use: an invalid name of a table or a region, an endpoint without `http://` or `https://`, credentials with
+    /// a line break. The message names the variable. [`warm_up`](Self::warm_up) logs any other mistake in them.
     ///
     /// ```no_run
     /// use lambda_session::DynamoDbStore;
@@ -148,9 +149,11 @@ impl DynamoDbStore {
     }
 
     /// Connects and signs once, by a read of a key that cannot exist, so that the first visitor does not wait for it.
+    /// It takes one second at most.
     ///
-    /// It never fails. If the read does, the log says why: a table that does not exist or has another key, a missing
-    /// permission, or a DynamoDB that cannot be reached.
+    /// It returns no error. If the read fails, an event at level `ERROR` says why: the table does not exist or has
+    /// another key, a permission is missing, or DynamoDB cannot be reached. If the read takes longer than a second,
+    /// there is only an event at level `DEBUG`.
     ///
     /// ```no_run
     /// # async fn start() -> Result<(), lambda_session::EnvironmentError> {
@@ -198,7 +201,7 @@ impl DynamoDbStore {
         &self.client
     }
 
-    /// The name of the sessions' table.
+    /// The name or the ARN of the sessions' table, as it was given.
     ///
     /// The table may hold other items with a limited life, too. Such an item needs an `id` with a character that
     /// base64url lacks, such as `:`, so that it is never taken for a session, and an `expires_at`. DynamoDB deletes the

@@ -1,5 +1,6 @@
-//! Stores behind a pointer. An `async fn` cannot be called through a pointer, so this module gives each a boxed twin.
-//! The other methods can be called as they are, because the `async` ones require `Self: Sized`.
+//! Stores as trait objects. An `async fn` cannot be called on a trait object, so this module adds a method for each
+//! that returns a boxed future. The other methods can be called as they are, because the `async` ones require `Self:
+//! Sized`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use crate::core::record::{Record, Stored, Tombstone};
 /// A store's answer, boxed.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// A [`Store`] behind a pointer.
+/// A [`Store`] that can be a trait object.
 pub(crate) trait AnyStore: Store {
     fn any_load<'a>(&'a self, key: &'a RecordKey) -> Boxed<'a, Option<Stored>>;
     fn any_swap<'a>(&'a self, key: &'a RecordKey, read: Option<&'a Record>, next: &'a Stored) -> Boxed<'a, Swap>;
@@ -32,7 +33,8 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-/// An [`OwnerStore`] behind a pointer, as [`Store::owners`] returns it. Every `OwnerStore` implements it automatically.
+/// An [`OwnerStore`] as a trait object, which [`Store::owners`] returns. Every `OwnerStore` implements it
+/// automatically.
 pub trait AnyOwnerStore: Sync {
     #[doc(hidden)]
     fn any_enlist<'a>(&'a self, owner: &'a OwnerKey, key: &'a RecordKey, at: u64, until: u64) -> Boxed<'a, OwnerList>;

@@ -102,7 +102,8 @@ impl<S> Browser<S> {
         }
     }
 
-    /// Makes the browser follow redirects, at most twenty in a row.
+    /// Makes [`get`](Self::get) and [`post`](Self::post) follow redirects, at most twenty in a row, each with a `GET`
+    /// request. [`send`](Self::send) follows none.
     #[must_use]
     pub fn following(mut self) -> Self {
         self.follows = true;
@@ -131,7 +132,7 @@ impl<S> Browser<S> {
     ///
     /// # Panics
     ///
-    /// The service or its body fails, or the path is not one.
+    /// The service or its body fails, or `path` is not a valid path.
     pub async fn get<R>(&mut self, path: &str) -> Page
     where
         R: http_body::Body<Error: std::fmt::Debug>,
@@ -140,11 +141,11 @@ impl<S> Browser<S> {
         self.visit(Method::GET, path, String::new()).await
     }
 
-    /// Sends a form of the site's own page.
+    /// Posts a form, as a page of the same site does.
     ///
     /// # Panics
     ///
-    /// The service or its body fails, or the path is not one.
+    /// The service or its body fails, or `path` is not a valid path.
     pub async fn post<R>(&mut self, path: &str, fields: &[(&str, &str)]) -> Page
     where
         R: http_body::Body<Error: std::fmt::Debug>,
@@ -155,12 +156,12 @@ impl<S> Browser<S> {
         self.visit(Method::POST, path, form).await
     }
 
-    /// Sends a request, such as one that a script of the page sends. Headers that the request has are left as they are;
-    /// cookies are added.
+    /// Sends a request, such as one that a script of the page sends, and does not follow redirects. Headers that the
+    /// request has are left as they are, except `Cookie`: if the browser has cookies, they replace it.
     ///
     /// # Panics
     ///
-    /// The service or its body fails.
+    /// The service or its body fails, or a cookie has characters that no header can have.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -39,8 +39,8 @@ pub fn in_request<B>(session: &Session, mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// Whether the handler asked for a new session ID, as every login has to, by [`Session::renew`], [`Session::login`] or
-/// [`Session::remember`].
+/// Whether the handler asked for a new session ID, as every login has to, by [`Session::renew`], [`Session::login`],
+/// [`Session::remember`] or [`Session::lifetime`].
 ///
 /// ```
 /// # use lambda_session::{Session, testing};

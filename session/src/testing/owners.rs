@@ -37,7 +37,7 @@ rules! {
         assert_eq!(list(store, &owner).await, expected);
     }
 
-    async fn nobody_has_an_empty_list(store) {
+    async fn an_owner_without_sessions_has_an_empty_list(store) {
         assert_eq!(list(store, &owner()).await, OwnerList::new());
     }
 
@@ -92,6 +92,6 @@ rules! {
     }
 
     async fn a_store_gives_its_lists(store) {
-        assert!(store.owners().is_some(), "`Store::owners` gives `Some(self)`");
+        assert!(store.owners().is_some(), "`Store::owners` must return `Some(self)`");
     }
 }

@@ -155,7 +155,7 @@ rules! {
     async fn a_thousand_variables_change_at_once(store) {
         let (key, mut read) = created(store).await;
         let names: Vec<String> = (0..1_000).map(|n| format!("a rather long variable name, number {n}")).collect();
-        // Numbers of variables around which a store may write them in another way.
+        // A store may write variables differently below and above some of these counts.
         for (round, count) in [1_000, 99, 100, 101, 300].into_iter().enumerate() {
             let value = number(&round.to_string());
             let sets: Vec<_> = names[..count].iter().map(|name| (name.as_str(), Some(value.clone()))).collect();

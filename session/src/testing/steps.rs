@@ -7,7 +7,7 @@ use serde_dynamo::AttributeValue;
 
 use crate::{Data, Record, RecordKey, Store, Stored, Swap, Tombstone, Value, WriteToken};
 
-/// The expiry of [`admin`], after [`START`].
+/// The seconds from [`START`] to the expiry of [`admin`].
 pub const IDLE: u64 = 1_800;
 /// Far in the future, so that a store that deletes expired records keeps those of the rules.
 pub const START: u64 = 4_000_000_000;

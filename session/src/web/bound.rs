@@ -11,9 +11,10 @@
 //!    │ ◀─ second cookie, next challenge ──────────────────── │                                   │
 //! ```
 //!
-//! A renewal goes on with the key, and the browser does not notice: its name for the session and its challenges are
-//! those of the session that was bound first. The refresh finds the present one by the cookie, or by its URL if another
-//! site's page caused it, so that it comes without.
+//! A renewal keeps the key, and the browser does not notice it: the browser's name for the session and its challenges
+//! stay those of the session that was bound first. A refresh request finds the current session by the session's cookie.
+//! If another site's page caused the refresh, the browser sends no such cookie, and the query of the refresh URL names
+//! the session.
 
 use std::sync::Arc;
 
@@ -45,8 +46,8 @@ const SESSION: HeaderName = HeaderName::from_static("sec-secure-session-id");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The seconds for which a challenge is good. That of a refresh is good for so much longer than the second cookie, as
-/// it is sent together with that.
+/// The seconds for which the challenge of a registration is good. The challenge of a refresh is sent together with the
+/// second cookie, and is good for this many seconds longer than that cookie.
 const MINUTES: u64 = 300;
 
 /// Begins the query of the URL at which a browser refreshes. The name of the session of its last refresh follows.
@@ -112,20 +113,22 @@ impl BoundVisit {
         Some(async move { bound.answer(asked, session).await })
     }
 
-    /// Adds to an answer what it means for the binding that the session's cookie is set or removed.
+    /// Sets or removes the second cookie, or asks the browser to register a key, depending on what the answer does to
+    /// the session's cookie.
     pub(crate) fn finish<B>(self, action: &CookieAction, session: &LazySession, response: &mut Response<B>) {
         let Some(budget) = &session.0.budget else { return };
         let (bound, headers, now) = (&self.bound, response.headers_mut(), budget.settings.moment().now);
         let state = session.0.state();
         let found = &state.found;
-        // An answer that was late may have left the second cookie of the session before. The browser does not ask for
-        // the right one until that is gone.
+        // A late answer to an earlier request may have overwritten the second cookie with that of the previous session.
+        // The browser does not refresh while it has that cookie, so the cookie is removed.
         let is_stale = self.foreign && found.locked;
         let clears = self.has_second && (is_stale || *action != CookieAction::Keep);
         let mut second = clears.then(|| set_cookie(&bound.name, "", &bound.tail, Some(0)));
         if let CookieAction::Issue(id, _, renewed) = action {
             let is_bound = found.session.as_ref().is_some_and(|(_, record)| record.is_bound());
-            // A renewal has the time of the cookie before it, or somebody without the key would renew for ever.
+            // After a renewal, the second cookie ends when the previous one would have ended. Otherwise somebody
+            // without the key could keep the session open for ever by renewing it.
             if let Some(until) = found.second(id.record_key()) {
                 second = Some(bound.second(id.record_key(), until, now));
             } else if *renewed && !is_bound && self.registers {
@@ -180,7 +183,7 @@ impl Bound {
         }
     }
 
-    /// The header with which the answer of a login asks the browser to bind the session.
+    /// The header by which the answer to a login or a renewal asks the browser to bind the session.
     fn registration(&self, id: &SessionId, now: u64) -> (HeaderName, HeaderValue) {
         let challenge = self
             .tokens
@@ -231,7 +234,7 @@ impl Bound {
         response
     }
 
-    /// Binds the session for whose login the challenge was made.
+    /// Binds the session for which the challenge was made, at its login or its renewal.
     async fn bind(&self, proof: Option<String>, budget: &Budget) -> Result<Response<String>, SessionError> {
         let now = budget.settings.moment().now;
         let proven = || {
@@ -242,7 +245,9 @@ impl Bound {
             Some((session, Binding::new(from, key)))
         };
         let Some((first, binding)) = proven() else {
-            return Ok(refused("this proves no key for a session"));
+            return Ok(refused(
+                "the request does not prove that the browser has a key for a session",
+            ));
         };
         let task = Task::Bind(Box::new(Bind {
             key: first.clone(),
@@ -261,8 +266,8 @@ impl Bound {
         }
     }
 
-    /// Gives the second cookie anew to whoever has the key. The session is one of these, or a renewal of one, or of the
-    /// one that is named, if there are none.
+    /// Issues a new second cookie to a browser that proves that it has the key. The session is one of `keys`, or a
+    /// renewal of one of them. If `keys` is empty, it is the session that `name` names, or a renewal of that session.
     async fn refresh(
         &self,
         name: Option<String>,
@@ -275,13 +280,13 @@ impl Bound {
             let first = self.named(&name)?;
             Some((name, first))
         }) else {
-            return Ok(refused("this names no bound session"));
+            return Ok(refused("the request does not name a bound session"));
         };
         let Some(proof) = proof else {
             return Ok(self.challenge(&name, &first, now));
         };
         let Some(proof) = Proof::read(&proof) else {
-            return Ok(refused("this is no proof of a key"));
+            return Ok(refused("the proof is malformed"));
         };
         let answered = self
             .tokens
@@ -295,7 +300,7 @@ impl Bound {
         let known = self.run(&Task::Follow(keys.clone()), budget).await?;
         match bound(&known, &keys, &first, &budget.settings.moment()) {
             Some((session, key)) if proof.verifies(key) => Ok(self.instructions(&name, &first, session, now)),
-            Some(_) => Ok(refused("this proves another key")),
+            Some(_) => Ok(refused("the proof was made with another key")),
             // Also if the browser has another session now, whose second cookie it keeps.
             None => Ok(over()),
         }
@@ -370,7 +375,8 @@ impl Bound {
     }
 }
 
-/// A structured string (RFC 9651, section 3.3.3) in a header that is not larger than a proof. Parameters are ignored.
+/// Reads a header of at most `MOST_BYTES` as a structured string (RFC 9651, section 3.3.3), without its parameters. A
+/// value without quotes is returned whole.
 fn string(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers
         .get(name)

@@ -20,8 +20,10 @@ use crate::web::Layered;
 /// finds the error there, whoever answered, and gives it to a function, together with the request's head. The answer
 /// that the function returns takes the place of the text. If it returns `None`, the text stays.
 ///
-/// The page gets the headers of the answer that it replaces, such as `Set-Cookie`, `Retry-After` and
-/// `WWW-Authenticate`, unless it has headers of these names itself, and the status, unless it has another than 200.
+/// The page keeps the status and the headers of the answer that it replaces, such as `Retry-After` and
+/// `WWW-Authenticate`. A status other than 200 of the page, and its headers, replace those of the answer. The
+/// `Set-Cookie` headers of both are sent. The headers that describe the replaced body are dropped: `Content-Length`,
+/// `Content-Encoding`, `Content-Range`, `Accept-Ranges` and `ETag`.
 ///
 /// Put it outside of the layers for which it makes pages. A second one, whose function takes another type, makes the
 /// pages of the site's own errors, if they put themselves into the extensions of their response.

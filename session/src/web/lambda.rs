@@ -136,14 +136,14 @@ where
 ///
 /// If the program has set no `tracing` subscriber, this sets one, as [`start_log`] does.
 ///
-/// # What the doors let through
+/// # Which headers get through
 ///
 /// A load balancer whose target group has no [multi-value
 /// headers](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers),
-/// which is the default, takes one cookie of each answer, and so does VPC Lattice. If a handler sets cookies besides
-/// the session's, only the session's gets through, and the log says which do not. Set
-/// `lambda.multi_value_headers.enabled` on the target group; then all get through. Other headers that are repeated are
-/// joined where a door lets only one through.
+/// which is the default, takes one cookie of each answer, and so does VPC Lattice. If an answer has several, the
+/// session's cookie gets through, or the first cookie if the session sets none. The log names the others. Behind a load
+/// balancer, set `lambda.multi_value_headers.enabled` on its target group to let all cookies through. If the service in
+/// front of the function takes only one value of a header, the values of any other repeated header are joined.
 ///
 /// # Errors
 ///
@@ -175,12 +175,14 @@ where
 /// Serves events as [`run`] does, and sends each answer as its body comes: for server-sent events, and for up to 200 MB
 /// rather than six.
 ///
-/// The session is saved for the last time before the body begins. What the body's stream changes afterwards is an
-/// error there, and so is [`Session::save`](crate::Session::save) after a change.
+/// The session is saved for the last time before the body begins. If the body's stream changes the session afterwards,
+/// the change is lost. A method that returns a `Result` then fails. After a method that returns none, the next
+/// [`Session::save`](crate::Session::save) fails.
 ///
-/// The door has to stream, too, or visitors get the answer in Lambda's own form: `InvokeMode: RESPONSE_STREAM` of a
-/// [Function URL](https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html), or
-/// `ResponseTransferMode: STREAM` of a REST API. The other doors do not stream.
+/// The service in front of the function has to stream, too, or visitors get the answer in Lambda's own form. Set
+/// `InvokeMode: RESPONSE_STREAM` on a [Function
+/// URL](https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html), or `ResponseTransferMode:
+/// STREAM` on a REST API. The other services do not stream.
 ///
 /// # Errors
 ///
@@ -283,8 +285,9 @@ fn invoked(mut request: Request, context: Context) -> Request {
     request.with_lambda_context(context)
 }
 
-/// Makes a service of an async function that fails with [`SessionError`](crate::SessionError). [`run`] and
-/// [`SessionLayer`](crate::SessionLayer) take such a service.
+/// Makes a service of an async function whose error type is [`SessionError`](crate::SessionError). If the function
+/// fails, the service answers with the error's own response. [`run`] and [`SessionLayer`](crate::SessionLayer) take
+/// such a service.
 ///
 /// ```
 /// use lambda_http::Request;

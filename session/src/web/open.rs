@@ -29,11 +29,13 @@ impl SessionLayer {
     /// from the store yet. [Close](OpenSession::close) it when the answer is made. `examples/hyper.rs` is a complete
     /// program.
     ///
-    /// A request is not [polling](crate::SessionLayerBuilder::polling) here, and a `HEAD` is like a `GET`: use
-    /// [`LazySession::peek`] for such requests. Sessions are not [bound](crate::SessionLayerBuilder::bound) here,
-    /// because only the layer answers the browser's two requests for that. Those that are bound elsewhere open only
-    /// with their second cookie, as everywhere. If the owner of such a session logs in again here, no registration can
-    /// follow, and the new session is closed after ten minutes: log in in a layer.
+    /// The headers tell neither the method nor the URI. So a `HEAD` is treated like a `GET`, and the function given to
+    /// [`polling`](crate::SessionLayerBuilder::polling) gets the URI `/`. Use [`LazySession::peek`] for a request that
+    /// must not keep the session alive. Sessions are not [bound](crate::SessionLayerBuilder::bound) here, because only
+    /// the tower layer answers the two requests by which a browser binds a session. A session that was bound elsewhere
+    /// opens only with its second cookie, as everywhere. If the owner of such a session logs in again here, the browser
+    /// cannot register a key for the new session, and the session stops opening after ten minutes. Let a service behind
+    /// the tower layer handle such logins.
     ///
     /// ```
     /// use http::HeaderMap;
@@ -124,7 +126,7 @@ impl OpenSession {
         self.session.0.finish().await
     }
 
-    /// Sets the headers of the answer, which does this to the cookie.
+    /// Sets the session's headers in the response: `Set-Cookie` as `action` says, and the headers that control caches.
     pub(super) fn set_headers<B>(self, action: &CookieAction, response: &mut Response<B>) {
         let cookie = &self.layer.settings.cookie;
         match action {

@@ -101,8 +101,9 @@ pub trait Users: Send + Sync + 'static {
         String::new()
     }
 
-    /// Finds the user with this ID; `None` if there is no such user, or none any more, which ends the session (OWASP
-    /// ASVS 5.0, 7.4.2). Read what was written last: a copy that lags behind logs new users out.
+    /// Finds the user with this ID. Returns `None` if there is no such user, or if the user was deleted; the session
+    /// then ends (OWASP ASVS 5.0, 7.4.2). Use a strongly consistent read: a replica that lags behind does not know new
+    /// users yet, and they would be logged out.
     ///
     /// # Errors
     ///
@@ -162,8 +163,8 @@ pub(crate) async fn current<U: Users>(session: &Session, users: &U) -> Result<Op
     let user = user.filter(|user| stamp == hashed(&owner, &users.stamp(user)));
     if user.is_none() {
         tracing::info!(
-            event = "session of before",
-            "its user was deleted, or the stamp has changed"
+            event = "stale session",
+            "the session's user was deleted, or the user's stamp has changed"
         );
         session.disown();
     }
@@ -199,8 +200,8 @@ fn hashed(owner: &str, stamp: &str) -> Option<String> {
 /// The user who is logged in, as axum's extractor. If nobody is, the answer is 401
 /// ([`Refusal::NotLoggedIn`]). `Option<CurrentUser<U>>` is for pages that anybody may see.
 ///
-/// Whoever was deleted is nobody, and so is whoever logged in before the [stamp](Users::stamp) changed. If the look-up
-/// fails, the answer is 503.
+/// A visitor counts as not logged in if the user was deleted, or if the [stamp](Users::stamp) has changed since the
+/// login. If the look-up fails, the answer is 503.
 ///
 /// ```
 /// use lambda_session::{CurrentUser, Users};

@@ -40,7 +40,7 @@ pub(crate) fn check(played: &Played<'_>) -> Result<(), String> {
         return Err(violation.to_owned());
     }
     if played.endless {
-        return Err("P7: a request goes on for ever".to_owned());
+        return Err("P6: a request goes on for ever".to_owned());
     }
     statuses(played)?;
     records(played)?;

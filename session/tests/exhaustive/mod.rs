@@ -379,7 +379,7 @@ fn each_request_costs_what_the_design_says() {
                 if made == calls {
                     checks::check(&world.played())
                 } else {
-                    Err(format!("P7: {made} calls instead of {calls}"))
+                    Err(format!("P6: {made} calls instead of {calls}"))
                 }
             },
         );

@@ -1,4 +1,5 @@
-//! The promises on the front page. Each names the tests that prove it, in a comment that rustdoc does not show.
+//! What the sources promise: the front page, whose promises name the tests that prove them in comments that rustdoc
+//! does not show, and ARCHITECTURE.md.
 
 use std::fs;
 use std::path::Path;
@@ -39,6 +40,15 @@ fn every_promise_on_the_front_page_names_its_tests() {
             assert!(is_test(&sources, test), "there is no test {test}: {promise}");
         }
     }
+}
+
+#[test]
+fn what_decides_does_not_read_the_environment() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for room in ["core", "protocol", "session"] {
+        assert!(!sources(&package.join("src").join(room)).contains("env::var"), "{room}");
+    }
+    assert!(sources(&package.join("src/config")).contains("env::var"));
 }
 
 /// Whether `sources` has a test of this name.

@@ -30,12 +30,13 @@ impl Default for Settings {
 impl SessionLayerBuilder {
     /// Sets whether sessions are bound to the visitor's device where the browser can do it: `false` unless set.
     ///
-    /// A login then asks the browser for a key that the device keeps and nobody can copy, and so does a renewal of a
-    /// session that is not bound. From a minute after the browser has sent it, the session is open only to requests
-    /// that also carry a second cookie, named like the first one with `-bound` behind it. It is good for ten minutes,
-    /// and the browser gets the next one by proving that it has the key. So copied cookies open nothing after ten
-    /// minutes. A request without the second cookie is answered as if it had no session, and changes nothing. Browsers
-    /// that cannot do it are served as before ([`Session::is_bound`](crate::Session::is_bound) tells). See the
+    /// A login then asks the browser to make a key pair, whose private key stays on the device and cannot be copied. So
+    /// does a renewal of a session that is not bound. From a minute after the browser has sent the public key, the
+    /// session is open only to requests that also carry a second cookie, named like the first one with `-bound` behind
+    /// it. It is good for ten minutes, and the browser gets the next one by proving that it has the private key. So
+    /// copied cookies open nothing after ten minutes. A request without the second cookie is answered as if it had no
+    /// session, and changes nothing. Browsers that cannot bind sessions are served as before
+    /// ([`Session::is_bound`](crate::Session::is_bound) tells whether a session is bound). See the
     /// [guide](crate::guide#bound-sessions).
     ///
     /// The layer answers the browser's two requests itself: `POST /.session/bind` and `POST /.session/refresh`. Let
@@ -54,7 +55,7 @@ impl SessionLayerBuilder {
     }
 
     /// Sets for how long the second cookie of a [bound](Self::bound) session is good: ten minutes unless set. Copied
-    /// cookies are good for so long at most. Fractions of a second are ignored.
+    /// cookies are good for at most this time. Fractions of a second are ignored.
     ///
     /// ```
     /// # use lambda_session::{Keys, MemoryStore, SessionLayer};
@@ -84,7 +85,8 @@ impl SessionLayerBuilder {
         self
     }
 
-    /// Makes what binds the sessions of the cookie with this whole name, if sessions are bound.
+    /// Makes the part of the layer that binds the sessions of the cookie with this whole name; `None` if sessions are
+    /// not bound.
     pub(super) fn make_bound(&self, name: &str) -> Result<Option<Arc<Bound>>, BuildError> {
         let Settings { bound, life, path } = &self.bound;
         if !bound {

@@ -149,15 +149,17 @@ fn nonsense_is_refused_in_words() {
         (
             builder().path("shop"),
             "Path \"shop\" is not the path of a URL; give one such as `/shop`: it begins with /, has at most 1024 \
-             visible ASCII characters, and no ; ? # among them",
+             visible ASCII characters, and no ; ? # among them (for bound sessions, also no \" and no \\)",
         ),
         (
             builder().secure(false).same_site(SameSite::None),
-            "SameSite=None is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute",
+            "SameSite=None is accepted by browsers only with Secure; leave out `secure(false)`, or the setting \
+             that needs it",
         ),
         (
             builder().secure(false).partitioned(true),
-            "Partitioned is accepted by browsers only with Secure; leave out `secure(false)`, or the attribute",
+            "Partitioned is accepted by browsers only with Secure; leave out `secure(false)`, or the setting \
+             that needs it",
         ),
         (
             builder().idle_timeout(second / 2),

@@ -22,8 +22,8 @@ pub(super) fn is_local(variables: Variables<'_>) -> bool {
     !is_set("TABLE_NAME") && !is_set("AWS_LAMBDA_INITIALIZATION_TYPE")
 }
 
-/// Refuses what a program outside of Lambda gives and no call could use. The endpoints of the SDK's configuration come
-/// from variables or from a profile.
+/// Checks the settings that a program outside of Lambda gives, and refuses those that no call could use. The endpoints
+/// of the SDK's configuration come from variables or from a profile.
 pub(super) fn check(sdk: &SdkConfig, table: &str, endpoint: Option<&str>) -> Result<(), EnvironmentError> {
     let service = ServiceConfigKey::builder()
         .service_id("DynamoDB")
@@ -62,7 +62,7 @@ fn table(value: String) -> Result<String, &'static str> {
 /// the whole request.
 pub(super) fn endpoint(value: String) -> Result<String, &'static str> {
     let is_url = |uri: Uri| {
-        // A port that is none is left in the authority.
+        // If the port is invalid, `port()` is `None`, and the authority is longer than the host.
         let bare = uri.authority().and_then(|all| all.as_str().rsplit('@').next());
         let is_host = uri.host().is_some() && (uri.port().is_some() || uri.host() == bare);
         matches!(uri.scheme_str(), Some("http" | "https")) && is_host

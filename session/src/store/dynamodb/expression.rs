@@ -141,7 +141,8 @@ pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
     expression
 }
 
-/// Leaves a tombstone, whatever record stands there. The revision and the tokens of the last writes stay.
+/// Replaces a record, or nothing, with a tombstone. The condition fails if there is a tombstone already. The revision
+/// and the tokens of the last writes stay.
 pub(super) fn end(at: u64) -> Expression {
     let tombstone = Tombstone::of(None, at);
     let mut expression = Expression::default();

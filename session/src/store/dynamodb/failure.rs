@@ -39,10 +39,10 @@ const TELLING: [&str; 5] = [
     "ThrottlingException",
 ];
 
-/// The most bytes of a sentence that are kept. IAM's have about 300.
+/// The longest sentence that is kept, in bytes. A longer one is left out. IAM's sentences have about 300 bytes.
 const MOST_SENTENCE_BYTES: usize = 600;
 
-/// The most bytes of a code or a request ID.
+/// The longest code or request ID that is kept, in bytes. A longer one is left out.
 const MOST_WORD_BYTES: usize = 64;
 
 impl DynamoDbStore {
@@ -158,13 +158,13 @@ fn unanswered(error: &(dyn Error + 'static)) -> String {
     while let Some(cause) = next {
         next = cause.source();
         if cause.is::<Elapsed>() {
-            return "the connection took too long".to_owned();
+            return "opening the connection took too long".to_owned();
         }
         if cause
             .downcast_ref::<legacy::Error>()
             .is_some_and(legacy::Error::is_connect)
         {
-            "it could not connect".clone_into(&mut reason);
+            "the connection could not be opened".clone_into(&mut reason);
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             let untrusted = matches!(tls, rustls::Error::InvalidCertificate(_));

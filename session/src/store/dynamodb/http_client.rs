@@ -1,4 +1,4 @@
-//! The HTTP client below the SDK's, for HTTP/1.1, because DynamoDB offers no HTTP/2
+//! The HTTP client that the SDK's DynamoDB client uses. It speaks HTTP/1.1, because DynamoDB offers no HTTP/2
 //! (<https://github.com/aws/aws-sdk-go/issues/2984>).
 //!
 //! The SDK's own HTTP client brings HTTP/2 with it, which would be an eighth of the program. It also reads all of the

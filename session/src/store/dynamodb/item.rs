@@ -109,8 +109,8 @@ pub(super) fn read(mut item: Item) -> Stored {
     }
 }
 
-/// Reads a tombstone. Those of 0.3 say neither when the session ended nor what kind of successor it has. The successor
-/// counts as a renewal, so that a logout ends it, too.
+/// Reads a tombstone. Tombstones of this library's version 0.3 say neither when the session ended nor what kind of
+/// successor it has. Such a successor counts as a renewal, so that a logout ends it, too.
 pub(super) fn tombstone(mut item: Item) -> Tombstone {
     let mut time = |name| item.remove(name).and_then(unsigned);
     let (revision, ended_at) = (time(REVISION), time(ENDED_AT));

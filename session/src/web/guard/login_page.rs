@@ -11,7 +11,8 @@ use crate::core::refusal::Refusal;
 
 /// The page where visitors log in, or prove again who they are, for a guard of your own.
 ///
-/// [`answer`](Self::answer) sends a navigation there, and brings the visitor back by `next`;
+/// [`answer`](Self::answer) redirects a navigation there, and names the requested page in the parameter `next`. The
+/// login view checks `next` with [`local_path`](crate::local_path) and redirects there after the login.
 /// [`RequireLoginLayer`](crate::RequireLoginLayer) answers in the same way.
 ///
 /// ```
@@ -57,7 +58,7 @@ impl LoginPage {
         let path = path.into();
         assert!(
             local_path(&path).is_some() && !path.contains('#'),
-            "the login page has to be a path of this site, and {path:?} is not"
+            "a login page has to be a path that `local_path` accepts, without a fragment, and {path:?} is not"
         );
         Self {
             path: path.into(),

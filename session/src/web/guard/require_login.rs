@@ -1,4 +1,4 @@
-//! The layer that lets a request pass if somebody is logged in, may do this, and has proved it lately.
+//! The layer that lets a request pass only if the visitor is logged in and meets further requirements, if any are set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +19,14 @@ use crate::web::body::ResponseBody;
 use crate::web::users::{self, Users};
 use crate::web::{Layered, passed};
 
-/// Lets a request pass if the visitor is logged in, and perhaps [may do this](Self::may_if) or [has proved it
-/// lately](Self::confirmed_within).
+/// Lets a request pass only if the visitor is logged in. It can also require that the visitor [may do
+/// this](Self::may_if), and that the visitor [has recently proved who they are](Self::confirmed_within).
 ///
 /// Otherwise it answers as [`LoginPage::answer`] does: a navigation with a 303 to the login page, which gets the
-/// requested page as `next`, and any other request with 401. Who is logged in and may not do this gets 403. The
-/// response's extensions hold the [`Refusal`]. The login page itself passes for everybody.
+/// requested page as `next`, and any other request with 401. A visitor who is logged in but may not do this gets 403.
+/// The extensions of a 401 or 403 hold a [`SessionError`](crate::SessionError) of the kind
+/// [`Refused`](crate::SessionErrorKind::Refused), which contains the [`Refusal`]. Requests for the login page itself
+/// always pass.
 ///
 /// The layer goes inside a [`SessionLayer`](crate::SessionLayer). It loads the session with one read of the store,
 /// which the handler then need not repeat. If the store fails, or there is no `SessionLayer`, the answer is that of
@@ -88,7 +90,7 @@ pub struct RequireLoginLayer {
 struct Requirement {
     holds: Holds,
     refusal: Refusal,
-    /// The page where the visitor can see to it.
+    /// The page where the visitor can meet the requirement.
     page: Option<LoginPage>,
 }
 
@@ -122,8 +124,8 @@ impl RequireLoginLayer {
     }
 
     /// Sets the function that decides whether the visitor is logged in. By default, a visitor is logged in if the
-    /// session has an [owner](Session::owner) or a `username`. What else is required, such as a [user](Self::users), is
-    /// required beside it.
+    /// session has an [owner](Session::owner) or a variable `username`. The function replaces only this check: other
+    /// requirements, such as [`users`](Self::users), still apply.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
@@ -135,7 +137,7 @@ impl RequireLoginLayer {
         self
     }
 
-    /// Lets only those pass of whom this function is true. Anybody else who is logged in gets 403.
+    /// Lets a request pass only if `may` returns `true` for its session. A visitor who is logged in gets 403 otherwise.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
@@ -147,18 +149,18 @@ impl RequireLoginLayer {
         self.and(at_once(may), Refusal::NotPermitted, None)
     }
 
-    /// Lets a request pass only if whoever is logged in has proved it in this way during the last `time`
-    /// ([`Session::confirm`]). Otherwise a navigation goes to `page`, where the visitor proves it again, and comes back
-    /// by `next`; any other request gets 401 with the header `WWW-Confirm`, such as `WWW-Confirm: password`. The page
-    /// itself passes for everybody who is logged in.
+    /// Lets a request pass only if the visitor has proved who they are by `how`, such as `"password"`, within the last
+    /// `time` ([`Session::confirm`]). Otherwise a navigation is redirected to `page`, where the visitor gives the proof
+    /// again; `next` names the page to go back to. Any other request gets 401 with the header `WWW-Confirm`, such as
+    /// `WWW-Confirm: password`. Requests for `page` itself do not need the proof.
     ///
-    /// OWASP ASVS 5.0 (7.5.1, 7.5.2) asks for it before a change of what the account depends on, and before sessions
-    /// are ended.
+    /// OWASP ASVS 5.0 (7.5.1, 7.5.2) requires such a proof before a visitor changes account data that logins depend on,
+    /// such as the email address, and before a visitor ends other sessions of the account.
     ///
     /// # Panics
     ///
     /// Panics if `page` is not a path that [`local_path`](crate::local_path) accepts, or has a fragment, or if `how` is
-    /// not the value of a header.
+    /// not valid as a header value.
     ///
     /// ```
     /// # use lambda_session::RequireLoginLayer;
@@ -172,15 +174,15 @@ impl RequireLoginLayer {
     pub fn confirmed_within(self, how: &'static str, time: Duration, page: impl Into<String>) -> Self {
         assert!(
             HeaderValue::from_str(how).is_ok(),
-            "a proof's name has to be the value of a header, and {how:?} is not"
+            "a proof's name has to be valid as a header value, and {how:?} is not"
         );
         let page = LoginPage::new(page);
         let confirmed = at_once(move |session| session.confirmed_within(how, time));
         self.and(confirmed, Refusal::NotConfirmed(how), Some(page))
     }
 
-    /// Lets only those pass who are one of `users`, as [`CurrentUser`](crate::CurrentUser) finds them, with one look-up
-    /// that the handler then need not repeat.
+    /// Lets a request pass only if [`CurrentUser`](crate::CurrentUser) finds the visitor among `users`. Anybody else is
+    /// answered like a visitor who is not logged in. This takes one look-up, which the handler then need not repeat.
     ///
     /// ```
     /// # use lambda_session::{RequireLoginLayer, Users};
@@ -194,7 +196,8 @@ impl RequireLoginLayer {
         self.one_of(&Arc::new(users))
     }
 
-    /// Lets only those of `users` pass who [may](Users::may) do this. Anybody else who is logged in gets 403.
+    /// Lets a request pass only if the visitor is one of `users`, as with [`users`](Self::users), and [may](Users::may)
+    /// do what `permission` says. A user who may not gets 403.
     ///
     /// ```
     /// # use lambda_session::{RequireLoginLayer, Users};
@@ -237,7 +240,7 @@ impl RequireLoginLayer {
         self
     }
 
-    /// Returns whether all of it holds of this session.
+    /// Returns whether the session meets all requirements.
     #[cfg(feature = "lambda")]
     pub(crate) async fn admits(&self, session: &Session) -> Result<bool, SessionError> {
         Ok(missing(&self.requirements, session).await?.is_none())

@@ -15,8 +15,9 @@ use crate::web::{Layered, is_prefetch, passed};
 /// Refuses requests from another site's page that would change something, which prevents CSRF without tokens.
 ///
 /// It checks every request whose method is not safe (RFC 9110, section 9.2.1: GET, HEAD, OPTIONS and TRACE are safe),
-/// and every request to a path that [`also`](Self::also) names. A refused request is answered by
-/// [`Refusal::into_response`]: 403, with the [`Refusal`] in the response's extensions.
+/// and every request to a path that [`also`](Self::also) names, but no request to a path that
+/// [`except`](Self::except) names. A refused request is answered by [`Refusal::into_response`]: 403, with a
+/// [`SessionError`](crate::SessionError) that contains the [`Refusal`] in the response's extensions.
 ///
 /// The rule is that of Go's `net/http.CrossOriginProtection`. If the browser sends `Sec-Fetch-Site`, that header
 /// decides: `same-origin` and `none` (the address bar, a bookmark) pass. Without it, an `Origin` must be our own. A
@@ -78,8 +79,9 @@ impl SameOriginLayer {
     /// Checks every method on `path`, where a GET changes something: a link to `/logout`, for example.
     ///
     /// `path` is compared before decoding, and written [as in
-    /// `RequireLoginLayer`](crate::RequireLoginLayer#stages-base-paths-and-nested-routers). A request is checked, too,
-    /// if its URI has this path in a nested router or after `..` was resolved.
+    /// `RequireLoginLayer`](crate::RequireLoginLayer#stages-base-paths-and-nested-routers). The layer also checks a
+    /// request if `path` is the path of the URI that the layer gets, from which a nested router has removed its prefix,
+    /// or in which `..` is already resolved.
     ///
     /// # Panics
     ///
@@ -100,7 +102,8 @@ impl SameOriginLayer {
     /// identity provider sends its form (`response_mode=form_post`). The handler must authenticate the sender itself,
     /// by a signature or a `state`.
     ///
-    /// `path` is written as in [`also`](Self::also). In a nested router it has the router's prefix, too.
+    /// `path` is written as in [`also`](Self::also). For a route of a nested router, it must include the router's
+    /// prefix: unlike in `also`, the path without the prefix does not match.
     ///
     /// # Panics
     ///

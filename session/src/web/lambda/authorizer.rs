@@ -66,11 +66,11 @@ use crate::web::layer::SessionLayer;
 ///
 /// # How long a logout takes
 ///
-/// API Gateway may cache the answer for the value of the identity sources, and asks nobody meanwhile. So after a
-/// logout, a copy of the cookie passes until the cached answer is too old. So does a session that has expired, and so
-/// do copied cookies of a [bound](crate::SessionLayerBuilder::bound) session after their ten minutes. After a login,
-/// API Gateway asks at once, because the cookie is a new one. If `Cookie` is not among the identity sources, one
-/// visitor even gets the answer that was made for another.
+/// API Gateway may cache the answer for the value of the identity sources, and does not call the authorizer until the
+/// cached answer expires. So after a logout, a copy of the cookie passes until then. So does a session that has
+/// expired, and so do copied cookies of a [bound](crate::SessionLayerBuilder::bound) session after their second cookie
+/// has expired (after ten minutes unless set). After a login, API Gateway asks at once, because the cookie is a new
+/// one. If `Cookie` is not among the identity sources, one visitor even gets the answer that was made for another.
 ///
 /// | API | how long it caches | |
 /// |---|---|---|
@@ -273,7 +273,7 @@ fn policy(visitor: Option<&Session>, stage: &str) -> Value {
     })
 }
 
-/// What the functions behind learn. A REST API takes only texts, numbers and truth values.
+/// The values that the functions behind the authorizer get. A REST API takes only strings, numbers and booleans.
 fn context(session: &Session) -> Map<String, Value> {
     let values = [("owner", session.owner()), ("handle", session.handle())];
     let values = values

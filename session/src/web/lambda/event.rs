@@ -2,7 +2,8 @@
 //!
 //! `lambda_http` has the types of the events, and its own conversion panics on what strangers can send: a host or a
 //! query that cannot be in a URL, a body that is not base64. It also loses repeated headers, and parts of a path that
-//! an HTTP API has decoded. So the conversion is here, and every event that has no request is `None`.
+//! an HTTP API has decoded. So this module converts events itself. If an event cannot be converted, [`Read::request`]
+//! is `None`.
 
 use std::collections::HashMap;
 use std::str::FromStr as _;
@@ -23,7 +24,8 @@ use super::path::{self, encoded};
 /// If this is set, `lambda_http` leaves the stage out of a request's path.
 pub(super) const IGNORE_STAGE: &str = "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH";
 
-/// A header map panics when it gets more entries than it can hold. An event with so many is longer than this.
+/// A length in bytes. A header map panics if it gets more entries than it can hold. A shorter event cannot have that
+/// many headers, so they are not counted.
 const SHORT: usize = 100_000;
 
 /// More headers than any of AWS's services lets through.
@@ -43,7 +45,7 @@ pub(super) enum Door {
     Lattice,
 }
 
-/// What an event is: the door through which its answer goes, and its request if it has one.
+/// An event that was read: the service that takes its answer, and its request unless the event cannot be converted.
 pub(super) struct Read {
     pub(super) door: Door,
     pub(super) request: Option<Request<Body>>,
@@ -103,8 +105,8 @@ fn has_a_crowd(event: &str) -> bool {
     read.is_ok_and(|event| count(event.headers) > MOST_HEADERS || count(event.multi_value_headers) > MOST_HEADERS)
 }
 
-/// The event without the cookies that no header can carry, because they have a control character. A neighbour's cookie
-/// must not take the session's with it.
+/// The event without the cookies that no header can carry, because they have a control character. Otherwise such a
+/// cookie, which another site of the same domain may have set, would make the whole request unreadable.
 fn with_clean_cookies(event: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(event).ok()?;
     for headers in ["headers", "multiValueHeaders"] {
@@ -139,7 +141,7 @@ struct Parts {
     method: Method,
     /// The path of the request's URI, encoded.
     path: String,
-    /// The path by which plain handlers route: without the stage where the event has none in it, encoded.
+    /// The event's own path, encoded, by which plain handlers route. It has the stage only if the event's path has it.
     raw_path: String,
     query: String,
     headers: HeaderMap,
@@ -173,7 +175,7 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
                     &raw_path,
                 ),
                 raw_path,
-                // As Go's and the WHATWG's parsers decode it, rather than as `queryStringParameters` joins it.
+                // These come from the raw query, because `queryStringParameters` joins repeated values with commas.
                 parameters: QueryMap::from_str(&query).unwrap_or_default(),
                 query,
                 headers,

@@ -12,9 +12,9 @@ use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
 /// the program has set a subscriber before. [`run`](super::run), [`run_streaming`](super::run_streaming) and
 /// [`serve`](super::serve) call it; call it yourself to log what happens before them.
 ///
-/// Below `INFO`, it writes the events of this library alone, because those of other crates show requests: at `TRACE`,
-/// `lambda_runtime` logs each event with its passwords and cookies, and the SDK what is sent to DynamoDB. A program
-/// that sets a subscriber of its own has to leave them out, too.
+/// Below `INFO`, it writes only the events of this library, not even those of the program itself, because other crates
+/// show requests there: at `TRACE`, `lambda_runtime` logs each event with its passwords and cookies, and the SDK logs
+/// what is sent to DynamoDB. A program that sets a subscriber of its own has to leave such events out, too.
 ///
 /// [controls]: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
 ///

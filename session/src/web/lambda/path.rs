@@ -47,7 +47,8 @@ pub(super) fn encoded(path: &str) -> Cow<'_, str> {
 ///
 /// - A REST API and payload format 1.0 tell the path that was sent. Their `path` lacks the stage.
 /// - The path of payload format 2.0 has the stage, if the browser sent it.
-/// - Either tells the API's own route, and what stands before it is the stage or a custom domain's base path.
+/// - Both formats name the API's route. The part of the path before the route is the stage or a custom domain's base
+///   path.
 ///
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 pub(crate) fn in_event(extensions: &Extensions) -> Option<(Cow<'_, str>, Cow<'_, str>)> {

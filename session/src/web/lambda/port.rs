@@ -1,4 +1,4 @@
-//! The same service on a port, where no Lambda is.
+//! Serves a function's service over HTTP on a local port, for a program that Lambda does not run.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -63,7 +63,8 @@ where
     S::Response: IntoResponse + Send + 'static,
 {
     loop {
-        // A connection that cannot be accepted ends no other. If there are too many, one of them has to end first.
+        // If a connection cannot be accepted, the others go on. The reason may be that too many are open, so wait until
+        // one of them may have ended.
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(AFTER_AN_ERROR).await;
             continue;
