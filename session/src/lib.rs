@@ -72,7 +72,8 @@
 //!   <!-- of_two_requests_at_once_one_gets_the_message a_message_whose_taking_lost_its_reply_is_shown_once -->
 //! - Anyone who reads a sealed table learns no variable's value and no owner's name.
 //!   <!-- what_was_sealed_opens_and_shows_nothing_before a_login_seals_anew_under_the_new_id_and_the_owner_too -->
-//! - The `Max-Age` of a remembered session is sent once, with the login: no view sends the cookie again.
+//! - The `Max-Age` of a remembered session is sent only when the session gets an ID: with the login and with each
+//!   renewal. No other request sends the cookie again.
 //!   <!-- max_age_leaves_once -->
 //! - A page that does not use the session costs no store call, and neither does a forged cookie.
 //!   <!-- every_request_costs_what_the_table_says one_that_does_not_verify_costs_nothing -->

@@ -110,6 +110,10 @@ impl Session {
     /// session would be larger than [`max_bytes`](crate::SessionLayerBuilder::max_bytes) or the store allows, after
     /// [`end`](Self::end), or after the session was saved.
     ///
+    /// # Panics
+    ///
+    /// As [`Value::encode`].
+    ///
     /// ```
     /// # use lambda_session::Session;
     /// let session = Session::default();

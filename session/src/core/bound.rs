@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::id::RecordKey;
 
-/// The binding of a session to a device: the time from which the session is open only to requests that carry the second
-/// cookie, and the public key that the device's signatures verify with. A renewal keeps both, and adds the key of the
-/// record that was bound first: by this one, the browser still calls the session.
+/// The binding of a session to a device: a time, and the public key that verifies the device's signatures. From that
+/// time on, in seconds since 1970, the session is open only to requests that carry the second cookie. A renewal keeps
+/// both, and adds the record key of the session that was bound first, because the browser keeps that session's name.
 ///
-/// A session that a login of the same owner began over a bound one has no key until its browser sends one.
+/// If a user logs in again in a browser that has a bound session of theirs, the new session has no public key until the
+/// browser sends one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Binding(String);
@@ -69,7 +70,8 @@ impl Binding {
         self.0.split('.').nth(2)
     }
 
-    /// Whether the browser has sent the key for the session `first`, if this is the binding of `session`.
+    /// Whether this binding, which belongs to `session`, comes from the registration for the session `first`. The two
+    /// differ after a renewal.
     #[cfg(any(feature = "bound", test))]
     pub(crate) fn is_of(&self, session: &RecordKey, first: &RecordKey) -> bool {
         self.first().unwrap_or(session.as_str()) == first.as_str()

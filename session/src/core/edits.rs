@@ -88,7 +88,8 @@ impl Edits {
         !self.cleared && matches!(self.edits.get(name), None | Some(Edit::Compute(_)))
     }
 
-    /// Takes the variable `name` out: returns what these edits make of `stored`, and leaves no such variable.
+    /// Takes the variable `name` out. The caller has already removed `stored` from the store, or passes `None`. Returns
+    /// the value that these edits make of `stored`, and leaves no edit that would store the variable again.
     ///
     /// # Errors
     ///

@@ -22,8 +22,9 @@ pub(crate) struct SessionId {
     derived: Arc<Derived>,
 }
 
-/// What is derived from an ID, once somebody has asked a clone of the ID for it. Over the memory store, the record's
-/// key takes a tenth of a view's instructions, and the sealing key takes ten times as many.
+/// The keys that are derived from an ID. The clones of an ID share them, and each is computed at its first use only.
+/// With the memory store, the record's key takes a tenth of the instructions of a request that only reads the session.
+/// The sealing key takes ten times as many instructions as the record's key.
 #[derive(Default)]
 struct Derived {
     record_key: OnceLock<RecordKey>,

@@ -76,11 +76,13 @@ pub struct Version {
 pub struct Record {
     /// The variables.
     pub data: Data,
-    /// When the session got its ID, by its creation, a login or a renewal, in seconds since 1970.
+    /// When the session got its ID, in seconds since 1970. A session gets an ID when it is created, and a new one by a
+    /// login, a renewal or a lifetime of its own.
     pub created_at: u64,
     /// When it ends, in seconds since 1970.
     pub expires_at: u64,
-    /// How many times `data` was changed since creation.
+    /// How many times the record was changed since its creation. A write that moves only `expires_at` and `seen_at`
+    /// does not count.
     pub revision: u64,
     /// The tokens of the last sixteen changes, the newest last.
     #[serde(default)]
@@ -99,7 +101,8 @@ pub struct Record {
     pub owner: Option<Value>,
     /// The label of the session in the list of the owner's sessions.
     pub label: Option<String>,
-    /// When the visitor was last seen, in seconds since 1970, as exact as the expiry; only if there is an owner.
+    /// When the visitor was last seen, in seconds since 1970; `None` if the session has no owner. A request that
+    /// changes nothing updates it only after a tenth of the idle timeout, so it may be behind by that much.
     pub seen_at: Option<u64>,
     /// Whether the variables and the owner are encrypted. Each is bytes then.
     #[serde(default)]
@@ -318,7 +321,7 @@ pub(crate) fn has(writes: &[WriteToken], revision: u64, token: &WriteToken, read
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tombstone {
-    /// How many times the session's variables had been changed, or 0 if that is unknown.
+    /// The session's last revision, counted as in [`Record::revision`], or 0 if that is unknown.
     pub revision: u64,
     /// The tokens of the last sixteen changes, the newest last.
     pub writes: Vec<WriteToken>,
@@ -326,7 +329,8 @@ pub struct Tombstone {
     pub ended_at: u64,
     /// The key of the session that took its place, after a login or a renewal.
     pub replaced_by: Option<RecordKey>,
-    /// Whether the successor is a renewal, which inherits from this session and ends with it.
+    /// Whether the successor is a renewal, which has the same owner and variables. A logout with the cookie of this
+    /// session then ends the successor, too.
     pub renewed: bool,
 }
 

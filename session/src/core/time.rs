@@ -40,8 +40,9 @@ impl Lifetime {
         self
     }
 
-    /// Ends the session this long after it is saved, however busy it is: after the layer's lifetime unless set. Counts
-    /// in whole seconds, and is at least one second.
+    /// Ends the session this long after the save that gives it this lifetime, however busy it is. Unless set, the
+    /// session ends after the layer's lifetime, or, with [`beyond_browser`](Self::beyond_browser), after the layer's
+    /// [maximum](crate::SessionLayerBuilder::max_remembered). Counts in whole seconds, and is at least one second.
     #[must_use]
     pub fn at_most(mut self, duration: Duration) -> Self {
         self.at_most = Some(duration.as_secs().max(1));
@@ -78,8 +79,9 @@ pub(crate) struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// 30 minutes idle and 12 hours in all, within the ranges that OWASP's Session Management Cheat Sheet names for
-    /// ordinary applications, and 30 days for a session that is remembered.
+    /// 30 minutes idle, the most that OWASP's Session Management Cheat Sheet names for low-risk applications. 12 hours
+    /// in all, more than the 4 to 8 hours that it names for a full working day. 30 days for a session that is
+    /// remembered.
     fn default() -> Self {
         Self {
             idle: 30 * 60,

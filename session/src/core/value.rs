@@ -42,7 +42,11 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// Returns serde's error for a type that cannot be stored, such as a map whose keys are not text.
+    /// Returns serde's error for a type that cannot be stored, such as a map whose keys are tuples.
+    ///
+    /// # Panics
+    ///
+    /// `serde_dynamo` panics at a map whose keys are lists, maps or byte strings, unless the map is empty.
     ///
     /// ```
     /// # use lambda_session::Value;
@@ -125,7 +129,8 @@ pub struct ValueError {
 pub enum ValueErrorKind {
     /// The variable does not have the requested type.
     OtherType,
-    /// The store cannot hold the value or the name.
+    /// The value or the name cannot be stored: a limit of the store or the value's type forbids it, the library keeps
+    /// the name for itself, or the sum of an [`increment`](crate::Session::increment) does not fit in 64 bits.
     NotStorable,
     /// The session would be larger than the store can hold, or than
     /// [`max_bytes`](crate::SessionLayerBuilder::max_bytes) allows.
@@ -209,6 +214,8 @@ pub(crate) enum Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -219,6 +226,13 @@ mod tests {
             Value::encode(None::<u64>).unwrap().decode::<Option<u64>>().unwrap(),
             None
         );
+    }
+
+    /// When this fails, `serde_dynamo` has been mended, and [`Value::encode`] need not warn of it.
+    #[test]
+    #[should_panic(expected = "entered unreachable code")]
+    fn a_map_whose_keys_are_lists_panics_in_serde_dynamo() {
+        let _ = Value::encode(BTreeMap::from([(vec![1, 2], "two")]));
     }
 
     #[test]

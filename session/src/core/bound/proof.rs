@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 /// The algorithms that are accepted, as the browser is told them.
 pub(crate) const ALGORITHMS: &str = "ES256 RS256";
 
-/// The most bytes of a proof that are looked at. One with an RSA key of 4,096 bits has 2,700.
+/// The most bytes of a proof. A longer one is refused. One with an RSA key of 4,096 bits is shorter.
 pub(crate) const MOST_BYTES: usize = 4096;
 
 /// The bytes of a point on the curve P-256: a 4, and the two coordinates (SEC 1, section 2.3.3).

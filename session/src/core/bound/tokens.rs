@@ -41,8 +41,9 @@ impl Tokens {
         format!("{until}.{mac}")
     }
 
-    /// The time until which this value of the second cookie is good for the session, if it is now. A cookie that is
-    /// made now is good for `life` seconds; a time beyond that is another setting's or another clock's.
+    /// The time until which this value of the second cookie is good for the session; `None` if it is not good at `now`.
+    /// A cookie that is made now is good for `life` seconds. A time that is further ahead, by more than the clocks may
+    /// differ, is refused: the cookie was made with another setting or by a wrong clock.
     pub(crate) fn opens(&self, value: &[u8], session: &RecordKey, now: u64, life: u64) -> Option<u64> {
         self.until(value, session).filter(|&until| is_current(until, now, life))
     }

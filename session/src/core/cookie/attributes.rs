@@ -135,8 +135,8 @@ pub(crate) fn is_host_name(domain: &str) -> bool {
         && last.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
-/// Whether a browser can send this path of a URL. Paths have no spaces, `?` and `#`, so such a cookie would never be
-/// sent.
+/// Whether `path` can be a cookie's `Path`. A URL's path is visible ASCII without `?` and `#`, so browsers never send a
+/// cookie with any other. A `;` would end the attribute, and browsers ignore an attribute that is too long.
 pub(crate) fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && path.len() <= MOST_ATTRIBUTE_BYTES
