@@ -137,6 +137,11 @@ def the_rules_refuse_what_would_be_ignored():
         assert fulfilled == accepted, f"{chosen} is {'accepted' if fulfilled else 'refused'}"
 
 
+def the_url_streams_where_it_is_asked_to():
+    urls = [body for body in transformed()["Resources"].values() if body["Type"] == "AWS::Lambda::Url"]
+    assert [url["Properties"]["InvokeMode"] for url in urls] == [{"Ref": "InvokeMode"}], urls
+
+
 def what_is_counted_is_shown_and_no_more():
     """Each combination of Alarms and Dashboard counts exactly the metrics that it shows, because AWS bills metrics."""
     namespace = "${AWS::StackName}/sessions"

@@ -270,7 +270,7 @@ async fn a_login_under_the_same_name_keeps_what_the_session_holds_and_one_under_
 /// The rotation of docs/rotation.md, as changes of the function's environment: at each step, instances from before it
 /// and from after it serve the same visitors.
 #[tokio::test]
-async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_after_a_lifetime() {
+async fn a_rotated_key_logs_nobody_out_and_the_old_one_is_dropped_when_its_sessions_are_over() {
     let dynamodb = Embedded::in_memory().await;
     let endpoint = dynamodb.endpoint();
     let new_key = "another key for tests that is longer than thirty-two bytes";

@@ -74,6 +74,7 @@ async fn a_visitor_logs_in_and_out_through_each_door_whatever_other_cookies_he_h
             &["theme=\u{1}dark", &cookie],
             &[&cookie, "theme=\u{7f}dark"],
             &["name=\u{e9}", &cookie],
+            &[&format!("theme=\u{1}; {cookie}; name=\u{7f}")],
         ] {
             let home = with_cookies(event(&format!("home-{door}200")), lines);
             let page = answer(&lambda, home).await;

@@ -1,5 +1,7 @@
 //! Methods, paths and events that the compiled function gets. `LAMBDA_BINARY` names another function than cargo built.
 
+use std::fs;
+
 use serde_json::{Map, Value, json};
 
 use crate::support::app::is_admin;
@@ -197,13 +199,35 @@ fn hostile_requests() -> Vec<Value> {
         form.with("/isBase64Encoded", true)
     });
     let rest = [Event::get(""), Event::get("/").with("/headers", Value::Object(crowd))];
+    // As a REST API, a load balancer and VPC Lattice send the same.
+    let others = ["rest-api-", "alb-", "alb-multi-value-", "lattice-"]
+        .into_iter()
+        .flat_map(|door| {
+            let file = format!("{}/events/home-{door}200.json", env!("CARGO_MANIFEST_DIR"));
+            let event: Value = serde_json::from_str(&fs::read_to_string(&file).expect(&file)).expect("JSON");
+            let mut host = event.clone();
+            let mut body = event;
+            for headers in ["headers", "multiValueHeaders"] {
+                if let Some(headers) = host.get_mut(headers).and_then(Value::as_object_mut) {
+                    headers.retain(|name, _| !name.eq_ignore_ascii_case("host"));
+                    let value = if door == "alb-" { json!("a b") } else { json!(["a b"]) };
+                    headers.insert("host".to_owned(), value);
+                }
+            }
+            if door == "rest-api-" {
+                host["headers"]["host"] = json!("a b");
+            }
+            body["body"] = json!("%");
+            body["isBase64Encoded"] = json!(true);
+            [host, body]
+        });
     let events = hosts
         .into_iter()
         .chain(queries)
         .chain(headers)
         .chain(bodies)
         .chain(rest);
-    events.map(Event::into_value).collect()
+    events.map(Event::into_value).chain(others).collect()
 }
 
 /// Events of other services, and requests with parts of a wrong type.

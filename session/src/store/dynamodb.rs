@@ -127,7 +127,8 @@ impl DynamoDbStore {
     /// # Errors
     ///
     /// Fails if the table, the endpoint (the given one, or that of the configuration) or the region is missing or not
-    /// valid. The message names it.
+    /// valid. The message names it. The credentials are not checked: the SDK gets them at the first call, and panics
+    /// there if one has a line break.
     ///
     /// ```
     /// use aws_config::{BehaviorVersion, Region, SdkConfig};

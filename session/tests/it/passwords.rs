@@ -22,6 +22,21 @@ const WRONG_TEXT: &str = "The username or the password is wrong.";
 const LIMITED_TEXT: &str = "That was tried too often.";
 
 #[tokio::test]
+async fn a_basket_has_at_most_twenty_items_of_a_hundred_characters() {
+    let site = Site::new().await;
+    let mut visitor = site.visitor();
+    let long = "x".repeat(101);
+    assert_eq!(visitor.post("/basket", &[("item", &long)]).await.status, 400);
+    for number in 0..=20 {
+        let item = format!("item {number} {}", &long[..80]);
+        assert_redirect(&visitor.post("/basket", &[("item", &item)]).await, "/");
+    }
+    let page = visitor.get("/").await.body;
+    assert_eq!(page.matches("<li>item ").count(), 20, "{page}");
+    assert!(!page.contains("item 0 ") && page.contains("item 20 "), "{page}");
+}
+
+#[tokio::test]
 async fn a_basket_is_kept_over_the_login_and_not_over_another_persons() {
     let site = Site::new().await;
     let in_memory = Arc::new(Program::server(example("passwords"), None, &[]).await);

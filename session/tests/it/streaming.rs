@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -141,6 +142,17 @@ async fn a_session_that_cannot_be_saved_is_an_error_and_no_stream() {
     assert!(!String::from_utf8_lossy(&body).contains("visit"), "{body:?}");
     let log = lambda.kill().await.stdout;
     assert!(log.contains("store failure"), "{log}");
+}
+
+#[tokio::test]
+async fn a_streamed_request_has_the_deadline_of_its_invocation() {
+    let table = Table::new().await;
+    let lambda = start(&table).await;
+    lambda.api().set_timeout(Duration::ZERO);
+    let mut late = Streamed::new(&lambda, Event::get("/events"));
+    let metadata = late.metadata().await;
+    assert_eq!(metadata["statusCode"], 503, "{metadata}");
+    assert_eq!(table.proxy.operations(), [""; 0]);
 }
 
 /// Serves a port as a Function URL that streams: it makes an event of each request, and passes the answer on as it

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use argon2::{Argon2, PasswordVerifier as _};
 use axum::Router;
 use axum::extract::{Form, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_login::{AuthUser, AuthnBackend, login_required};
@@ -113,7 +113,15 @@ impl IntoResponse for Failure {
     }
 }
 
-async fn home(auth: AuthSession, messages: Messages, session: Session) -> Result<Html<String>, Failure> {
+async fn home(
+    method: Method,
+    headers: HeaderMap,
+    auth: AuthSession,
+    messages: Messages,
+    session: Session,
+) -> Result<Html<String>, Failure> {
+    // Nobody sees the answer to a HEAD, or perhaps to a prefetch, so they leave the messages for the next page.
+    let is_seen = method == Method::GET && !headers.contains_key("sec-purpose");
     let basket: Vec<String> = session.get("basket").await?.unwrap_or_default();
     let theme: String = session.get("theme").await?.unwrap_or_default();
     Ok(page(&html! {
@@ -121,7 +129,9 @@ async fn home(auth: AuthSession, messages: Messages, session: Session) -> Result
             Some(user) => h1 { "Logged in as " (user.name) },
             None => h1 { "Not logged in" },
         }
-        @for message in messages { p { (message) } }
+        @if is_seen {
+            @for message in messages { p { (message) } }
+        }
         p { "Basket: " (basket.join(", ")) "." }
         p { "Theme: " (theme) "." }
         p { a href="/login" { "Log in" } }

@@ -15,6 +15,8 @@ const LOGIN: &str = "axum-login.data";
 /// The variable in which a request keeps the record that it has read, and what its write tokens begin with. It is not
 /// stored.
 const READ: &str = "lambda-session.read";
+/// The most bytes of a session's variables, in JSON. DynamoDB allows 400 KB, and bills each read and write by its size.
+const MOST_BYTES: usize = 16 * 1024;
 /// The longest that a session lives with one ID, in seconds: thirty days. Its owner's list is kept a day longer.
 const LIFETIME: u64 = 30 * DAY;
 const DAY: u64 = 24 * 60 * 60;
@@ -149,7 +151,7 @@ impl<S: OwnerStore> TowerStore<S> {
     }
 }
 
-/// The variables of `stands` with the changes that lead from `base` to `wanted`.
+/// The variables of `stands` with the changes that lead from `base` to `wanted`. Fails if they grow beyond the most.
 fn merged(stands: &Record, base: &Record, wanted: &HashMap<String, Json>) -> Result<Data> {
     let (mut merged, base) = (stands.data.clone(), &base.data);
     for name in base.keys().chain(wanted.keys()).collect::<BTreeSet<_>>() {
@@ -160,7 +162,14 @@ fn merged(stands: &Record, base: &Record, wanted: &HashMap<String, Json>) -> Res
             None => drop(merged.remove(name)),
         }
     }
+    if bytes(&merged)? > MOST_BYTES.max(bytes(&stands.data)?) {
+        return Err(Error::Backend(format!("a session has at most {MOST_BYTES} bytes")));
+    }
     Ok(merged)
+}
+
+fn bytes(data: &Data) -> Result<usize> {
+    serde_json::to_vec(data).map(|json| json.len()).map_err(failed)
 }
 
 fn key(id: Id) -> RecordKey {

@@ -162,10 +162,7 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
             let query = event.raw_query_string.unwrap_or_default();
             let mut headers = event.headers;
             if let Some(cookies) = event.cookies {
-                let cookies: Vec<_> = cookies
-                    .into_iter()
-                    .filter(|pair| HeaderValue::from_str(pair).is_ok())
-                    .collect();
+                let cookies: Vec<_> = cookies.iter().map(|cookies| clean(cookies)).collect();
                 headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; ")).ok()?);
             }
             Parts {

@@ -106,6 +106,9 @@ async fn a_page_that_requires_a_login_is_shown_after_it_and_the_message_once() {
     let fields = [("username", "alice"), ("password", PASSWORD), ("next", "/orders")];
     assert_redirect(&visitor.post("/login", &fields).await, "/orders");
     assert!(visitor.get("/orders").await.body.contains("Orders of alice"));
+    let mut prefetch = visitor.clone();
+    prefetch.headers.push(("sec-purpose", "prefetch".to_owned()));
+    assert!(!prefetch.get("/").await.body.contains("Welcome"));
     assert!(visitor.get("/").await.body.contains("Welcome, alice"));
     assert!(!visitor.get("/").await.body.contains("Welcome"));
 }
