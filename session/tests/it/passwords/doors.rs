@@ -95,3 +95,23 @@ async fn where_one_cookie_gets_through_it_is_the_sessions_and_the_log_says_which
         "{warnings:?}"
     );
 }
+
+/// A navigation to the guarded page, behind the stage `prod` of a REST API.
+#[tokio::test]
+async fn behind_a_stage_a_visitor_is_sent_to_the_stages_login_page_and_back() {
+    let site = Site::with(&[("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true")]).await;
+    let Some(Program::Function(lambda)) = Arc::into_inner(site.function) else {
+        panic!("somebody uses the function")
+    };
+    let rest_api = json!({
+        "resource": "/{proxy+}", "path": "/account", "httpMethod": "GET", "pathParameters": { "proxy": "account" },
+        "headers": { "Host": "api.example", "Sec-Fetch-Mode": "navigate" },
+        "multiValueHeaders": { "Host": ["api.example"], "Sec-Fetch-Mode": ["navigate"] },
+        "requestContext": {
+            "stage": "prod", "resourcePath": "/{proxy+}", "path": "/prod/account", "httpMethod": "GET",
+        },
+    });
+    let sent = answer(&lambda, rest_api).await;
+    let location = &sent["multiValueHeaders"]["location"][0];
+    assert_eq!(location, "/prod/login?next=/prod/account", "{sent}");
+}
