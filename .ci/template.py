@@ -138,8 +138,7 @@ def the_rules_refuse_what_would_be_ignored():
 
 
 def the_url_streams_where_it_is_asked_to():
-    urls = [body for body in transformed()["Resources"].values() if body["Type"] == "AWS::Lambda::Url"]
-    assert [url["Properties"]["InvokeMode"] for url in urls] == [{"Ref": "InvokeMode"}], urls
+    assert only("AWS::Lambda::Url")["InvokeMode"] == {"Ref": "InvokeMode"}
 
 
 def what_is_counted_is_shown_and_no_more():
@@ -198,6 +197,7 @@ def main():
         the_policy_allows_what_the_code_calls,
         nothing_has_a_name_of_its_own,
         the_rules_refuse_what_would_be_ignored,
+        the_url_streams_where_it_is_asked_to,
         what_is_counted_is_shown_and_no_more,
         checkov_finds_nothing_unjustified,
     ):

@@ -21,7 +21,8 @@ const DOORS: [&str; 7] = [
     "lattice-",
 ];
 
-fn event(name: &str) -> Value {
+/// Reads an event of `events/`.
+pub(crate) fn event(name: &str) -> Value {
     let file = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&fs::read_to_string(&file).expect(&file)).expect("JSON")
 }

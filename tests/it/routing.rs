@@ -1,9 +1,8 @@
 //! Methods, paths and events that the compiled function gets. `LAMBDA_BINARY` names another function than cargo built.
 
-use std::fs;
-
 use serde_json::{Map, Value, json};
 
+use crate::doors::event;
 use crate::support::app::is_admin;
 use crate::support::function;
 use dev::dynamodb::Embedded;
@@ -203,8 +202,7 @@ fn hostile_requests() -> Vec<Value> {
     let others = ["rest-api-", "alb-", "alb-multi-value-", "lattice-"]
         .into_iter()
         .flat_map(|door| {
-            let file = format!("{}/events/home-{door}200.json", env!("CARGO_MANIFEST_DIR"));
-            let event: Value = serde_json::from_str(&fs::read_to_string(&file).expect(&file)).expect("JSON");
+            let event = event(&format!("home-{door}200"));
             let mut host = event.clone();
             let mut body = event;
             for headers in ["headers", "multiValueHeaders"] {

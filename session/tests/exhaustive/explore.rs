@@ -62,23 +62,17 @@ struct Exploration<'a, C> {
 
 impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
     fn go_on(&mut self, world: World, mut asleep: Vec<Move>) -> Result<(), String> {
-        let moves = world.moves();
+        let mut moves = world.moves();
         if moves.is_empty() {
             self.counts.schedules += 1;
             return (self.check)(&world).map_err(|broken| self.shown(&world, &broken));
         }
-        let mut awake = Vec::with_capacity(moves.len());
-        for next in moves {
-            // Equal moves are one move: of two copies of a call, the first is taken.
-            if !asleep.contains(&next) && !awake.contains(&next) {
-                awake.push(next);
-            }
-        }
-        let Some(last) = awake.pop() else {
+        moves.retain(|next| !asleep.contains(next));
+        let Some(last) = moves.pop() else {
             self.counts.left += 1;
             return Ok(());
         };
-        for next in awake {
+        for next in moves {
             self.play(world.clone(), next, &asleep)?;
             if self.reduce {
                 asleep.push(next);

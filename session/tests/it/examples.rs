@@ -1,7 +1,6 @@
 //! The examples that are Lambda functions, run as functions.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dev::PATIENCE;
 use dev::dynamodb::{Embedded, table};
@@ -366,7 +365,7 @@ async fn a_connection_that_cannot_be_accepted_waits_and_takes_no_processor_time(
     let waited = async {
         let mut asleep = 0;
         while asleep < 20 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             asleep += u32::from(sleeps(process));
         }
     };

@@ -162,7 +162,8 @@ fn merged(stands: &Record, base: &Record, wanted: &HashMap<String, Json>) -> Res
             None => drop(merged.remove(name)),
         }
     }
-    if bytes(&merged)? > MOST_BYTES.max(bytes(&stands.data)?) {
+    let size = bytes(&merged)?;
+    if size > MOST_BYTES && size > bytes(&stands.data)? {
         return Err(Error::Backend(format!("a session has at most {MOST_BYTES} bytes")));
     }
     Ok(merged)
