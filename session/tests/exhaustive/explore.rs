@@ -1,98 +1,65 @@
 //! Plays all schedules of a scenario, depth first. The world is copied before each move but the last of a choice, so
 //! the moves that schedules have in common are played once.
 //!
-//! Two moves are independent if both orders of them have the same result: they belong to different requests, they touch
-//! different places or both only read, and together they do not use up the faults. Everything that is checked is a
-//! function of the answer to each request, of the sequence of states of each place, and of what is stored at the end.
-//! None of these depends on the order of two independent moves, so of all schedules that differ only in such orders,
-//! one is enough. Sleep sets select it (Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems",
-//! 1996): when the search returns to a choice, it puts the move that was tried to sleep. The move sleeps in the
-//! schedules below, until a move comes that is not independent of it.
+//! Different moves often lead to the same state, for example two writes to two places in either order. What can follow
+//! a state, and what is checked at the end, depend on the state alone. So when the search meets a state again, it only
+//! counts the schedules that go on from there. A state is known by its mark (`table.rs`).
+
+use std::collections::HashMap;
 
 use super::world::{Move, World};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// The number of schedules that were played to the end.
-    pub(crate) schedules: u64,
-    /// The number of schedules that were left because all moves were asleep.
-    pub(crate) left: u64,
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.schedules += other.schedules;
-        self.left += other.left;
-    }
-}
-
-/// Whether both orders of the two moves have the same result, if this many faults are left.
-pub(crate) fn independent(one: &Move, other: &Move, faults: usize) -> bool {
-    let of_one_request = one.goes_on && other.goes_on && one.request == other.request;
-    let clash = match (one.touches, other.touches) {
-        (Some((one, writes)), Some((other, also_writes))) => one == other && (writes || also_writes),
-        _ => false,
-    };
-    !(of_one_request || clash || one.fault && other.fault && faults < 2)
-}
-
-/// Plays every schedule from this world on, and checks each. Stops at the first violation, and returns it with its
-/// schedule.
+/// Plays every schedule from this world on, and checks each. Returns how many there are. Stops at the first violation,
+/// and returns it with its schedule. If `forgetful`, it also plays again what follows a state that it has met.
 pub(crate) fn explore(
     world: World,
-    reduce: bool,
+    forgetful: bool,
     check: &mut impl FnMut(&World) -> Result<(), String>,
-) -> Result<Counts, String> {
+) -> Result<u64, String> {
     let mut exploration = Exploration {
-        reduce,
+        forgetful,
         check,
-        counts: Counts::default(),
+        met: HashMap::new(),
         schedule: Vec::new(),
     };
-    exploration.go_on(world, Vec::new())?;
-    Ok(exploration.counts)
+    exploration.go_on(world)
 }
 
 struct Exploration<'a, C> {
-    reduce: bool,
+    forgetful: bool,
     check: &'a mut C,
-    counts: Counts,
+    /// The states whose schedules have been played, by their marks, with the number of these schedules.
+    met: HashMap<u64, u64>,
     schedule: Vec<Move>,
 }
 
 impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
-    fn go_on(&mut self, world: World, mut asleep: Vec<Move>) -> Result<(), String> {
+    fn go_on(&mut self, world: World) -> Result<u64, String> {
+        let mark = world.mark();
+        if let Some(schedules) = self.met.get(&mark).filter(|_| !self.forgetful) {
+            return Ok(*schedules);
+        }
         let mut moves = world.moves();
-        if moves.is_empty() {
-            self.counts.schedules += 1;
-            return (self.check)(&world).map_err(|broken| self.shown(&world, &broken));
-        }
-        moves.retain(|next| !asleep.contains(next));
-        let Some(last) = moves.pop() else {
-            self.counts.left += 1;
-            return Ok(());
-        };
-        for next in moves {
-            self.play(world.clone(), next, &asleep)?;
-            if self.reduce {
-                asleep.push(next);
+        let schedules = if let Some(last) = moves.pop() {
+            let mut schedules = 0;
+            for next in moves {
+                schedules += self.play(world.clone(), next)?;
             }
-        }
-        self.play(world, last, &asleep)
+            schedules + self.play(world, last)?
+        } else {
+            (self.check)(&world).map_err(|broken| self.shown(&world, &broken))?;
+            1
+        };
+        self.met.insert(mark, schedules);
+        Ok(schedules)
     }
 
-    fn play(&mut self, mut world: World, next: Move, asleep: &[Move]) -> Result<(), String> {
-        let below = if self.reduce {
-            let still = |other: &&Move| independent(other, &next, world.faults);
-            asleep.iter().filter(still).copied().collect()
-        } else {
-            Vec::new()
-        };
+    fn play(&mut self, mut world: World, next: Move) -> Result<u64, String> {
         world.play(next);
         self.schedule.push(next);
-        self.go_on(world, below)?;
+        let schedules = self.go_on(world)?;
         self.schedule.pop();
-        Ok(())
+        Ok(schedules)
     }
 
     fn shown(&self, world: &World, broken: &str) -> String {

@@ -17,18 +17,16 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::checks::{Played, Standing};
-use super::explore::{Counts, independent};
 use super::ops::{digits, perform, vars};
 use super::request::{Outcome, id};
 use super::scenario::{
     Answer, Asked, Brings, IDLE, Instance, LIFETIME, MOST, NOW, OWNER, Op, REMEMBERED, SLOW, Scenario, Seen, SetCookie,
     Start, stored,
 };
-use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive};
+use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive, mark};
 use super::world::{Act, Fate, Move};
 use crate::core::id::{OwnerKey, RecordKey, SessionId};
 use crate::core::record::{Record, Stored, Tombstone};
-use crate::protocol::call::Place;
 use crate::protocol::seal::Seal;
 use crate::store::{AnyOwnerStore, OwnerList, OwnerStore, Store, StoreError, StoreErrorKind, Swap};
 use crate::{Keys, LazySession, SessionError, SessionLayer, SessionService, Sessions};
@@ -55,7 +53,9 @@ struct Waiting {
     /// keys, so the number consists of the place and the number of earlier calls about that place.
     number: usize,
     place: usize,
-    step: Step,
+    step: Arc<Step>,
+    /// The mark of the call.
+    mark: u64,
     retried: bool,
     decided: Option<Option<Reply>>,
     waker: Waker,
@@ -66,7 +66,8 @@ struct Stray {
     request: usize,
     number: usize,
     place: usize,
-    step: Step,
+    step: Arc<Step>,
+    mark: u64,
     at: u64,
 }
 
@@ -79,6 +80,8 @@ struct Control {
     strays: Vec<Stray>,
     /// The number of calls that each request has made.
     made: [usize; MOST],
+    /// The mark of all that each request has been told.
+    told: [u64; MOST],
     /// The number of these calls that were about each place.
     about: [[usize; LIST + 1]; MOST],
     places: HashMap<RecordKey, usize>,
@@ -134,6 +137,7 @@ impl Drop for Dropped {
             number: waiting.number,
             place: waiting.place,
             step: waiting.step,
+            mark: waiting.mark,
             at: Control::at(waiting.request).at,
         }));
     }
@@ -156,11 +160,13 @@ impl Steps {
             let number = 100 * place + *about;
             *about += 1;
             control.made[request] += 1;
+            let mark = mark((control.told[request], number));
             control.waiting.push(Waiting {
                 request,
                 number,
                 place,
-                step,
+                step: Arc::new(step),
+                mark,
                 retried: false,
                 decided: None,
                 waker: Waker::noop().clone(),
@@ -184,27 +190,18 @@ impl Steps {
             .ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable, "a fault of the schedule"))
     }
 
-    async fn place(&self, key: &RecordKey, step: Step) -> Result<Place, StoreError> {
+    async fn stands(&self, key: &RecordKey, step: Step) -> Result<Option<Stored>, StoreError> {
         match self.call(Some(key), step).await? {
-            Reply::Place(place) => Ok(place),
+            Reply::Stands(stored) => Ok(stored.map(Arc::unwrap_or_clone)),
             other => panic!("{other:?}"),
         }
     }
 
     async fn on_list(&self, step: Step) -> Result<OwnerList, StoreError> {
         match self.call(None, step).await? {
-            Reply::List(list) => Ok(Arc::unwrap_or_clone(list)),
+            Reply::List(list) => Ok(list),
             other => panic!("{other:?}"),
         }
-    }
-}
-
-fn found(place: Place) -> Option<Stored> {
-    match place {
-        Place::Nothing => None,
-        Place::Record(opened) => Some(Stored::Record(Arc::unwrap_or_clone(opened.stored))),
-        Place::Tombstone(tombstone) => Some(Stored::Tombstone(*tombstone)),
-        Place::Malformed => Some(Stored::Malformed("an attribute of another type".to_owned())),
     }
 }
 
@@ -214,12 +211,12 @@ impl Store for Steps {
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        Ok(found(self.place(key, Step::Load(key.clone())).await?))
+        self.stands(key, Step::Load(key.clone())).await
     }
 
     async fn swap(&self, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Result<Swap, StoreError> {
         let step = Step::Swap(key.clone(), read.cloned().map(Arc::new), Arc::new(next.clone()));
-        let stands = found(self.place(key, step).await?);
+        let stands = self.stands(key, step).await?;
         Ok(if stands.as_ref() == Some(next) {
             Swap::Done
         } else {
@@ -228,8 +225,8 @@ impl Store for Steps {
     }
 
     async fn end(&self, key: &RecordKey, _: u64) -> Result<Tombstone, StoreError> {
-        match self.place(key, Step::End(key.clone())).await? {
-            Place::Tombstone(tombstone) => Ok(*tombstone),
+        match self.stands(key, Step::End(key.clone())).await? {
+            Some(Stored::Tombstone(tombstone)) => Ok(tombstone),
             other => panic!("{other:?}"),
         }
     }
@@ -310,14 +307,7 @@ impl Site {
         let mut control = self.steps.control();
         *control = Control::default();
         control.places.insert(id(0).record_key().clone(), 0);
-        if let Some(stored) = stored(self.scenario.start) {
-            if let Stored::Record(record) = &stored
-                && record.owner.is_some()
-            {
-                Arc::make_mut(&mut control.table.list).insert(id(0).record_key().clone(), record.created_at);
-            }
-            control.table.put(0, stored);
-        }
+        control.table = Table::new(stored(self.scenario.start), id(0).record_key());
         drop(control);
         if self.scenario.start != Start::Nothing {
             let keys = Keys::new(SECRET).expect("a long key");
@@ -343,7 +333,9 @@ impl Site {
             let waits =
                 (0..self.outcomes.len()).any(|other| asked.after & (1 << other) != 0 && self.outcomes[other].is_none());
             if self.running[place].is_none() && self.outcomes[place].is_none() && !waits {
-                let cookie = self.jar(asked.brings).and_then(|place| self.cookies[place].clone());
+                let brings = self.jar(asked.brings);
+                let cookie = brings.and_then(|place| self.cookies[place].clone());
+                self.steps.control().told[place] = mark((place, brings));
                 let site = &self.instances[place][match asked.instance {
                     Instance::Usual | Instance::Older => 0,
                     Instance::Rotated => 1,
@@ -413,8 +405,6 @@ impl Site {
             moves.extend(fates.into_iter().map(|fate| Move {
                 act: Act::Call(waiting.number, fate),
                 request: waiting.request,
-                goes_on: true,
-                touches: (!matches!(fate, Fate::Lost | Fate::Late)).then_some((waiting.place, writes)),
                 fault: fate != Fate::Pass,
             }));
         }
@@ -427,24 +417,18 @@ impl Site {
             moves.push(Move {
                 act: Act::Cancel(true),
                 request: place,
-                goes_on: true,
-                touches: None,
                 fault: true,
             });
         }
         moves.extend(control.strays.iter().map(|stray| Move {
             act: Act::Arrive(stray.number),
             request: stray.request,
-            goes_on: false,
-            touches: Some((stray.place, true)),
             fault: false,
         }));
         if control.table.may(self.scenario.outside) {
             moves.push(Move {
                 act: Act::Outside,
                 request: MOST,
-                goes_on: false,
-                touches: Some((0, true)),
                 fault: false,
             });
         }
@@ -476,7 +460,7 @@ impl Site {
                     at: stray.at,
                     ..Control::at(stray.request)
                 };
-                let _ = control.table.make(stray.place, &stray.step, by);
+                let _ = control.table.make(stray.place, &stray.step, stray.mark, by);
             }
             Act::Cancel(_) => {
                 // The calls of the request that wait are dropped with it, and arrive later.
@@ -493,25 +477,30 @@ impl Site {
         let mut control = self.steps.control();
         let is = |waiting: &Waiting| waiting.request == request && waiting.number == number;
         let at = control.waiting.iter().position(is).expect("a call that waits");
-        let (place, step) = (control.waiting[at].place, control.waiting[at].step.clone());
+        let Waiting { place, mark: call, .. } = control.waiting[at];
+        let step = Arc::clone(&control.waiting[at].step);
         let by = Control::at(request);
         if matches!(fate, Fate::Late | Fate::Repeated | Fate::LostAndRepeated) {
             control.strays.push(Stray {
                 request,
                 number,
                 place,
-                step: step.clone(),
+                step: Arc::clone(&step),
+                mark: call,
                 at: by.at,
             });
         }
-        let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| control.table.make(place, &step, by));
+        let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| control.table.make(place, &step, call, by));
         let waiting = &mut control.waiting[at];
         if fate == Fate::Retried {
             waiting.retried = true;
             return false;
         }
-        waiting.decided = Some(made.filter(|_| fate != Fate::LostAndRepeated));
+        let reply = made.filter(|_| fate != Fate::LostAndRepeated);
+        let told = mark((number, reply.as_ref().map(|(_, mark)| mark)));
+        waiting.decided = Some(reply.map(|(reply, _)| reply));
         let waker = waiting.waker.clone();
+        control.told[request] = mark((control.told[request], told));
         drop(control);
         waker.wake();
         true
@@ -565,8 +554,7 @@ impl Site {
             owned: 0,
             listed: control
                 .table
-                .list
-                .keys()
+                .listed()
                 .map(|key| session_of(control.places[key]))
                 .collect(),
             violation: control.table.violation,
@@ -574,72 +562,86 @@ impl Site {
         })
     }
 
-    /// Plays every schedule of the scenario from its start. Each time, the last choice that has an alternative is
-    /// changed.
-    pub(super) fn explore(&mut self, scenario: &Scenario) -> Result<Counts, String> {
+    /// The mark of what can follow and of what is checked at the end.
+    fn mark(&self) -> u64 {
+        let control = self.steps.control();
+        let requests = (0..self.outcomes.len()).map(|request| match &self.outcomes[request] {
+            Some(outcome) => mark((request, outcome)),
+            None => control.told[request],
+        });
+        let retried = control.waiting.iter().filter(|waiting| waiting.retried);
+        let retried = retried.map(|waiting| mark((waiting.mark, "retried")));
+        let strays = control.strays.iter().map(|stray| mark((stray.mark, "under way")));
+        let all = requests
+            .chain(retried)
+            .chain(strays)
+            .fold(control.table.mark, u64::wrapping_add);
+        mark((all, self.faults, &self.spoiled, self.endless))
+    }
+
+    /// Plays every schedule of the scenario from its start, and returns how many there are. Each time, the last choice
+    /// that has an alternative is changed. A schedule that comes to a state that was met before is not played on.
+    pub(super) fn explore(&mut self, scenario: &Scenario) -> Result<u64, String> {
         struct Choice {
             moves: Vec<Move>,
             chosen: usize,
-            asleep: Vec<Move>,
-            faults: usize,
+            mark: u64,
+            schedules: u64,
         }
         self.scenario = scenario.clone();
-        let mut counts = Counts::default();
+        let mut met = HashMap::new();
         let mut choices: Vec<Choice> = Vec::new();
         loop {
             self.start();
-            let mut asleep: Vec<Move> = Vec::new();
             let mut depth = 0;
-            let finished = loop {
+            let mut schedules = loop {
                 if depth == choices.len() {
+                    let mark = self.mark();
+                    if let Some(schedules) = met.get(&mark) {
+                        break *schedules;
+                    }
                     let moves = self.moves();
                     if moves.is_empty() {
-                        break true;
+                        self.check().map_err(|broken| {
+                            self.shown(&broken, choices.iter().map(|choice| choice.moves[choice.chosen]))
+                        })?;
+                        met.insert(mark, 1);
+                        break 1;
                     }
-                    let Some(chosen) = moves.iter().position(|next| !asleep.contains(next)) else {
-                        break false;
-                    };
                     choices.push(Choice {
                         moves,
-                        chosen,
-                        asleep: std::mem::take(&mut asleep),
-                        faults: self.faults,
+                        chosen: 0,
+                        mark,
+                        schedules: 0,
                     });
                 }
-                let choice = &choices[depth];
-                let next = choice.moves[choice.chosen];
-                if depth + 1 == choices.len() {
-                    let still = |other: &&Move| independent(other, &next, choice.faults);
-                    asleep = choice.asleep.iter().filter(still).copied().collect();
-                }
-                self.play(next);
+                self.play(choices[depth].moves[choices[depth].chosen]);
                 depth += 1;
             };
-            if finished {
-                counts.schedules += 1;
-                self.check().map_err(|broken| {
-                    let moves = choices
-                        .iter()
-                        .map(|choice| format!("{:?}", choice.moves[choice.chosen]));
-                    let moves = moves.collect::<Vec<_>>().join("\n");
-                    format!("{broken}\n{:?}\n{moves}\n{:?}", self.scenario, self.outcomes)
-                })?;
-            } else {
-                counts.left += 1;
-            }
             loop {
                 let Some(choice) = choices.last_mut() else {
-                    return Ok(counts);
+                    return Ok(schedules);
                 };
-                choice.asleep.push(choice.moves[choice.chosen]);
-                let mut rest = choice.chosen + 1..choice.moves.len();
-                if let Some(next) = rest.find(|next| !choice.asleep.contains(&choice.moves[*next])) {
-                    choice.chosen = next;
+                choice.schedules += schedules;
+                choice.chosen += 1;
+                if choice.chosen < choice.moves.len() {
                     break;
                 }
+                schedules = choice.schedules;
+                met.insert(choice.mark, schedules);
                 choices.pop();
             }
         }
+    }
+
+    fn shown(&self, broken: &str, moves: impl Iterator<Item = Move>) -> String {
+        let moves: Vec<_> = moves.map(|next| format!("{next:?}")).collect();
+        format!(
+            "{broken}\n{:?}\n{}\n{:?}",
+            self.scenario,
+            moves.join("\n"),
+            self.outcomes
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use Mutant::{Forgets, Ignores, Skip, Swap};
 
 /// The purpose of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Create,
     /// Changes variables, also those of a new session whose cookie was not sent.

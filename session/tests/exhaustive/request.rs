@@ -1,11 +1,12 @@
 //! One request of a schedule. From the cookie to the answer it is the code that ships, except for the loop: the
 //! schedule makes the calls.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::ops::{act, take, vars};
 use super::scenario::{Answer, Asked, NOW, OWN_KEY, OWNER, Op, SLOW, Seen, SetCookie};
-use super::table::{PLACES, Reply, Step, moment};
+use super::table::{PLACES, Reply, Step, mark, moment};
 use crate::core::bound::Binding;
 use crate::core::id::{OwnerKey, SessionId};
 use crate::core::limits::Limits;
@@ -47,7 +48,9 @@ enum Stage {
 /// A store call of the request that waits for its fate.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
-    pub(crate) step: Step,
+    pub(crate) step: Arc<Step>,
+    /// The mark of the call.
+    pub(crate) mark: u64,
     /// The number of the call within its request.
     pub(crate) number: usize,
     pub(crate) retried: bool,
@@ -79,7 +82,9 @@ pub(crate) struct Request {
     /// The result of the task, while the task is undone.
     settled: Option<Result<Told, SessionError>>,
     made: usize,
-    pub(crate) spoiled: bool,
+    /// The mark of all that has happened to the request, from which the rest follows; or of its outcome.
+    told: u64,
+    spoiled: bool,
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -107,6 +112,7 @@ impl Request {
             cookie: CookieAction::Keep,
             settled: None,
             made: 0,
+            told: mark((place, brings)),
             spoiled: false,
             outcome: None,
         };
@@ -217,7 +223,8 @@ impl Request {
         self.waiting.clear();
         for step in steps {
             self.waiting.push(Waiting {
-                step,
+                step: Arc::new(step),
+                mark: mark((self.told, self.made)),
                 number: self.made,
                 retried: false,
                 reply: None,
@@ -226,9 +233,31 @@ impl Request {
         }
     }
 
-    /// Records the reply to a waiting call, or that there is none. Returns the calls that nobody waits for any more.
-    pub(crate) fn answered(&mut self, number: usize, reply: Option<Reply>) -> Vec<Waiting> {
-        let Some(reply) = reply else {
+    /// The mark of all that follows for the request.
+    pub(crate) fn mark(&self) -> u64 {
+        self.told
+    }
+
+    /// Records that a fault has met one of the request's calls, or the request.
+    pub(crate) fn spoil(&mut self) {
+        if !std::mem::replace(&mut self.spoiled, true) {
+            self.told = mark((self.told, "spoiled"));
+        }
+    }
+
+    /// Records that the call is tried again.
+    pub(crate) fn retry(&mut self, number: usize) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.number == number) {
+            waiting.retried = true;
+            self.told = mark((self.told, waiting.mark));
+        }
+    }
+
+    /// Records the reply to a waiting call with its mark, or that there is none. Returns the calls that nobody waits
+    /// for any more.
+    pub(crate) fn answered(&mut self, number: usize, reply: Option<(Reply, u64)>) -> Vec<Waiting> {
+        self.told = mark((self.told, number, reply.as_ref().map(|(_, mark)| mark)));
+        let Some((reply, _)) = reply else {
             let dropped = std::mem::take(&mut self.waiting);
             let dropped = dropped
                 .into_iter()
@@ -360,11 +389,13 @@ impl Request {
 
     /// Records the answer, or that the request was dropped.
     pub(crate) fn over(&mut self, answer: Option<Answer>) {
-        self.outcome = Some(Outcome {
+        let outcome = Outcome {
             answer,
             spoiled: self.spoiled,
             calls: self.made,
-        });
+        };
+        self.told = mark((self.place, &outcome));
+        self.outcome = Some(outcome);
         self.waiting.clear();
     }
 }
@@ -390,7 +421,7 @@ fn learn(known: &mut Known, call: Call, mut replies: impl Iterator<Item = Reply>
                 .for_each(|(key, place)| known.stands(key, place));
         }
         Call::Enlist(owner, _) | Call::List(owner) => match replies.next() {
-            Some(Reply::List(list)) => known.listed(owner, Arc::unwrap_or_clone(list)),
+            Some(Reply::List(list)) => known.listed(owner, list),
             other => panic!("{other:?}"),
         },
         Call::Strike(_, keys) => known.struck(&keys),
@@ -399,7 +430,8 @@ fn learn(known: &mut Known, call: Call, mut replies: impl Iterator<Item = Reply>
 
 fn places(replies: impl Iterator<Item = Reply>) -> impl Iterator<Item = Place> {
     replies.filter_map(|reply| match reply {
-        Reply::Place(place) => Some(place),
+        Reply::Stands(None) => Some(Place::Nothing),
+        Reply::Stands(Some(stored)) => Some(Arc::unwrap_or_clone(stored).into()),
         _ => None,
     })
 }

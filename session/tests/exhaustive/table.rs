@@ -1,7 +1,15 @@
 //! A table for the schedules, as a store keeps it: a register for each of a few places, and the owner's list.
 //!
 //! The table checks each write, and records a violation whatever is answered later.
+//!
+//! Each stored session, call and request has a mark: a digest of how it came about. The mark of a call is made of what
+//! its request has been told. The mark of a stored session is that of the call that has written it, and of what stood
+//! there if the call has kept a part of it. So things with equal marks are equal, and no mark depends on the order of
+//! moves that have nothing to do with each other. The mark of several things is the sum of their marks. Two different
+//! things have the same mark with a probability of 2⁻⁶⁴.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use super::mutants::{Kind, Mutant, Part};
@@ -9,7 +17,6 @@ use super::scenario::{IDLE, LIFETIME, MOST, NOW, Outside, REMEMBERED};
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
 use crate::core::time::{Moment, Timeouts};
-use crate::protocol::call::Place;
 use crate::store::OwnerList;
 
 /// The session of the start, and two sessions that each request can make.
@@ -31,9 +38,17 @@ pub(crate) enum Step {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Place(Place),
-    List(Arc<OwnerList>),
+    /// What is stored under the key after the call.
+    Stands(Option<Arc<Stored>>),
+    List(OwnerList),
     Struck,
+}
+
+/// Returns the mark of what came about by all of this.
+pub(crate) fn mark(causes: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    causes.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Step {
@@ -68,9 +83,13 @@ pub(crate) struct By {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     records: [Option<Arc<Stored>>; PLACES],
+    marks: [u64; PLACES],
     /// Whether the session was ended once. It must stay ended.
     was_ended: [bool; PLACES],
-    pub(crate) list: Arc<OwnerList>,
+    /// The owner's sessions: when each was listed, and the mark of the call that has listed it.
+    list: Arc<BTreeMap<RecordKey, (u64, u64)>>,
+    /// The mark of the whole table.
+    pub(crate) mark: u64,
     pub(crate) mutant: Option<Mutant>,
     /// The first violation that was found.
     pub(crate) violation: Option<&'static str>,
@@ -91,20 +110,44 @@ pub(crate) fn is_alive(stored: &Stored, now: u64) -> bool {
     matches!(stored, Stored::Record(record) if record.is_alive(&moment(now)))
 }
 
-/// Converts what is stored to what a request learns.
-pub(crate) fn as_place(stored: Option<&Stored>) -> Place {
-    match stored {
-        None => Place::Nothing,
-        Some(Stored::Record(record)) => Place::Record(record.clone().into()),
-        Some(Stored::Tombstone(tombstone)) => Place::Tombstone(tombstone.clone().into()),
-        Some(Stored::Malformed(_)) => Place::Malformed,
-    }
-}
-
 impl Table {
-    pub(crate) fn put(&mut self, place: usize, stored: Stored) {
-        self.was_ended[place] = matches!(stored, Stored::Tombstone(_));
-        self.records[place] = Some(Arc::new(stored));
+    /// Creates the table with the session of a scenario's start. A session with an owner is in the owner's list.
+    pub(crate) fn new(first: Option<Stored>, key: &RecordKey) -> Self {
+        let mut table = Self::default();
+        if let Some(Stored::Record(record)) = &first
+            && record.owner.is_some()
+        {
+            table.enlist(key, record.created_at, 1);
+        }
+        table.was_ended[0] = matches!(first, Some(Stored::Tombstone(_)));
+        table.records[0] = first.map(Arc::new);
+        table
+    }
+
+    fn put(&mut self, place: usize, stored: Option<Arc<Stored>>, mark: u64) {
+        self.mark = self.mark.wrapping_sub(self.marks[place]).wrapping_add(mark);
+        (self.records[place], self.marks[place]) = (stored, mark);
+    }
+
+    fn enlist(&mut self, key: &RecordKey, at: u64, mark: u64) {
+        let before = self.list_mark();
+        Arc::make_mut(&mut self.list).insert(key.clone(), (at, mark));
+        self.mark = self.mark.wrapping_sub(before).wrapping_add(self.list_mark());
+    }
+
+    fn strike(&mut self, keys: &[RecordKey]) {
+        let before = self.list_mark();
+        Arc::make_mut(&mut self.list).retain(|key, _| !keys.contains(key));
+        self.mark = self.mark.wrapping_sub(before).wrapping_add(self.list_mark());
+    }
+
+    fn list_mark(&self) -> u64 {
+        self.list.values().fold(0, |sum, (_, mark)| sum.wrapping_add(*mark))
+    }
+
+    /// Returns the keys in the owner's list.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &RecordKey> {
+        self.list.keys()
     }
 
     pub(crate) fn get(&self, place: usize) -> Option<&Stored> {
@@ -122,15 +165,19 @@ impl Table {
 
     /// Makes it happen.
     pub(crate) fn happen(&mut self, outside: Outside) {
-        self.records[0] = match outside {
-            Outside::Nothing => return,
-            Outside::Deletes => None,
-            Outside::Spoils => Some(Arc::new(Stored::Malformed("an attribute of another type".to_owned()))),
-        };
+        match outside {
+            Outside::Nothing => {}
+            Outside::Deletes => self.put(0, None, 1),
+            Outside::Spoils => {
+                let malformed = Stored::Malformed("an attribute of another type".to_owned());
+                self.put(0, Some(Arc::new(malformed)), 2);
+            }
+        }
     }
 
     fn broken(&mut self, violation: &'static str) {
         self.violation.get_or_insert(violation);
+        self.mark = mark(violation);
     }
 
     fn ignores(&self, part: Part) -> bool {
@@ -141,45 +188,44 @@ impl Table {
         self.mutant == Some(Mutant::Forgets(part))
     }
 
-    /// Makes the call, as one atomic step.
-    pub(crate) fn make(&mut self, place: usize, step: &Step, by: By) -> Reply {
+    /// Makes the call with this mark, as one atomic step. Returns the reply and its mark.
+    pub(crate) fn make(&mut self, place: usize, step: &Step, call: u64, by: By) -> (Reply, u64) {
         match step {
-            Step::Load(_) => Reply::Place(self.place(place)),
+            Step::Load(_) => {}
             Step::Swap(_, read, next) => {
                 if self.matches(place, read.as_deref(), next, by) {
-                    self.write(place, read.as_deref(), next, by);
-                    return Reply::Place(as_place(Some(next)));
+                    self.write(place, read.as_deref(), next, call, by);
+                    return (Reply::Stands(Some(Arc::clone(next))), call);
                 }
-                Reply::Place(self.place(place))
             }
             Step::End(_) => {
                 if !by.ends_what_stands || self.get(place).is_some() {
                     let mut tombstone = Tombstone::of(self.get(place), by.at);
                     self.check_tombstone(place, &tombstone);
-                    self.was_ended[place] = true;
+                    self.ends(place);
                     if self.forgets(Part::Successor) {
                         tombstone.replaced_by = None;
                     }
                     if !self.forgets(Part::Ended) {
-                        self.records[place] = Some(Arc::new(Stored::Tombstone(tombstone)));
+                        let mark = mark((self.marks[place], by.at));
+                        self.put(place, Some(Arc::new(Stored::Tombstone(tombstone))), mark);
                     }
                 }
-                Reply::Place(self.place(place))
             }
             Step::Enlist(key) => {
-                Arc::make_mut(&mut self.list).insert(key.clone(), by.at);
-                Reply::List(Arc::clone(&self.list))
+                self.enlist(key, by.at, call);
             }
-            Step::List => Reply::List(Arc::clone(&self.list)),
+            Step::List => {}
             Step::Strike(keys) => {
-                Arc::make_mut(&mut self.list).retain(|key, _| !keys.contains(key));
-                Reply::Struck
+                self.strike(keys);
+                return (Reply::Struck, 0);
             }
         }
-    }
-
-    fn place(&self, place: usize) -> Place {
-        as_place(self.get(place))
+        if place == LIST {
+            let list = self.list.iter().map(|(key, (at, _))| (key.clone(), *at));
+            return (Reply::List(list.collect()), self.list_mark());
+        }
+        (Reply::Stands(self.records[place].clone()), self.marks[place])
     }
 
     /// Whether the stored record is the one that was read.
@@ -209,9 +255,27 @@ impl Table {
             && (stands.seen_at == read.seen_at || self.ignores(Part::SeenAt))
     }
 
-    fn write(&mut self, place: usize, read: Option<&Record>, next: &Stored, by: By) {
+    fn write(&mut self, place: usize, read: Option<&Record>, next: &Arc<Stored>, call: u64, by: By) {
         self.watch(place, next, by);
-        let next = match (next, read, self.get(place)) {
+        let (next, mark) = if by.older || self.mutant.is_some() {
+            let written = self.written(place, read, next, by);
+            (Arc::new(written), mark((self.marks[place], call)))
+        } else {
+            (Arc::clone(next), call)
+        };
+        if let Stored::Tombstone(left) = &*next {
+            self.check_tombstone(place, left);
+            self.ends(place);
+            if self.forgets(Part::Ended) {
+                return;
+            }
+        }
+        self.put(place, Some(next), mark);
+    }
+
+    /// Returns what an instance of 0.3 or a mutant stores instead of `next`.
+    fn written(&self, place: usize, read: Option<&Record>, next: &Stored, by: By) -> Stored {
+        match (next, read, self.get(place)) {
             (Stored::Record(next), Some(read), Some(Stored::Record(stands))) => {
                 let mut written = next.clone();
                 if by.older {
@@ -247,11 +311,6 @@ impl Table {
                 if self.forgets(Part::Writes) {
                     left.writes.clear();
                 }
-                self.check_tombstone(place, &left);
-                self.was_ended[place] = true;
-                if self.forgets(Part::Ended) {
-                    return;
-                }
                 Stored::Tombstone(left)
             }
             // 0.3 binds no session.
@@ -260,8 +319,7 @@ impl Table {
                 ..next.clone()
             }),
             (next, ..) => next.clone(),
-        };
-        self.records[place] = Some(Arc::new(next));
+        }
     }
 
     /// Leaves out what a mutant does not write.
@@ -288,6 +346,12 @@ impl Table {
             for (name, value) in &stands.data {
                 written.data.entry(name.clone()).or_insert_with(|| value.clone());
             }
+        }
+    }
+
+    fn ends(&mut self, place: usize) {
+        if !std::mem::replace(&mut self.was_ended[place], true) {
+            self.mark = self.mark.wrapping_add(mark(("ended", place)));
         }
     }
 

@@ -1,5 +1,8 @@
 //! Plays a schedule of a scenario. The whole state can be copied.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::checks::{Played, Standing};
@@ -7,11 +10,10 @@ use super::mutants::{Kind, Mutant};
 use super::ops::vars;
 use super::request::{Outcome, Request, Waiting, id};
 use super::scenario::{Brings, Instance, Key, MOST, NOW, OWN_KEY, Op, Scenario, SetCookie, Start, stored};
-use super::table::{By, LIST, PLACES, Reply, Step, Table, as_place, is_alive};
+use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive, mark};
 use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
 use crate::core::record::Stored;
-use crate::protocol::call::Place;
 
 /// What happens to one call and the SDK's retries. A lost reply needs no fate of its own: it is a late call that
 /// arrives at once. An answer between the steps of other requests needs none either, because only its own request can
@@ -65,10 +67,6 @@ pub(crate) enum Act {
 pub(crate) struct Move {
     pub(crate) act: Act,
     pub(crate) request: usize,
-    /// Whether the request goes on after the move.
-    pub(crate) goes_on: bool,
-    /// The place that the move reads or writes, and whether it writes.
-    pub(crate) touches: Option<(usize, bool)>,
     pub(crate) fault: bool,
 }
 
@@ -81,15 +79,22 @@ pub(crate) struct Move {
 struct Stray {
     request: usize,
     number: usize,
-    step: Step,
+    step: Arc<Step>,
+    mark: u64,
     by: By,
     /// A mutant holds the call back until the request has made a write of this kind, or is over.
     held: Option<Option<Kind>>,
 }
 
+/// A request after a reply, and its calls that nobody waits for any more.
+#[derive(Clone)]
+struct Answered(Arc<Request>, Vec<Waiting>);
+
 #[derive(Clone)]
 pub(crate) struct World {
     scenario: Arc<Scenario>,
+    /// The replies that requests of this scenario have had in any schedule, by the mark of both.
+    answered: Rc<RefCell<HashMap<u64, Answered>>>,
     pub(crate) table: Table,
     requests: Vec<Option<Arc<Request>>>,
     strays: Vec<Stray>,
@@ -126,26 +131,30 @@ impl World {
     /// Creates the world at the start of the scenario, over a table that `mutant` spoils. The requests that wait for no
     /// other have begun.
     pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>) -> Self {
-        let mut table = Table::default();
+        let mut table = Table::new(stored(scenario.start), id(0).record_key());
         table.mutant = mutant;
-        if let Some(stored) = stored(scenario.start) {
-            if let Stored::Record(record) = &stored
-                && record.owner.is_some()
-            {
-                Arc::make_mut(&mut table.list).insert(id(0).record_key().clone(), record.created_at);
-            }
-            table.put(0, stored);
-        }
         let mut world = Self {
             requests: vec![None; scenario.requests.len()],
             faults: scenario.faults,
             scenario: Arc::new(scenario),
+            answered: Rc::default(),
             table,
             strays: Vec::new(),
             endless: false,
         };
         world.begin();
         world
+    }
+
+    /// The mark of what can follow and of what is checked at the end.
+    pub(crate) fn mark(&self) -> u64 {
+        let requests = self.requests.iter().flatten().map(|request| request.mark());
+        let strays = self
+            .strays
+            .iter()
+            .map(|stray| mark((stray.mark, "under way", stray.held)));
+        let all = requests.chain(strays).fold(self.table.mark, u64::wrapping_add);
+        mark((all, self.faults, self.endless))
     }
 
     pub(crate) fn scenario(&self) -> &Scenario {
@@ -219,12 +228,9 @@ impl World {
             for waiting in running.waiting.iter().filter(|waiting| waiting.is_open()) {
                 let writes = waiting.step.kind().is_some();
                 let fates = Fate::of(spoil, writes, waiting.retried);
-                let place = place(&waiting.step);
                 moves.extend(fates.into_iter().map(|fate| Move {
                     act: Act::Call(waiting.number, fate),
                     request,
-                    goes_on: true,
-                    touches: (!matches!(fate, Fate::Lost | Fate::Late)).then_some((place, writes)),
                     fault: fate != Fate::Pass,
                 }));
             }
@@ -234,8 +240,6 @@ impl World {
                 moves.extend(both.iter().map(|late| Move {
                     act: Act::Cancel(*late),
                     request,
-                    goes_on: true,
-                    touches: None,
                     fault: true,
                 }));
             }
@@ -247,8 +251,6 @@ impl World {
                 .map(|stray| Move {
                     act: Act::Arrive(stray.number),
                     request: stray.request,
-                    goes_on: false,
-                    touches: Some((place(&stray.step), true)),
                     fault: false,
                 }),
         );
@@ -256,8 +258,6 @@ impl World {
             moves.push(Move {
                 act: Act::Outside,
                 request: MOST,
-                goes_on: false,
-                touches: Some((0, true)),
                 fault: false,
             });
         }
@@ -267,7 +267,7 @@ impl World {
     pub(crate) fn play(&mut self, next: Move) {
         if next.fault {
             self.faults -= 1;
-            self.running(next.request).spoiled = true;
+            self.running(next.request).spoil();
         }
         match next.act {
             Act::Call(number, fate) => self.meet(next.request, number, fate),
@@ -276,7 +276,7 @@ impl World {
                     |stray: &Stray| stray.request == next.request && stray.number == number && stray.held.is_none();
                 let stray = self.strays.iter().position(is).expect("a copy on its way");
                 let stray = self.strays.remove(stray);
-                let _ = self.table.make(place(&stray.step), &stray.step, stray.by);
+                let _ = self.table.make(place(&stray.step), &stray.step, stray.mark, stray.by);
             }
             Act::Cancel(late) => {
                 let dropped = std::mem::take(&mut self.running(next.request).waiting);
@@ -305,6 +305,7 @@ impl World {
             request,
             number: waiting.number,
             step: waiting.step,
+            mark: waiting.mark,
             by,
             held: None,
         }));
@@ -312,64 +313,71 @@ impl World {
 
     fn meet(&mut self, request: usize, number: usize, fate: Fate) {
         let by = self.by(request);
-        let waiting = self
-            .running(request)
-            .waiting
-            .iter_mut()
-            .find(|waiting| waiting.number == number);
-        let waiting = waiting.expect("a call that waits");
-        waiting.retried |= fate == Fate::Retried;
-        let step = waiting.step.clone();
+        let running = Arc::clone(self.requests[request].as_ref().expect("it has begun"));
+        let mut waiting = running.waiting.iter();
+        let waiting = waiting
+            .find(|waiting| waiting.number == number)
+            .expect("a call that waits");
+        let (step, mark) = (&waiting.step, waiting.mark);
         if matches!(fate, Fate::Late | Fate::Repeated | Fate::LostAndRepeated) {
             self.strays.push(Stray {
                 request,
                 number,
-                step: step.clone(),
+                step: Arc::clone(step),
+                mark,
                 by,
                 held: None,
             });
         }
-        let reply = match fate {
-            Fate::Lost | Fate::Late => None,
-            Fate::LostAndRepeated => {
-                self.make(request, number, &step, by);
-                None
-            }
-            Fate::Pass | Fate::Repeated => Some(self.make(request, number, &step, by)),
-            Fate::Retried => {
-                self.make(request, number, &step, by);
-                return;
-            }
-        };
-        let dropped = self.running(request).answered(number, reply);
+        let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| self.make(request, number, step, mark, by));
+        if fate == Fate::Retried {
+            return self.running(request).retry(number);
+        }
+        let reply = made.filter(|_| fate != Fate::LostAndRepeated);
+        let Answered(now, dropped) = self.answered(&running, number, reply);
+        self.requests[request] = Some(now);
         self.stray(request, dropped);
         self.look_after(request);
         self.begin();
     }
 
-    /// Makes the call, unless a mutant changes that.
-    fn make(&mut self, request: usize, number: usize, step: &Step, by: By) -> Reply {
+    /// Returns the request after this reply. It has been asked before if the same request has had the same reply in
+    /// another schedule.
+    fn answered(&self, running: &Request, number: usize, reply: Option<(Reply, u64)>) -> Answered {
+        let mark = mark((running.mark(), number, reply.as_ref().map(|(_, mark)| mark)));
+        let mut answered = self.answered.borrow_mut();
+        let answered = answered.entry(mark).or_insert_with(|| {
+            let mut request = running.clone();
+            let dropped = request.answered(number, reply);
+            Answered(Arc::new(request), dropped)
+        });
+        answered.clone()
+    }
+
+    /// Makes the call, unless a mutant changes that. Returns the reply and its mark.
+    fn make(&mut self, request: usize, number: usize, step: &Arc<Step>, mark: u64, by: By) -> (Reply, u64) {
         let kind = step.kind();
         match self.table.mutant {
-            Some(Mutant::Skip(skipped)) if kind == Some(skipped) => promise(step, &self.table, by),
+            Some(Mutant::Skip(skipped)) if kind == Some(skipped) => promise(step, &self.table, mark, by),
             Some(Mutant::Swap(first, second)) if kind == Some(first) => {
                 self.strays.push(Stray {
                     request,
                     number: number + 50,
-                    step: step.clone(),
+                    step: Arc::clone(step),
+                    mark,
                     by,
                     held: Some(second),
                 });
-                promise(step, &self.table, by)
+                promise(step, &self.table, mark, by)
             }
             _ => {
-                let reply = self.table.make(place(step), step, by);
+                let (reply, mark) = self.table.make(place(step), step, mark, by);
                 for stray in self.strays.iter_mut().filter(|stray| stray.request == request) {
                     if stray.held.is_some_and(|until| until == kind && kind.is_some()) {
                         stray.held = None;
                     }
                 }
-                self.as_seen_by(request, reply)
+                (self.as_seen_by(request, reply), mark)
             }
         }
     }
@@ -379,10 +387,12 @@ impl World {
     fn as_seen_by(&self, request: usize, reply: Reply) -> Reply {
         let asked = &self.scenario.requests[request];
         match reply {
-            Reply::Place(Place::Tombstone(mut tombstone)) if asked.instance == Instance::Older => {
-                tombstone.ended_at = self.by(request).at;
-                tombstone.renewed &= asked.op == Op::EndAll;
-                Reply::Place(Place::Tombstone(tombstone))
+            Reply::Stands(Some(mut stored)) if asked.instance == Instance::Older => {
+                if let Stored::Tombstone(tombstone) = Arc::make_mut(&mut stored) {
+                    tombstone.ended_at = self.by(request).at;
+                    tombstone.renewed &= asked.op == Op::EndAll;
+                }
+                Reply::Stands(Some(stored))
             }
             reply => reply,
         }
@@ -429,7 +439,6 @@ impl World {
             Some(Stored::Record(record)) => record.owner.is_some(),
             _ => false,
         };
-        let listed: Vec<_> = self.table.list.keys().map(place_of).collect();
         Played {
             scenario: &self.scenario,
             outcomes: (0..count).filter_map(|request| self.outcome(request)).collect(),
@@ -439,7 +448,7 @@ impl World {
             sessions: handed_out.iter().map(|place| place.map(standing)).collect(),
             orphans: orphans.count(),
             owned: (0..PLACES).filter(alive).filter(owned).count(),
-            listed: listed.into_iter().map(session_of).collect(),
+            listed: self.table.listed().map(|key| session_of(place_of(key))).collect(),
             violation: self.table.violation,
             endless: self.endless,
         }
@@ -447,9 +456,9 @@ impl World {
 }
 
 /// Returns the answer of a mutant that acknowledges a write and does not make it.
-fn promise(step: &Step, table: &Table, by: By) -> Reply {
+fn promise(step: &Step, table: &Table, mark: u64, by: By) -> (Reply, u64) {
     match step {
-        Step::Swap(_, _, next) => Reply::Place(as_place(Some(next))),
-        _ => table.clone().make(place(step), step, by),
+        Step::Swap(_, _, next) => (Reply::Stands(Some(Arc::clone(next))), mark),
+        _ => table.clone().make(place(step), step, mark, by),
     }
 }
