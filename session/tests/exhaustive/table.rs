@@ -191,7 +191,7 @@ impl Table {
     /// Makes the call with this mark, as one atomic step. Returns the reply and its mark.
     pub(crate) fn make(&mut self, place: usize, step: &Step, call: u64, by: By) -> (Reply, u64) {
         match step {
-            Step::Load(_) => {}
+            Step::Load(_) | Step::List => {}
             Step::Swap(_, read, next) => {
                 if self.matches(place, read.as_deref(), next, by) {
                     self.write(place, read.as_deref(), next, call, by);
@@ -215,7 +215,6 @@ impl Table {
             Step::Enlist(key) => {
                 self.enlist(key, by.at, call);
             }
-            Step::List => {}
             Step::Strike(keys) => {
                 self.strike(keys);
                 return (Reply::Struck, 0);
