@@ -307,7 +307,11 @@ impl Site {
         let mut control = self.steps.control();
         *control = Control::default();
         control.places.insert(id(0).record_key().clone(), 0);
-        control.table = Table::new(stored(self.scenario.start), id(0).record_key());
+        control.table = Table::new(
+            stored(self.scenario.start),
+            id(0).record_key(),
+            mark(self.scenario.start),
+        );
         drop(control);
         if self.scenario.start != Start::Nothing {
             let keys = Keys::new(SECRET).expect("a long key");

@@ -30,7 +30,7 @@ use scopes::{
     BINDING, HARD, KINDS, OPS, STARTS, TAKEN_OVER, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated,
     served_by, spoiled, triples, upgraded,
 };
-use world::World;
+use world::{Replies, World};
 
 /// How the scenarios are explored.
 #[derive(Clone, Copy)]
@@ -53,10 +53,11 @@ fn run(scenarios: &[Scenario], way: Way, most: usize) -> (u64, Vec<String>) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let known = Replies::default();
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(scenario) = scenarios.get(place) else { return };
-                    let world = World::new(scenario.clone(), way.mutant);
+                    let world = World::new(scenario.clone(), way.mutant, &known);
                     // A result that was checked once is not checked again.
                     let mut good = HashSet::new();
                     let explored = explore(world, way.forgetful, &mut |world: &World| {
@@ -368,7 +369,7 @@ fn each_request_costs_what_the_design_says() {
         (Start::Gone, Op::Bind, 1),
     ] {
         let explored = explore(
-            World::new(scopes::alone(start, op), None),
+            World::new(scopes::alone(start, op), None, &Replies::default()),
             false,
             &mut |world: &World| {
                 let made = world.outcome(0).map_or(0, |outcome| outcome.calls);

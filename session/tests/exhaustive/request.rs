@@ -112,7 +112,7 @@ impl Request {
             cookie: CookieAction::Keep,
             settled: None,
             made: 0,
-            told: mark((place, brings)),
+            told: mark((asked, place, brings)),
             spoiled: false,
             outcome: None,
         };

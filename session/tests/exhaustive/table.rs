@@ -111,16 +111,17 @@ pub(crate) fn is_alive(stored: &Stored, now: u64) -> bool {
 }
 
 impl Table {
-    /// Creates the table with the session of a scenario's start. A session with an owner is in the owner's list.
-    pub(crate) fn new(first: Option<Stored>, key: &RecordKey) -> Self {
+    /// Creates the table with the session of a scenario's start, and its mark. A session with an owner is in the owner's
+    /// list.
+    pub(crate) fn new(first: Option<Stored>, key: &RecordKey, mark: u64) -> Self {
         let mut table = Self::default();
         if let Some(Stored::Record(record)) = &first
             && record.owner.is_some()
         {
-            table.enlist(key, record.created_at, 1);
+            table.enlist(key, record.created_at, mark);
         }
         table.was_ended[0] = matches!(first, Some(Stored::Tombstone(_)));
-        table.records[0] = first.map(Arc::new);
+        table.put(0, first.map(Arc::new), mark);
         table
     }
 

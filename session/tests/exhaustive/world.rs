@@ -90,11 +90,14 @@ struct Stray {
 #[derive(Clone)]
 struct Answered(Arc<Request>, Vec<Waiting>);
 
+/// What requests did after the replies that they have had in any schedule, by the mark of both.
+#[derive(Clone, Default)]
+pub(crate) struct Replies(Rc<RefCell<HashMap<u64, Answered>>>);
+
 #[derive(Clone)]
 pub(crate) struct World {
     scenario: Arc<Scenario>,
-    /// The replies that requests of this scenario have had in any schedule, by the mark of both.
-    answered: Rc<RefCell<HashMap<u64, Answered>>>,
+    replies: Replies,
     pub(crate) table: Table,
     requests: Vec<Option<Arc<Request>>>,
     strays: Vec<Stray>,
@@ -129,15 +132,15 @@ fn session_of(place: usize) -> usize {
 
 impl World {
     /// Creates the world at the start of the scenario, over a table that `mutant` spoils. The requests that wait for no
-    /// other have begun.
-    pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>) -> Self {
-        let mut table = Table::new(stored(scenario.start), id(0).record_key());
+    /// other have begun. `known` is shared by the worlds of this mutant.
+    pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>, known: &Replies) -> Self {
+        let mut table = Table::new(stored(scenario.start), id(0).record_key(), mark(scenario.start));
         table.mutant = mutant;
         let mut world = Self {
             requests: vec![None; scenario.requests.len()],
             faults: scenario.faults,
             scenario: Arc::new(scenario),
-            answered: Rc::default(),
+            replies: known.clone(),
             table,
             strays: Vec::new(),
             endless: false,
@@ -338,14 +341,16 @@ impl World {
         self.requests[request] = Some(now);
         self.stray(request, dropped);
         self.look_after(request);
-        self.begin();
+        if self.outcome(request).is_some() {
+            self.begin();
+        }
     }
 
     /// Returns the request after this reply. It has been asked before if the same request has had the same reply in
     /// another schedule.
     fn answered(&self, running: &Request, number: usize, reply: Option<(Reply, u64)>) -> Answered {
         let mark = mark((running.mark(), number, reply.as_ref().map(|(_, mark)| mark)));
-        let mut answered = self.answered.borrow_mut();
+        let mut answered = self.replies.0.borrow_mut();
         let answered = answered.entry(mark).or_insert_with(|| {
             let mut request = running.clone();
             let dropped = request.answered(number, reply);
