@@ -1,4 +1,4 @@
-//! The same visitor through each of Lambda's front doors. The events are those of `events/`, with the visitor's cookies.
+//! The same visitor through each of Lambda's front doors. The events are those of `events/` with the visitor's cookies.
 
 use std::fs;
 

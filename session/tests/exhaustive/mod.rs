@@ -384,8 +384,8 @@ fn each_request_costs_what_the_design_says() {
     }
 }
 
-/// Every scenario has the same verdict and as many schedules if nothing is played twice as if all is, for the real rules
-/// and for broken ones.
+/// Whether or not a state that was met is played again, every scenario has the same verdict and as many schedules, for
+/// the real rules and for broken ones.
 #[test]
 fn a_state_that_was_met_hides_no_violation() {
     let scenarios = of_all(&[Start::Live, Start::Small], |start| pairs(start, &HARD, 0));

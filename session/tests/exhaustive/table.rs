@@ -111,7 +111,7 @@ pub(crate) fn is_alive(stored: &Stored, now: u64) -> bool {
 }
 
 impl Table {
-    /// Creates the table with the session of a scenario's start, and its mark. A session with an owner is in the owner's
+    /// Creates the table with the session of a scenario's start, and its mark. If it has an owner, it is in the owner's
     /// list.
     pub(crate) fn new(first: Option<Stored>, key: &RecordKey, mark: u64) -> Self {
         let mut table = Self::default();
