@@ -1,5 +1,5 @@
 //! Plays the same schedules over the real layer, on a store whose every call waits until the schedule decides its fate.
-//! Futures cannot be copied, so each schedule is played from the start. Fewer scenarios are played, to test what the
+//! Futures cannot be copied, so a schedule is played from the start. Fewer scenarios are played, to test what the
 //! layer adds to the function that decides.
 
 use std::cell::Cell;
@@ -21,7 +21,7 @@ use super::ops::{digits, perform, vars};
 use super::request::{Outcome, id};
 use super::scenario::{
     Answer, Asked, Brings, IDLE, Instance, LIFETIME, MOST, NOW, OWNER, Op, REMEMBERED, SLOW, Scenario, Seen, SetCookie,
-    Start, stored,
+    Start,
 };
 use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive, mark};
 use super::world::{Act, Fate, Move};
@@ -80,10 +80,10 @@ struct Control {
     strays: Vec<Stray>,
     /// The number of calls that each request has made.
     made: [usize; MOST],
-    /// The mark of all that each request has been told.
-    told: [u64; MOST],
     /// The number of these calls that were about each place.
     about: [[usize; LIST + 1]; MOST],
+    /// The mark of all that each request has been told.
+    told: [u64; MOST],
     places: HashMap<RecordKey, usize>,
 }
 
@@ -160,13 +160,13 @@ impl Steps {
             let number = 100 * place + *about;
             *about += 1;
             control.made[request] += 1;
-            let mark = mark((control.told[request], number));
+            let call = mark((control.told[request], number));
             control.waiting.push(Waiting {
                 request,
                 number,
                 place,
                 step: Arc::new(step),
-                mark,
+                mark: call,
                 retried: false,
                 decided: None,
                 waker: Waker::noop().clone(),
@@ -242,7 +242,7 @@ impl OwnerStore for Steps {
     }
 
     async fn strike(&self, _: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {
-        self.call(None, Step::Strike(Arc::new(keys.to_vec()))).await.map(drop)
+        self.call(None, Step::Strike(keys.to_vec())).await.map(drop)
     }
 }
 
@@ -307,11 +307,7 @@ impl Site {
         let mut control = self.steps.control();
         *control = Control::default();
         control.places.insert(id(0).record_key().clone(), 0);
-        control.table = Table::new(
-            stored(self.scenario.start),
-            id(0).record_key(),
-            mark(self.scenario.start),
-        );
+        control.table = Table::new(self.scenario.start);
         drop(control);
         if self.scenario.start != Start::Nothing {
             let keys = Keys::new(SECRET).expect("a long key");
@@ -495,16 +491,17 @@ impl Site {
             });
         }
         let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| control.table.make(place, &step, call, by));
+        let before = control.told[request];
         let waiting = &mut control.waiting[at];
         if fate == Fate::Retried {
             waiting.retried = true;
             return false;
         }
         let reply = made.filter(|_| fate != Fate::LostAndRepeated);
-        let told = mark((number, reply.as_ref().map(|(_, mark)| mark)));
+        let told = mark((before, number, reply.as_ref().map(|(_, mark)| mark)));
         waiting.decided = Some(reply.map(|(reply, _)| reply));
         let waker = waiting.waker.clone();
-        control.told[request] = mark((control.told[request], told));
+        control.told[request] = told;
         drop(control);
         waker.wake();
         true
@@ -580,7 +577,7 @@ impl Site {
             .chain(retried)
             .chain(strays)
             .fold(control.table.mark, u64::wrapping_add);
-        mark((all, self.faults, &self.spoiled, self.endless))
+        mark((all, self.faults, &self.spoiled, self.endless, control.table.violation))
     }
 
     /// Plays every schedule of the scenario from its start, and returns how many there are. Each time, the last choice
@@ -599,8 +596,8 @@ impl Site {
             self.start();
             let mut depth = 0;
             let mut schedules = loop {
+                let mark = self.mark();
                 if depth == choices.len() {
-                    let mark = self.mark();
                     if let Some(schedules) = met.get(&mark) {
                         break *schedules;
                     }
@@ -619,7 +616,9 @@ impl Site {
                         schedules: 0,
                     });
                 }
-                self.play(choices[depth].moves[choices[depth].chosen]);
+                let choice = &choices[depth];
+                assert_eq!(mark, choice.mark, "the state has another mark the second time");
+                self.play(choice.moves[choice.chosen]);
                 depth += 1;
             };
             loop {

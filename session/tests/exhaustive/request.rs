@@ -1,7 +1,6 @@
 //! One request of a schedule. From the cookie to the answer it is the code that ships, except for the loop: the
 //! schedule makes the calls.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
 use super::ops::{act, take, vars};
@@ -82,7 +81,7 @@ pub(crate) struct Request {
     /// The result of the task, while the task is undone.
     settled: Option<Result<Told, SessionError>>,
     made: usize,
-    /// The mark of all that has happened to the request, from which the rest follows; or of its outcome.
+    /// While the request runs, the mark of all that it was told; then that of its outcome.
     told: u64,
     spoiled: bool,
     pub(crate) outcome: Option<Outcome>,
@@ -217,7 +216,7 @@ impl Request {
             }
             Call::Enlist(_, key) => vec![Step::Enlist(key)],
             Call::List(_) => vec![Step::List],
-            Call::Strike(_, keys) => vec![Step::Strike(Arc::new(keys))],
+            Call::Strike(_, keys) => vec![Step::Strike(keys)],
         };
         self.call = Some((call, aside));
         self.waiting.clear();
@@ -238,6 +237,11 @@ impl Request {
         self.told
     }
 
+    /// The mark of all that the request was told, with this reply to the call of this number.
+    pub(crate) fn told(&self, number: usize, reply: Option<&(Reply, u64)>) -> u64 {
+        mark((self.told, number, reply.map(|(_, mark)| mark)))
+    }
+
     /// Records that a fault has met one of the request's calls, or the request.
     pub(crate) fn spoil(&mut self) {
         if !std::mem::replace(&mut self.spoiled, true) {
@@ -256,7 +260,7 @@ impl Request {
     /// Records the reply to a waiting call with its mark, or that there is none. Returns the calls that nobody waits
     /// for any more.
     pub(crate) fn answered(&mut self, number: usize, reply: Option<(Reply, u64)>) -> Vec<Waiting> {
-        self.told = mark((self.told, number, reply.as_ref().map(|(_, mark)| mark)));
+        self.told = self.told(number, reply.as_ref());
         let Some((reply, _)) = reply else {
             let dropped = std::mem::take(&mut self.waiting);
             let dropped = dropped

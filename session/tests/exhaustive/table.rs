@@ -3,17 +3,18 @@
 //! The table checks each write, and records a violation whatever is answered later.
 //!
 //! Each stored session, call and request has a mark: a digest of how it came about. The mark of a call is made of what
-//! its request has been told. The mark of a stored session is that of the call that has written it, and of what stood
-//! there if the call has kept a part of it. So things with equal marks are equal, and no mark depends on the order of
-//! moves that have nothing to do with each other. The mark of several things is the sum of their marks. Two different
-//! things have the same mark with a probability of 2⁻⁶⁴.
+//! its request has been told. The mark of a stored session is that of the call that has written it, or is made of what
+//! stood there before, if a part of that was kept. So things with equal marks are equal, and no mark depends on the order
+//! of moves that have nothing to do with each other. The mark of several things is the sum of their marks. Two given
+//! things that differ have the same mark with a probability of 2⁻⁶⁴.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use super::mutants::{Kind, Mutant, Part};
-use super::scenario::{IDLE, LIFETIME, MOST, NOW, Outside, REMEMBERED};
+use super::request::id;
+use super::scenario::{IDLE, LIFETIME, MOST, NOW, Outside, REMEMBERED, Start, stored};
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
 use crate::core::time::{Moment, Timeouts};
@@ -26,14 +27,14 @@ pub(crate) const PLACES: usize = 1 + 2 * MOST;
 pub(crate) const LIST: usize = PLACES;
 
 /// One call for one key, which can be made at any time.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Step {
     Load(RecordKey),
     Swap(RecordKey, Option<Arc<Record>>, Arc<Stored>),
     End(RecordKey),
     Enlist(RecordKey),
     List,
-    Strike(Arc<Vec<RecordKey>>),
+    Strike(Vec<RecordKey>),
 }
 
 #[derive(Clone, Debug)]
@@ -83,12 +84,13 @@ pub(crate) struct By {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     records: [Option<Arc<Stored>>; PLACES],
+    /// The mark of each record, or 0 if nothing was ever stored there.
     marks: [u64; PLACES],
     /// Whether the session was ended once. It must stay ended.
     was_ended: [bool; PLACES],
     /// The owner's sessions: when each was listed, and the mark of the call that has listed it.
     list: Arc<BTreeMap<RecordKey, (u64, u64)>>,
-    /// The mark of the whole table.
+    /// The mark of all that is stored.
     pub(crate) mark: u64,
     pub(crate) mutant: Option<Mutant>,
     /// The first violation that was found.
@@ -111,14 +113,14 @@ pub(crate) fn is_alive(stored: &Stored, now: u64) -> bool {
 }
 
 impl Table {
-    /// Creates the table with the session of a scenario's start, and its mark. If it has an owner, it is in the owner's
-    /// list.
-    pub(crate) fn new(first: Option<Stored>, key: &RecordKey, mark: u64) -> Self {
+    /// Creates the table with the session of a scenario's start. If it has an owner, it is in the owner's list.
+    pub(crate) fn new(start: Start) -> Self {
         let mut table = Self::default();
+        let (first, mark) = (stored(start), mark(("start", start)));
         if let Some(Stored::Record(record)) = &first
             && record.owner.is_some()
         {
-            table.enlist(key, record.created_at, mark);
+            table.enlist(id(0).record_key(), record.created_at, mark);
         }
         table.was_ended[0] = matches!(first, Some(Stored::Tombstone(_)));
         table.put(0, first.map(Arc::new), mark);
@@ -168,17 +170,16 @@ impl Table {
     pub(crate) fn happen(&mut self, outside: Outside) {
         match outside {
             Outside::Nothing => {}
-            Outside::Deletes => self.put(0, None, 1),
+            Outside::Deletes => self.put(0, None, mark(("outside", outside))),
             Outside::Spoils => {
                 let malformed = Stored::Malformed("an attribute of another type".to_owned());
-                self.put(0, Some(Arc::new(malformed)), 2);
+                self.put(0, Some(Arc::new(malformed)), mark(("outside", outside)));
             }
         }
     }
 
     fn broken(&mut self, violation: &'static str) {
         self.violation.get_or_insert(violation);
-        self.mark = mark(violation);
     }
 
     fn ignores(&self, part: Part) -> bool {
@@ -208,8 +209,8 @@ impl Table {
                         tombstone.replaced_by = None;
                     }
                     if !self.forgets(Part::Ended) {
-                        let mark = mark((self.marks[place], by.at));
-                        self.put(place, Some(Arc::new(Stored::Tombstone(tombstone))), mark);
+                        let ended = mark((place, self.marks[place], by.at));
+                        self.put(place, Some(Arc::new(Stored::Tombstone(tombstone))), ended);
                     }
                 }
             }

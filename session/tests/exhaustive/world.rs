@@ -9,7 +9,7 @@ use super::checks::{Played, Standing};
 use super::mutants::{Kind, Mutant};
 use super::ops::vars;
 use super::request::{Outcome, Request, Waiting, id};
-use super::scenario::{Brings, Instance, Key, MOST, NOW, OWN_KEY, Op, Scenario, SetCookie, Start, stored};
+use super::scenario::{Brings, Instance, Key, MOST, NOW, OWN_KEY, Op, Scenario, SetCookie, Start};
 use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive, mark};
 use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
@@ -50,7 +50,7 @@ impl Fate {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     /// This call of the request meets this fate.
     Call(usize, Fate),
@@ -63,7 +63,7 @@ pub(crate) enum Act {
 }
 
 /// One move of a schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Move {
     pub(crate) act: Act,
     pub(crate) request: usize,
@@ -97,11 +97,11 @@ pub(crate) struct Replies(Rc<RefCell<HashMap<u64, Answered>>>);
 #[derive(Clone)]
 pub(crate) struct World {
     scenario: Arc<Scenario>,
-    replies: Replies,
-    pub(crate) table: Table,
+    replies: Option<Replies>,
+    table: Table,
     requests: Vec<Option<Arc<Request>>>,
     strays: Vec<Stray>,
-    pub(crate) faults: usize,
+    faults: usize,
     /// Whether a request has made more calls than any request needs.
     endless: bool,
 }
@@ -132,15 +132,15 @@ fn session_of(place: usize) -> usize {
 
 impl World {
     /// Creates the world at the start of the scenario, over a table that `mutant` spoils. The requests that wait for no
-    /// other have begun. `known` is shared by the worlds of this mutant.
-    pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>, known: &Replies) -> Self {
-        let mut table = Table::new(stored(scenario.start), id(0).record_key(), mark(scenario.start));
+    /// other have begun. The worlds of one run, which have the same mutant, share `replies`.
+    pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>, replies: Option<&Replies>) -> Self {
+        let mut table = Table::new(scenario.start);
         table.mutant = mutant;
         let mut world = Self {
             requests: vec![None; scenario.requests.len()],
             faults: scenario.faults,
             scenario: Arc::new(scenario),
-            replies: known.clone(),
+            replies: replies.cloned(),
             table,
             strays: Vec::new(),
             endless: false,
@@ -157,7 +157,7 @@ impl World {
             .iter()
             .map(|stray| mark((stray.mark, "under way", stray.held)));
         let all = requests.chain(strays).fold(self.table.mark, u64::wrapping_add);
-        mark((all, self.faults, self.endless))
+        mark((all, self.faults, self.endless, self.table.violation))
     }
 
     pub(crate) fn scenario(&self) -> &Scenario {
@@ -321,18 +321,18 @@ impl World {
         let waiting = waiting
             .find(|waiting| waiting.number == number)
             .expect("a call that waits");
-        let (step, mark) = (&waiting.step, waiting.mark);
+        let (step, call) = (&waiting.step, waiting.mark);
         if matches!(fate, Fate::Late | Fate::Repeated | Fate::LostAndRepeated) {
             self.strays.push(Stray {
                 request,
                 number,
                 step: Arc::clone(step),
-                mark,
+                mark: call,
                 by,
                 held: None,
             });
         }
-        let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| self.make(request, number, step, mark, by));
+        let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| self.make(request, number, step, call, by));
         if fate == Fate::Retried {
             return self.running(request).retry(number);
         }
@@ -346,37 +346,39 @@ impl World {
         }
     }
 
-    /// Returns the request after this reply. It has been asked before if the same request has had the same reply in
-    /// another schedule.
+    /// Returns the request after this reply. A request that has had the same reply in an earlier schedule is not asked
+    /// again.
     fn answered(&self, running: &Request, number: usize, reply: Option<(Reply, u64)>) -> Answered {
-        let mark = mark((running.mark(), number, reply.as_ref().map(|(_, mark)| mark)));
-        let mut answered = self.replies.0.borrow_mut();
-        let answered = answered.entry(mark).or_insert_with(|| {
+        let told = running.told(number, reply.as_ref());
+        let ask = || {
             let mut request = running.clone();
             let dropped = request.answered(number, reply);
             Answered(Arc::new(request), dropped)
-        });
-        answered.clone()
+        };
+        match &self.replies {
+            Some(replies) => replies.0.borrow_mut().entry(told).or_insert_with(ask).clone(),
+            None => ask(),
+        }
     }
 
     /// Makes the call, unless a mutant changes that. Returns the reply and its mark.
-    fn make(&mut self, request: usize, number: usize, step: &Arc<Step>, mark: u64, by: By) -> (Reply, u64) {
+    fn make(&mut self, request: usize, number: usize, step: &Arc<Step>, call: u64, by: By) -> (Reply, u64) {
         let kind = step.kind();
         match self.table.mutant {
-            Some(Mutant::Skip(skipped)) if kind == Some(skipped) => promise(step, &self.table, mark, by),
+            Some(Mutant::Skip(skipped)) if kind == Some(skipped) => promise(step, &self.table, call, by),
             Some(Mutant::Swap(first, second)) if kind == Some(first) => {
                 self.strays.push(Stray {
                     request,
                     number: number + 50,
                     step: Arc::clone(step),
-                    mark,
+                    mark: call,
                     by,
                     held: Some(second),
                 });
-                promise(step, &self.table, mark, by)
+                promise(step, &self.table, call, by)
             }
             _ => {
-                let (reply, mark) = self.table.make(place(step), step, mark, by);
+                let (reply, mark) = self.table.make(place(step), step, call, by);
                 for stray in self.strays.iter_mut().filter(|stray| stray.request == request) {
                     if stray.held.is_some_and(|until| until == kind && kind.is_some()) {
                         stray.held = None;
@@ -461,9 +463,9 @@ impl World {
 }
 
 /// Returns the answer of a mutant that acknowledges a write and does not make it.
-fn promise(step: &Step, table: &Table, mark: u64, by: By) -> (Reply, u64) {
+fn promise(step: &Step, table: &Table, call: u64, by: By) -> (Reply, u64) {
     match step {
-        Step::Swap(_, _, next) => (Reply::Stands(Some(Arc::clone(next))), mark),
-        _ => table.clone().make(place(step), step, mark, by),
+        Step::Swap(_, _, next) => (Reply::Stands(Some(Arc::clone(next))), call),
+        _ => table.clone().make(place(step), step, call, by),
     }
 }
