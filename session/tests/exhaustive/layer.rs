@@ -402,10 +402,10 @@ impl Site {
         for waiting in &control.waiting {
             let writes = waiting.step.kind().is_some();
             let fates = Fate::of(spoil, writes, waiting.retried);
-            moves.extend(fates.into_iter().map(|fate| Move {
-                act: Act::Call(waiting.number, fate),
+            moves.extend(fates.iter().map(|fate| Move {
+                act: Act::Call(waiting.number, *fate),
                 request: waiting.request,
-                fault: fate != Fate::Pass,
+                fault: *fate != Fate::Pass,
             }));
         }
         for (place, _) in self

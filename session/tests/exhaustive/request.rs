@@ -237,30 +237,33 @@ impl Request {
         self.told
     }
 
-    /// The mark of all that the request was told, with this reply to the call of this number.
-    pub(crate) fn told(&self, number: usize, reply: Option<&(Reply, u64)>) -> u64 {
-        mark((self.told, number, reply.map(|(_, mark)| mark)))
+    /// The mark of all that the request was told, with this reply to the call of this number, by a fault or not.
+    pub(crate) fn told(&self, number: usize, reply: Option<&(Reply, u64)>, fault: bool) -> u64 {
+        mark((self.told, number, reply.map(|(_, mark)| mark), fault))
     }
 
-    /// Records that a fault has met one of the request's calls, or the request.
-    pub(crate) fn spoil(&mut self) {
-        if !std::mem::replace(&mut self.spoiled, true) {
-            self.told = mark((self.told, "spoiled"));
-        }
-    }
-
-    /// Records that the call is tried again.
+    /// Records that a fault has lost the reply to this call, which is tried again.
     pub(crate) fn retry(&mut self, number: usize) {
+        self.spoiled = true;
         for waiting in self.waiting.iter_mut().filter(|waiting| waiting.number == number) {
             waiting.retried = true;
             self.told = mark((self.told, waiting.mark));
         }
     }
 
-    /// Records the reply to a waiting call with its mark, or that there is none. Returns the calls that nobody waits
-    /// for any more.
-    pub(crate) fn answered(&mut self, number: usize, reply: Option<(Reply, u64)>) -> Vec<Waiting> {
-        self.told = self.told(number, reply.as_ref());
+    /// Drops the request. Returns its calls that nobody waits for any more.
+    pub(crate) fn cancel(&mut self) -> Vec<Waiting> {
+        self.spoiled = true;
+        let dropped = std::mem::take(&mut self.waiting);
+        self.over(None);
+        dropped
+    }
+
+    /// Records the reply to a waiting call with its mark, or that there is none, by a fault or not. Returns the calls
+    /// that nobody waits for any more.
+    pub(crate) fn answered(&mut self, number: usize, reply: Option<(Reply, u64)>, fault: bool) -> Vec<Waiting> {
+        self.told = self.told(number, reply.as_ref(), fault);
+        self.spoiled |= fault;
         let Some((reply, _)) = reply else {
             let dropped = std::mem::take(&mut self.waiting);
             let dropped = dropped
@@ -392,7 +395,7 @@ impl Request {
     }
 
     /// Records the answer, or that the request was dropped.
-    pub(crate) fn over(&mut self, answer: Option<Answer>) {
+    fn over(&mut self, answer: Option<Answer>) {
         let outcome = Outcome {
             answer,
             spoiled: self.spoiled,

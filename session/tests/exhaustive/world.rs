@@ -35,18 +35,26 @@ pub(crate) enum Fate {
 
 impl Fate {
     /// Returns the possible fates of a call, with or without faults, for a write or a read, and after a retry or not.
-    pub(crate) fn of(spoil: bool, writes: bool, retried: bool) -> Vec<Self> {
-        let mut fates = vec![Self::Pass];
-        if spoil {
-            fates.push(Self::Lost);
-            if writes {
-                fates.extend([Self::Late, Self::Repeated, Self::LostAndRepeated]);
-                if !retried {
-                    fates.push(Self::Retried);
-                }
-            }
+    pub(crate) fn of(spoil: bool, writes: bool, retried: bool) -> &'static [Self] {
+        match (spoil, writes, retried) {
+            (false, ..) => &[Self::Pass],
+            (true, false, _) => &[Self::Pass, Self::Lost],
+            (true, true, true) => &[
+                Self::Pass,
+                Self::Lost,
+                Self::Late,
+                Self::Repeated,
+                Self::LostAndRepeated,
+            ],
+            (true, true, false) => &[
+                Self::Pass,
+                Self::Lost,
+                Self::Late,
+                Self::Repeated,
+                Self::LostAndRepeated,
+                Self::Retried,
+            ],
         }
-        fates
     }
 }
 
@@ -231,10 +239,10 @@ impl World {
             for waiting in running.waiting.iter().filter(|waiting| waiting.is_open()) {
                 let writes = waiting.step.kind().is_some();
                 let fates = Fate::of(spoil, writes, waiting.retried);
-                moves.extend(fates.into_iter().map(|fate| Move {
-                    act: Act::Call(waiting.number, fate),
+                moves.extend(fates.iter().map(|fate| Move {
+                    act: Act::Call(waiting.number, *fate),
                     request,
-                    fault: fate != Fate::Pass,
+                    fault: *fate != Fate::Pass,
                 }));
             }
             if spoil {
@@ -270,7 +278,6 @@ impl World {
     pub(crate) fn play(&mut self, next: Move) {
         if next.fault {
             self.faults -= 1;
-            self.running(next.request).spoil();
         }
         match next.act {
             Act::Call(number, fate) => self.meet(next.request, number, fate),
@@ -282,11 +289,10 @@ impl World {
                 let _ = self.table.make(place(&stray.step), &stray.step, stray.mark, stray.by);
             }
             Act::Cancel(late) => {
-                let dropped = std::mem::take(&mut self.running(next.request).waiting);
+                let dropped = self.running(next.request).cancel();
                 if late {
                     self.stray(next.request, dropped);
                 }
-                self.running(next.request).over(None);
                 self.look_after(next.request);
                 self.begin();
             }
@@ -337,7 +343,7 @@ impl World {
             return self.running(request).retry(number);
         }
         let reply = made.filter(|_| fate != Fate::LostAndRepeated);
-        let Answered(now, dropped) = self.answered(&running, number, reply);
+        let Answered(now, dropped) = self.answered(&running, number, reply, fate != Fate::Pass);
         self.requests[request] = Some(now);
         self.stray(request, dropped);
         self.look_after(request);
@@ -348,11 +354,11 @@ impl World {
 
     /// Returns the request after this reply. A request that has had the same reply in an earlier schedule is not asked
     /// again.
-    fn answered(&self, running: &Request, number: usize, reply: Option<(Reply, u64)>) -> Answered {
-        let told = running.told(number, reply.as_ref());
+    fn answered(&self, running: &Request, number: usize, reply: Option<(Reply, u64)>, fault: bool) -> Answered {
+        let told = running.told(number, reply.as_ref(), fault);
         let ask = || {
             let mut request = running.clone();
-            let dropped = request.answered(number, reply);
+            let dropped = request.answered(number, reply, fault);
             Answered(Arc::new(request), dropped)
         };
         match &self.replies {
