@@ -44,6 +44,13 @@ pub(crate) fn rows() -> Vec<Row> {
         ("parts: login, CPU", "us", "parts: login, CPU", "getitem: login, CPU", "getitem", None),
         ("parts: page, CPU", "us", "parts, pages: page, CPU", "hello: page, CPU", "hello", None),
         ("parts: start", "ms", "parts: start", "hello: start", "hello", None),
+        ("quiet: view, CPU", "us", "quiet: view, CPU", "getitem: view, CPU", "getitem", None),
+        ("quiet: view, CPU", "us", "quiet: view, CPU", "parts: view, CPU", "parts", None),
+        ("quiet: view, median time", "ms", "quiet: view, median", "getitem: view, median", "getitem", None),
+        ("quiet: page, CPU", "us", "quiet, pages: page, CPU", "hello: page, CPU", "hello", None),
+        ("getitem: first view", "ms", "getitem: first view", "getitem: view, median", "warm", None),
+        ("parts: first view", "ms", "parts: first view", "parts: view, median", "warm", None),
+        ("first page", "ms", "product, pages: first page", "product, pages: page, median", "warm", None),
         ("parts: peak memory", "MiB", "parts: peak memory", "getitem: peak memory", "getitem", None),
     ];
     let rows = rows.map(|(measure, unit, of, against, floor, target)| Row {
