@@ -23,8 +23,6 @@ const REQUESTS: usize = 40;
 /// The requests at the beginning of a turn that are not counted, because the processor has to get used to this program
 /// again.
 const LEAD: usize = 10;
-/// The names of the app without a log line for each request begin with this.
-const QUIET: &str = "quiet";
 /// An endpoint on which nothing listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
@@ -84,7 +82,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
         ("parts, pages", &programs.parts, plain, &["page"]),
         ("product, pages", &programs.product, plain, &["page"]),
         // Without a log line for each request.
-        (QUIET, &programs.product, plain, STORE),
+        ("quiet", &programs.product, plain, STORE),
         ("quiet, pages", &programs.product, plain, &["page"]),
         // Its warm-up finds no store.
         ("product alone", &programs.product, Some(NOBODY), &["page"]),
@@ -93,7 +91,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     ] {
         let Some(endpoint) = endpoint else { continue };
         let mut environment = world.environment(endpoint);
-        if name.starts_with(QUIET) {
+        if name.starts_with("quiet") {
             environment.push(("AWS_LAMBDA_LOG_LEVEL".to_owned(), "WARN".to_owned()));
         }
         let mut events = Vec::new();

@@ -1,6 +1,6 @@
 //! Plays the same schedules over the real layer, on a store whose every call waits until the schedule decides its fate.
-//! Futures cannot be copied, so a schedule is played from the start. Fewer scenarios are played, to test what the
-//! layer adds to the function that decides.
+//! Futures cannot be copied, so a schedule is played from the start. Fewer scenarios are played, to test what the layer
+//! adds to the function that decides.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -576,8 +576,8 @@ impl Site {
         let all = requests
             .chain(retried)
             .chain(strays)
-            .fold(control.table.mark, u64::wrapping_add);
-        mark((all, self.faults, &self.spoiled, self.endless, control.table.violation))
+            .fold(control.table.mark(), u64::wrapping_add);
+        mark((all, self.faults, &self.spoiled, self.endless))
     }
 
     /// Plays every schedule of the scenario from its start, and returns how many there are. Each time, the last choice

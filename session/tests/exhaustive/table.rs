@@ -90,8 +90,6 @@ pub(crate) struct Table {
     was_ended: [bool; PLACES],
     /// The owner's sessions: when each was listed, and the mark of the call that has listed it.
     list: Arc<BTreeMap<RecordKey, (u64, u64)>>,
-    /// The mark of all that is stored.
-    pub(crate) mark: u64,
     pub(crate) mutant: Option<Mutant>,
     /// The first violation that was found.
     pub(crate) violation: Option<&'static str>,
@@ -120,7 +118,7 @@ impl Table {
         if let Some(Stored::Record(record)) = &first
             && record.owner.is_some()
         {
-            table.enlist(id(0).record_key(), record.created_at, mark);
+            table.list = Arc::new([(id(0).record_key().clone(), (record.created_at, mark))].into());
         }
         table.was_ended[0] = matches!(first, Some(Stored::Tombstone(_)));
         table.put(0, first.map(Arc::new), mark);
@@ -128,20 +126,13 @@ impl Table {
     }
 
     fn put(&mut self, place: usize, stored: Option<Arc<Stored>>, mark: u64) {
-        self.mark = self.mark.wrapping_sub(self.marks[place]).wrapping_add(mark);
         (self.records[place], self.marks[place]) = (stored, mark);
     }
 
-    fn enlist(&mut self, key: &RecordKey, at: u64, mark: u64) {
-        let before = self.list_mark();
-        Arc::make_mut(&mut self.list).insert(key.clone(), (at, mark));
-        self.mark = self.mark.wrapping_sub(before).wrapping_add(self.list_mark());
-    }
-
-    fn strike(&mut self, keys: &[RecordKey]) {
-        let before = self.list_mark();
-        Arc::make_mut(&mut self.list).retain(|key, _| !keys.contains(key));
-        self.mark = self.mark.wrapping_sub(before).wrapping_add(self.list_mark());
+    /// The mark of all that is stored, and of what is remembered to find violations.
+    pub(crate) fn mark(&self) -> u64 {
+        let records = self.marks.into_iter().fold(0, u64::wrapping_add);
+        mark((records, self.list_mark(), self.was_ended, self.violation))
     }
 
     fn list_mark(&self) -> u64 {
@@ -204,7 +195,7 @@ impl Table {
                 if !by.ends_what_stands || self.get(place).is_some() {
                     let mut tombstone = Tombstone::of(self.get(place), by.at);
                     self.check_tombstone(place, &tombstone);
-                    self.ends(place);
+                    self.was_ended[place] = true;
                     if self.forgets(Part::Successor) {
                         tombstone.replaced_by = None;
                     }
@@ -215,10 +206,10 @@ impl Table {
                 }
             }
             Step::Enlist(key) => {
-                self.enlist(key, by.at, call);
+                Arc::make_mut(&mut self.list).insert(key.clone(), (by.at, call));
             }
             Step::Strike(keys) => {
-                self.strike(keys);
+                Arc::make_mut(&mut self.list).retain(|key, _| !keys.contains(key));
                 return (Reply::Struck, 0);
             }
         }
@@ -266,7 +257,7 @@ impl Table {
         };
         if let Stored::Tombstone(left) = &*next {
             self.check_tombstone(place, left);
-            self.ends(place);
+            self.was_ended[place] = true;
             if self.forgets(Part::Ended) {
                 return;
             }
@@ -347,12 +338,6 @@ impl Table {
             for (name, value) in &stands.data {
                 written.data.entry(name.clone()).or_insert_with(|| value.clone());
             }
-        }
-    }
-
-    fn ends(&mut self, place: usize) {
-        if !std::mem::replace(&mut self.was_ended[place], true) {
-            self.mark = self.mark.wrapping_add(mark(("ended", place)));
         }
     }
 

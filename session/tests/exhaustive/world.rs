@@ -34,27 +34,25 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
+    /// All fates: those without a fault, those of any call, those of a write, and that of a write without a retry.
+    const ALL: [Self; 6] = [
+        Self::Pass,
+        Self::Lost,
+        Self::Late,
+        Self::Repeated,
+        Self::LostAndRepeated,
+        Self::Retried,
+    ];
+
     /// Returns the possible fates of a call, with or without faults, for a write or a read, and after a retry or not.
     pub(crate) fn of(spoil: bool, writes: bool, retried: bool) -> &'static [Self] {
-        match (spoil, writes, retried) {
-            (false, ..) => &[Self::Pass],
-            (true, false, _) => &[Self::Pass, Self::Lost],
-            (true, true, true) => &[
-                Self::Pass,
-                Self::Lost,
-                Self::Late,
-                Self::Repeated,
-                Self::LostAndRepeated,
-            ],
-            (true, true, false) => &[
-                Self::Pass,
-                Self::Lost,
-                Self::Late,
-                Self::Repeated,
-                Self::LostAndRepeated,
-                Self::Retried,
-            ],
-        }
+        let count = match (spoil, writes, retried) {
+            (false, ..) => 1,
+            (true, false, _) => 2,
+            (true, true, true) => 5,
+            (true, true, false) => 6,
+        };
+        &Self::ALL[..count]
     }
 }
 
@@ -164,8 +162,8 @@ impl World {
             .strays
             .iter()
             .map(|stray| mark((stray.mark, "under way", stray.held)));
-        let all = requests.chain(strays).fold(self.table.mark, u64::wrapping_add);
-        mark((all, self.faults, self.endless, self.table.violation))
+        let all = requests.chain(strays).fold(self.table.mark(), u64::wrapping_add);
+        mark((all, self.faults, self.endless))
     }
 
     pub(crate) fn scenario(&self) -> &Scenario {
