@@ -5,7 +5,7 @@
 //! a state, and what is checked at the end, depend on the state alone. So when the search meets a state again, it only
 //! counts the schedules that go on from there. A state is known by its mark (`table.rs`).
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::world::{Move, World};
 

@@ -18,7 +18,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::checks::{Played, Standing};
 use super::ops::{digits, perform, vars};
-use super::request::{Outcome, id};
+use super::request::{IDS, Outcome};
 use super::scenario::{
     Answer, Asked, Brings, IDLE, Instance, LIFETIME, MOST, NOW, OWNER, Op, REMEMBERED, SLOW, Scenario, Seen, SetCookie,
     Start,
@@ -306,13 +306,13 @@ impl Site {
         self.cookies = std::array::from_fn(|_| None);
         let mut control = self.steps.control();
         *control = Control::default();
-        control.places.insert(id(0).record_key().clone(), 0);
+        control.places.insert(IDS[0].record_key().clone(), 0);
         control.table = Table::new(self.scenario.start);
         drop(control);
         if self.scenario.start != Start::Nothing {
             let keys = Keys::new(SECRET).expect("a long key");
             let cookie = crate::core::cookie::SessionCookie::new("__Host-session".into(), true, &keys);
-            let issued = cookie.issue(&id(0), None);
+            let issued = cookie.issue(&IDS[0], None);
             self.cookies[0] = issued
                 .to_str()
                 .ok()

@@ -4,11 +4,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "it measures how long the schedules take")]
 
-use std::collections::HashSet;
 use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+use foldhash::{HashSet, HashSetExt as _};
 
 mod checks;
 mod explore;

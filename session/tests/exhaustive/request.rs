@@ -1,7 +1,7 @@
 //! One request of a schedule. From the cookie to the answer it is the code that ships, except for the loop: the
 //! schedule makes the calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::ops::{act, take, vars};
 use super::scenario::{Answer, Asked, NOW, OWN_KEY, OWNER, Op, SLOW, Seen, SetCookie};
@@ -87,15 +87,14 @@ pub(crate) struct Request {
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// Returns the session ID of this place. Place 0 is that of the start, and each request has two more.
-pub(crate) fn id(place: usize) -> SessionId {
-    SessionId::new([u8::try_from(place + 1).expect("few places"); 32])
-}
+/// The session IDs of all places. Place 0 is that of the start, and each request has two more.
+pub(crate) static IDS: LazyLock<[SessionId; PLACES]> =
+    LazyLock::new(|| std::array::from_fn(|place| SessionId::new([u8::try_from(place + 1).expect("few places"); 32])));
 
 impl Request {
     /// Begins a request with the cookie of the session `brings`, and makes its first calls.
     pub(crate) fn begin(asked: Asked, place: usize, brings: Option<usize>) -> Self {
-        let ids: Vec<_> = brings.map(id).into_iter().collect();
+        let ids: Vec<_> = brings.map(|place| IDS[place].clone()).into_iter().collect();
         let mut request = Self {
             asked,
             place,
@@ -340,7 +339,7 @@ impl Request {
         // If an earlier save of the request has changed the cookie, the last one may not use its session ID again.
         let place = 1 + 2 * self.place + usize::from(stage == Stage::Saving && self.cookie != CookieAction::Keep);
         let token = WriteToken::new([u8::try_from(10 * self.place + self.made).expect("few calls"); 6]);
-        let fresh = || Ok::<_, SessionError>(Fresh::new(id(place), token));
+        let fresh = || Ok::<_, SessionError>(Fresh::new(IDS[place].clone(), token));
         match found.saving(wanted, self.asked.per_owner, &self.at, fresh) {
             Ok(Some(task)) => {
                 self.known = std::mem::take(&mut found.known);
@@ -382,12 +381,8 @@ impl Request {
             CookieAction::Keep => SetCookie::Nothing,
             CookieAction::Clear => SetCookie::Cleared,
             CookieAction::Issue(issued, ..) => {
-                let mut places = 0..PLACES;
-                SetCookie::Issued(
-                    places
-                        .find(|place| id(*place) == *issued)
-                        .expect("an ID of the schedule"),
-                )
+                let place = IDS.iter().position(|id| id == issued);
+                SetCookie::Issued(place.expect("an ID of the schedule"))
             }
         };
         let seen = if status == 200 { self.seen } else { Seen::default() };

@@ -9,11 +9,13 @@
 //! things that differ have the same mark with a probability of 2⁻⁶⁴.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
+
 use super::mutants::{Kind, Mutant, Part};
-use super::request::id;
+use super::request::IDS;
 use super::scenario::{IDLE, LIFETIME, MOST, NOW, Outside, REMEMBERED, Start, stored};
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
@@ -47,9 +49,7 @@ pub(crate) enum Reply {
 
 /// Returns the mark of what came about by all of this.
 pub(crate) fn mark(causes: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    causes.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(causes)
 }
 
 impl Step {
@@ -118,7 +118,7 @@ impl Table {
         if let Some(Stored::Record(record)) = &first
             && record.owner.is_some()
         {
-            table.list = Arc::new([(id(0).record_key().clone(), (record.created_at, mark))].into());
+            table.list = Arc::new([(IDS[0].record_key().clone(), (record.created_at, mark))].into());
         }
         table.was_ended[0] = matches!(first, Some(Stored::Tombstone(_)));
         table.put(0, first.map(Arc::new), mark);

@@ -1,14 +1,15 @@
 //! Plays a schedule of a scenario. The whole state can be copied.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::checks::{Played, Standing};
 use super::mutants::{Kind, Mutant};
 use super::ops::vars;
-use super::request::{Outcome, Request, Waiting, id};
+use super::request::{IDS, Outcome, Request, Waiting};
 use super::scenario::{Brings, Instance, Key, MOST, NOW, OWN_KEY, Op, Scenario, SetCookie, Start};
 use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive, mark};
 use crate::core::bound::Binding;
@@ -114,14 +115,8 @@ pub(crate) struct World {
 
 /// Returns the place of a key among the keys of the schedules.
 fn place_of(key: &RecordKey) -> usize {
-    thread_local! {
-        static KEYS: Vec<RecordKey> = (0..PLACES).map(|place| id(place).record_key().clone()).collect();
-    }
-    KEYS.with(|keys| {
-        keys.iter()
-            .position(|known| known == key)
-            .expect("a key of the schedule")
-    })
+    let place = IDS.iter().position(|id| id.record_key() == key);
+    place.expect("a key of the schedule")
 }
 
 fn place(step: &Step) -> usize {
