@@ -134,26 +134,24 @@ fn jars(played: &Played<'_>) -> Result<(), String> {
             played.scenario.start,
             Start::Live | Start::Owned | Start::Bound | Start::Small | Start::Old | Start::Remembered | Start::Ended
         );
-    let answered = played.outcomes.iter().enumerate().filter_map(|(place, outcome)| {
-        let answer = outcome.answer.as_ref()?;
-        let anonymous = anonymous || played.subjects[place].is_none();
-        Some((played.scenario.requests[place].op, answer, anonymous))
+    let cookies = played.outcomes.iter().enumerate().filter_map(|(place, outcome)| {
+        let cookie = match outcome.answer.as_ref()?.cookie {
+            SetCookie::Nothing => return None,
+            SetCookie::Cleared => None,
+            SetCookie::Issued(session) => Some(session),
+        };
+        let logs_in = played.scenario.requests[place].op.is_login();
+        Some((cookie, logs_in || anonymous || played.subjects[place].is_none()))
     });
-    let answered: Vec<_> = answered.collect();
-    for order in orders(answered.len()) {
+    let cookies: Vec<_> = cookies.collect();
+    for order in orders(cookies.len()) {
         let mut jar = None;
         let mut login = None;
         for place in order {
-            let (op, answer, anonymous) = answered[place];
-            match &answer.cookie {
-                SetCookie::Nothing => {}
-                SetCookie::Cleared => jar = None,
-                SetCookie::Issued(cookie) => {
-                    jar = Some(cookie);
-                    if op.is_login() || anonymous {
-                        login = jar;
-                    }
-                }
+            let (cookie, may_stay) = cookies[place];
+            jar = cookie;
+            if cookie.is_some() && may_stay {
+                login = cookie;
             }
         }
         if jar.is_some() && jar != login {
@@ -163,7 +161,7 @@ fn jars(played: &Played<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns all orders of this many answers.
+/// Returns all orders of this many cookies.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];
     for _ in 0..count {
