@@ -393,7 +393,7 @@ fn a_state_that_was_met_hides_no_violation() {
         living,
         pairs(Start::Live, &[Op::Add, Op::Logout], 1),
         pairs(Start::Live, &[Op::Add], 2),
-        pairs(Start::Owned, &[Op::Owner, Op::EndAll], 0),
+        pairs(Start::Nothing, &[Op::Owner, Op::EndAll], 1),
         in_time(&pairs(Start::Idle, &[Op::View, Op::Add], 0)),
         spoiled(&pairs(Start::Live, &[Op::Add, Op::Logout], 0)),
         upgraded(&pairs(Start::Live, &[Op::Add, Op::Ann], 0)),
