@@ -189,3 +189,48 @@ fn orphans(played: &Played<'_>) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::{Answer, Seen};
+    use super::super::scopes::alone;
+    use super::*;
+
+    #[test]
+    fn the_cookie_of_a_first_variable_stays_only_where_there_was_no_session() {
+        let [login, variable] = [1, 3].map(SetCookie::Issued);
+        for (start, cookies, holds) in [
+            (Start::Live, [login.clone(), SetCookie::Nothing], true),
+            (Start::Live, [login.clone(), SetCookie::Cleared], true),
+            (Start::Live, [SetCookie::Nothing, variable.clone()], false),
+            (Start::Live, [login.clone(), variable.clone()], false),
+            (Start::Nothing, [login, variable], true),
+        ] {
+            let scenario = Scenario {
+                requests: [Op::Ann, Op::Set].map(|op| alone(start, op).requests[0]).to_vec(),
+                ..alone(start, Op::Ann)
+            };
+            let outcomes = cookies.clone().map(|cookie| Outcome {
+                answer: Some(Answer {
+                    status: 200,
+                    cookie,
+                    seen: Seen::default(),
+                }),
+                spoiled: false,
+                calls: 0,
+            });
+            let played = Played {
+                scenario: &scenario,
+                outcomes: outcomes.iter().collect(),
+                subjects: vec![(start == Start::Live).then_some(0); 2],
+                sessions: Vec::new(),
+                orphans: 0,
+                owned: 0,
+                listed: Vec::new(),
+                violation: None,
+                endless: false,
+            };
+            assert_eq!(jars(&played).is_ok(), holds, "{start:?} {cookies:?}");
+        }
+    }
+}
