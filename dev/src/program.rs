@@ -1,6 +1,6 @@
 //! A running example of the library, behind the Runtime API or as a server, and a table for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
@@ -23,6 +23,27 @@ use crate::proxy::Proxy;
 
 /// The secret key of every program here, long enough for the library.
 pub const SECRET_KEY: &str = "a key for tests that is longer than thirty-two bytes";
+
+/// Returns the path of one of the examples that cargo built beside the test that calls this.
+///
+/// # Panics
+///
+/// There is none with this name.
+#[track_caller]
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test's own path");
+    let build = test.ancestors().nth(2).expect("a build directory");
+    let example = build
+        .join("examples")
+        .join(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        example.exists(),
+        "{} is missing: `cargo build --examples` makes it",
+        example.display()
+    );
+    example
+}
 
 /// An empty table behind a proxy.
 #[derive(Debug)]

@@ -10,19 +10,16 @@ use axum::response::Html;
 use dev::PATIENCE;
 use dev::browser::{in_browser, skip};
 use dev::lambda::signal;
+use dev::program::example;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::pages::every_page;
 use crate::support::browser::{Look, assert_heading, follow, look};
-
-/// Set when this test run has built the command `local`.
-static BUILT: OnceCell<()> = OnceCell::const_new();
 
 /// A running `cargo local`. Dropping this value sends it SIGTERM, so that it can end the function that it started.
 struct Local(Child);
@@ -40,13 +37,10 @@ async fn local() -> (Option<Local>, String) {
     if let Ok(address) = std::env::var("APP_URL") {
         return (None, address.trim_end_matches('/').to_owned());
     }
-    BUILT.get_or_init(build).await;
-    // Cargo puts all programs of a build into the same folder as the function.
-    let function = Path::new(env!("CARGO_BIN_EXE_lambda-session-app"));
-    let mut command = Command::new(function.with_file_name("local"));
+    let mut command = Command::new(example("local"));
     command
         .args(["--port", "0"])
-        .env("LOCAL_FUNCTION", function)
+        .env("LOCAL_FUNCTION", env!("CARGO_BIN_EXE_lambda-session-app"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut process = command.spawn().expect("the command");
@@ -75,22 +69,6 @@ where
     }
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     in_browser(test, &flags, something).await;
-}
-
-async fn build() {
-    let mut cargo = Command::new(env!("CARGO"));
-    // With the variables that cargo sets for a test, cargo would run build scripts again.
-    for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| name.starts_with("CARGO_") && name != "CARGO_TARGET_DIR")
-        {
-            cargo.env_remove(name);
-        }
-    }
-    cargo.args(["build", "--quiet", "--package", "dev", "--bin", "local"]);
-    let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().await;
-    assert!(built.expect("cargo").success(), "cargo builds the command");
 }
 
 /// Serves these pages by their paths, on an origin of its own.

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::app::{COOKIE, COOKIE_NAME, value_of};
 use crate::support::{SECRET_KEY, client, forge, function};
@@ -231,7 +232,21 @@ fn planted() -> Vec<Fault> {
 #[tokio::test]
 async fn no_text_of_a_failing_store_reaches_the_log() {
     let dynamodb = Embedded::in_memory().await;
-    let proxy = Proxy::start(&dynamodb.endpoint());
+    let runs: JoinSet<_> = planted()
+        .into_iter()
+        .map(|fault| run_over_failing_store(dynamodb.endpoint(), fault))
+        .collect();
+    let runs = runs.join_all().await;
+    let failures: usize = runs.iter().map(Run::store_failures).sum();
+    assert!(failures > 40, "{failures} failures");
+    for run in runs {
+        run.assert_keeps_secrets();
+    }
+}
+
+/// Views, logs in and logs out with a function whose store fails like this.
+async fn run_over_failing_store(store: String, fault: Fault) -> Run {
+    let proxy = Proxy::start(&store);
     let variables = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace")];
     let mut suite = Suite {
         lambda: function(&proxy.endpoint(), &variables).await,
@@ -239,32 +254,29 @@ async fn no_text_of_a_failing_store_reaches_the_log() {
         requests: 0,
     };
     let form = || Event::post_form("/login", &[("username", MARK)]);
-    for fault in planted() {
-        let cookie = suite.login(form()).await;
-        let planted = fault.clone();
-        proxy.rule(move |_| planted.clone());
-        let send = |event: Event| suite.lambda.invoke(event.cookie(&cookie).into_value());
-        let (view, login, logout) = tokio::join!(send(Event::get("/")), send(form()), send(Event::get("/logout")));
-        for answer in [view, login, logout] {
-            let answer = answer.expect("an answer");
-            assert!(!answer.body.contains(MARK), "{fault:?}: {answer:?}");
-        }
-        proxy.pass_everything();
+    let cookie = suite.login(form()).await;
+    let planted = fault.clone();
+    proxy.rule(move |_| planted.clone());
+    let send = |event: Event| suite.lambda.invoke(event.cookie(&cookie).into_value());
+    let (view, login, logout) = tokio::join!(send(Event::get("/")), send(form()), send(Event::get("/logout")));
+    for answer in [view, login, logout] {
+        let answer = answer.expect("an answer");
+        assert!(!answer.body.contains(MARK), "{fault:?}: {answer:?}");
     }
-    let printed = suite.lambda.kill().await;
-    let failures = printed.stdout.matches("store failure").count();
-    assert!(failures > 40, "{failures} failures");
-    let run = Run {
-        printed,
+    Run {
+        printed: suite.lambda.kill().await,
         secrets: suite.secrets,
         requests: 0,
-    };
-    run.assert_keeps_secrets();
+    }
 }
 
 impl Run {
     fn lines(&self) -> impl Iterator<Item = &str> {
         self.printed.stdout.lines().chain(self.printed.stderr.lines())
+    }
+
+    fn store_failures(&self) -> usize {
+        self.printed.stdout.matches("store failure").count()
     }
 
     #[track_caller]

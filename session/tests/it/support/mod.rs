@@ -1,8 +1,6 @@
 //! Stand-ins for the world around the library: DynamoDB, and visitors with cookies. The parts that other packages'
 //! tests need as well are in `dev`.
 
-use std::path::PathBuf;
-
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder as HttpClient;
@@ -16,7 +14,7 @@ pub(crate) mod site;
 pub(crate) mod slow;
 pub(crate) mod valkey;
 
-pub(crate) use dev::program::SECRET_KEY;
+pub(crate) use dev::program::{SECRET_KEY, example};
 
 /// The SDK's configuration for a DynamoDB that checks that a request is signed, but not by whom: any region, and keys
 /// that open nothing. It is written out, so that the AWS settings of the tester change nothing.
@@ -35,21 +33,4 @@ pub(crate) fn sdk_at(endpoint: impl Into<String>) -> aws_sdk_dynamodb::config::B
     aws_sdk_dynamodb::config::Builder::from(&sdk())
         .http_client(HttpClient::new().tls_provider(tls).build_https())
         .endpoint_url(endpoint)
-}
-
-/// Returns the path of a program in `examples`, which `cargo test` builds beside the tests.
-#[track_caller]
-pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this test's own path");
-    let build = test.ancestors().nth(2).expect("a build directory");
-    let example = build
-        .join("examples")
-        .join(name)
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(
-        example.exists(),
-        "{} is missing: `cargo build --examples` makes it",
-        example.display()
-    );
-    example
 }
