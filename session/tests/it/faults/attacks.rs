@@ -8,6 +8,7 @@ use http::{Request, Response};
 use lambda_session::{
     LazySession, Limits, MemoryStore, OwnerKey, OwnerStore as _, RecordKey, RequireLoginLayer, Session, SessionLayer,
 };
+use tokio::time::timeout;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::World;
@@ -245,25 +246,19 @@ async fn a_message_that_is_too_long_does_not_prevent_the_logout() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_read_that_is_kept_blocks_another_no_longer_than_the_deadline() {
-    let (world, _site, cookie) = World::logged_in().await;
-    let held = world.proxy.hold("GetItem");
-    let gate = held.clone();
-    let service = sessions(&world).layer(service_fn(move |request: Request<String>| {
-        let held = gate.clone();
-        async move {
-            let lazy = LazySession::of(&request).expect("a layer");
-            let mut first = Box::pin(lazy.load());
-            tokio::select! {
-                _ = &mut first => panic!("it is held"),
-                () = held.arrived() => {}
-            }
-            held.release();
-            let second = tokio::time::timeout(Duration::from_secs(9), lazy.load()).await;
-            drop(first);
-            Ok::<_, Infallible>(Response::new(second.is_ok().to_string()))
-        }
+    let store = Slow::new(Duration::from_millis(100));
+    let cookie = Site::new(store.clone()).login("admin", None).await;
+    let layer = layer(store, keys()).clock(now).build().expect("a layer");
+    let service = layer.layer(service_fn(async |request: Request<String>| {
+        let lazy = LazySession::of(&request).expect("a layer");
+        let mut first = Box::pin(lazy.load());
+        let begun = timeout(Duration::from_millis(1), &mut first).await;
+        assert!(begun.is_err(), "the store's call is under way");
+        let second = timeout(Duration::from_secs(9), lazy.load()).await;
+        drop(first);
+        Ok::<_, Infallible>(Response::new(second.is_ok().to_string()))
     }));
     let answer = service.oneshot(request(&cookie)).await.expect("an answer");
     assert_eq!(

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Request, Response, header};
 use lambda_session::{
     Deadline, LazySession, MemoryStore, Record, RecordKey, Session, SessionErrorKind, Store, StoreError, Stored, Swap,
     Tombstone,
 };
+use tokio::time::Instant;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::support::site::{IDLE, keys, layer, now, wait};
@@ -62,7 +63,7 @@ fn request() -> Request<String> {
     request.body(String::new()).expect("a request")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn loads_that_were_given_up_count() {
     let store = Silent::default();
     let layer = layer(store.clone(), keys()).build().expect("a layer");
@@ -85,7 +86,7 @@ async fn loads_that_were_given_up_count() {
     assert!(total < ALL_CALLS + Duration::from_millis(200), "{total:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_save_has_what_the_handlers_calls_left() {
     let store = Silent::default();
     let layer = layer(store.clone(), keys()).build().expect("a layer");
@@ -119,7 +120,9 @@ async fn no_call_outlasts_the_requests_own_deadline() {
     let start = Instant::now();
     let mut request = request();
     let limit = Duration::from_secs(1);
-    request.extensions_mut().insert(Deadline::at(start + limit));
+    request
+        .extensions_mut()
+        .insert(Deadline::at((start + limit).into_std()));
     let Ok(response) = site.oneshot(request).await;
     assert_eq!(response.status(), 503);
     assert!(start.elapsed() < limit, "{:?}", start.elapsed());
@@ -145,7 +148,7 @@ async fn a_deadline_of_seconds_leaves_time_for_what_is_done_aside() {
         let request = Request::builder().uri(path).header(header::COOKIE, cookie);
         let mut request = request.body(String::new()).expect("a request");
         let deadline = Instant::now() + Duration::from_millis(2_400);
-        request.extensions_mut().insert(Deadline::at(deadline));
+        request.extensions_mut().insert(Deadline::at(deadline.into_std()));
         let Ok(response) = site.clone().oneshot(request).await;
         let cookie = response.headers().get(header::SET_COOKIE);
         let cookie = cookie.map(|cookie| cookie.to_str().expect("text").to_owned());

@@ -130,11 +130,15 @@ async fn assert_survived(fault: Spoil) {
 async fn after_a_long_outage_one_lost_attempt_is_survived_as_before() {
     let (world, site, cookie) = World::logged_in().await;
     world.proxy.rule(|_| Fault::DropCall);
+    let before = world.proxy.calls().len();
+    let mut visits = JoinSet::new();
     for _ in 0..40 {
-        let before = world.proxy.calls().len();
-        site.visit("/", Some(&cookie)).await.assert_refused(503);
-        assert_eq!(world.calls_since(before).len(), ATTEMPTS);
+        visits.spawn(site.visit("/", Some(&cookie)));
     }
+    for answer in visits.join_all().await {
+        answer.assert_refused(503);
+    }
+    assert_eq!(world.calls_since(before).len(), 40 * ATTEMPTS);
     world.proxy.rule(|call| match call.attempt {
         1..=3 => Fault::DropCall,
         _ => Fault::Pass,
