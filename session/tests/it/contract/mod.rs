@@ -1,4 +1,4 @@
-//! The contract of `Store`, for every store. `records` and `limits` test the items in DynamoDB;
+//! The contract of `Store`, for the stores of the library. `records` and `limits` test the items in DynamoDB;
 //! `DYNAMODB_TEST_ENDPOINT` may name another DynamoDB for them.
 
 use lambda_session::Value;
@@ -16,21 +16,6 @@ mod dynamodb {
     // An embedded DynamoDB stops when its table is dropped, after the rule.
     lambda_session::store_contract!(crate::support::own_table::Table::new().await.store);
     lambda_session::owner_store_contract!(crate::support::own_table::Table::new().await.store);
-}
-
-mod valkey {
-    /// Without a server the rule is skipped. The server stops when the store is dropped, after the rule.
-    macro_rules! store {
-        () => {
-            match crate::support::valkey::Valkey::new().await {
-                Some(valkey) => valkey,
-                None => return,
-            }
-            .store
-        };
-    }
-    lambda_session::store_contract!(store!());
-    lambda_session::owner_store_contract!(store!());
 }
 
 /// A value in DynamoDB's own notation, as in `{"N": "1"}`.

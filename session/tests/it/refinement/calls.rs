@@ -12,10 +12,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 use tokio::runtime::Builder;
 
-use super::{explore, tables};
+use super::explore;
 use crate::support::clock::Stopped;
-use crate::support::own_table::Table;
-use crate::support::valkey::Valkey;
+use crate::support::{Compared, compared};
 
 const KEYS: usize = 3;
 const OWNERS: usize = 2;
@@ -106,8 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// One sequence of calls on all stores, under keys of its own.
 struct Sequence<'a> {
     memory: MemoryStore,
-    tables: &'a [(&'static str, Table)],
-    valkey: Option<&'a Valkey>,
+    compared: &'a [(&'static str, Compared)],
     keys: Vec<RecordKey>,
     owners: Vec<OwnerKey>,
     /// The records that were read under each key, the newest last.
@@ -246,11 +244,8 @@ impl Sequence<'_> {
         for call in [call, &(call.0, call.1, Step::Load)] {
             let expected = self.make(&self.memory, call).await;
             let mut made = Vec::new();
-            for (name, table) in self.tables {
-                made.push((*name, self.make(&table.store, call).await));
-            }
-            if let Some(valkey) = self.valkey {
-                made.push(("valkey", self.make(&valkey.store, call).await));
+            for (name, compared) in self.compared {
+                made.push((*name, self.make(&compared.store, call).await));
             }
             for (name, result) in made {
                 if result != expected {
@@ -273,13 +268,12 @@ impl Sequence<'_> {
 #[test]
 fn every_call_has_the_same_result_on_every_store() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (tables, valkey) = runtime.block_on(async { (tables().await, Valkey::new().await) });
+    let compared = runtime.block_on(compared());
     explore(40, vec((0..KEYS, 0..10_000_u64, step()), 1..50), |calls| {
         let unused = || std::iter::repeat_with(steps::key);
         let mut sequence = Sequence {
             memory: MemoryStore::default(),
-            tables: &tables,
-            valkey: valkey.as_ref(),
+            compared: &compared,
             keys: unused().take(KEYS).collect(),
             owners: unused().take(OWNERS).map(|key| OwnerKey::new(key.as_str())).collect(),
             read: vec![Vec::new(); KEYS],

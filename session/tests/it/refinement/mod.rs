@@ -1,16 +1,14 @@
 //! All stores behave alike: random sequences of calls, and of visits over them, have the same results on each store,
 //! call by call.
 //!
-//! `MemoryStore` is the reference. The others are `DynamoDbStore` over the embedded DynamoDB, and over the one that
-//! `DYNAMODB_TEST_ENDPOINT` names, and the store of `examples/valkey.rs` where there is a server. A failure is printed
-//! with its seed; `PROPTEST_RNG_SEED=N` repeats it.
+//! `MemoryStore` is the reference, and `support::compared` names the others: here DynamoDB, and Valkey in the tests of
+//! `examples/valkey`, which run these same sequences. A failure is printed with its seed; `PROPTEST_RNG_SEED=N` repeats
+//! it.
 
 use std::fmt::Debug;
 
 use proptest::prelude::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestError, TestRunner};
-
-use crate::support::own_table::Table;
 
 mod calls;
 mod visits;
@@ -36,13 +34,4 @@ fn explore<S: Strategy<Value: Debug>>(cases: u32, strategy: S, test: impl Fn(S::
         }
         Err(aborted) => panic!("PROPTEST_RNG_SEED={seed} repeats it: {aborted}"),
     }
-}
-
-/// The DynamoDB tables that are compared, by name.
-async fn tables() -> Vec<(&'static str, Table)> {
-    let mut tables = vec![("embedded", Table::embedded().await)];
-    if let Some(given) = Table::given().await {
-        tables.push(("given", given));
-    }
-    tables
 }

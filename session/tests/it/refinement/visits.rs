@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tokio::runtime::Builder;
 
-use super::{explore, tables};
+use super::explore;
 use crate::support::clock::Stopped;
+use crate::support::compared;
 use crate::support::site::{Answer, Site, keys, layer, now, wait};
-use crate::support::valkey::Valkey;
 
 /// Browsers, each with a cookie of its own.
 const BROWSERS: usize = 3;
@@ -112,22 +112,14 @@ fn every_visit_has_the_same_answer_over_every_store_sealed_or_not() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     explore(20, vec(visit(), 1..40), |visits| {
         runtime.block_on(async {
-            // Owners' lists are found by name, so each sequence has tables of its own.
-            let tables = tables().await;
-            let valkeys = [Valkey::new().await, Valkey::new().await];
+            // Owners' lists are found by name, so each sequence and each kind of site has stores of its own.
+            let stores = [compared().await, compared().await];
             let mut sites = Vec::new();
-            for (sealed, valkey) in [false, true].into_iter().zip(&valkeys) {
+            for (sealed, stores) in [false, true].into_iter().zip(&stores) {
                 sites.push(Visited::over("memory", MemoryStore::default(), sealed));
-                if let Some(valkey) = valkey {
-                    sites.push(Visited::over("valkey", valkey.store.clone(), sealed));
+                for (name, compared) in stores {
+                    sites.push(Visited::over(name, compared.store.clone(), sealed));
                 }
-            }
-            for (name, table) in &tables {
-                sites.push(Visited::over(name, table.store.clone(), true));
-            }
-            let unsealed = super::tables().await;
-            for (name, table) in &unsealed {
-                sites.push(Visited::over(name, table.store.clone(), false));
             }
             // If a slide took too long, it would be given up, and the session would end sooner.
             let _clock = Stopped::now();

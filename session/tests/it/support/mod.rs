@@ -12,9 +12,21 @@ pub(crate) mod forge;
 pub(crate) mod own_table;
 pub(crate) mod site;
 pub(crate) mod slow;
-pub(crate) mod valkey;
 
 pub(crate) use dev::program::{SECRET_KEY, example};
+
+/// A store that random sequences compare with `MemoryStore`.
+pub(crate) use own_table::Table as Compared;
+
+/// Returns the stores to compare, by name: over the embedded DynamoDB, and over the one that `DYNAMODB_TEST_ENDPOINT`
+/// names.
+pub(crate) async fn compared() -> Vec<(&'static str, Compared)> {
+    let mut tables = vec![("embedded", Compared::embedded().await)];
+    if let Some(given) = Compared::given().await {
+        tables.push(("given", given));
+    }
+    tables
+}
 
 /// The SDK's configuration for a DynamoDB that checks that a request is signed, but not by whom: any region, and keys
 /// that open nothing. It is written out, so that the AWS settings of the tester change nothing.

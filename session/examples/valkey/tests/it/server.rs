@@ -1,4 +1,4 @@
-//! A Valkey or Redis server, and the store of `examples/valkey.rs` over it.
+//! A Valkey or Redis server, and the example's store over it.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -11,11 +11,7 @@ use lambda_session::testing::steps::key;
 use tempfile::{TempDir, tempdir};
 use tokio::time::timeout;
 
-use self::example::ValkeyStore;
-
-#[expect(dead_code, reason = "the program's `main` is not called")]
-#[path = "../../../examples/valkey.rs"]
-mod example;
+use crate::example::ValkeyStore;
 
 const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 

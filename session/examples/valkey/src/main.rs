@@ -11,9 +11,8 @@ use lambda_session::{AnyOwnerStore, OwnerKey, OwnerList, OwnerStore, Record, Rec
 use lambda_session::{SessionLayer, Store, StoreError, StoreErrorKind, Stored, Swap, Tombstone, lambda};
 use redis::{FromRedisValue, RedisError, ToRedisArgs, aio, cmd};
 
-/// Puts a version, a value and their expiry under a key if the first argument is the version that stands there;
-/// otherwise returns what stands there. A script is one step. Because clocks differ, a value is kept for at least ten
-/// minutes.
+/// Puts a version, a value and their expiry under a key if its version is the first argument; otherwise returns what
+/// stands there. A script is one step. Because clocks differ, a value is kept for at least ten minutes.
 const SWAP: &str = "
     local found = redis.call('HMGET', KEYS[1], 'version', 'value')
     if (found[1] or '') ~= ARGV[1] then return found end
@@ -28,8 +27,7 @@ const ENLIST: &str = "
     redis.pcall('EXPIREAT', KEYS[1], expiry, redis.call('TTL', KEYS[1]) < 0 and 'NX' or 'GT')
     return redis.call('HGETALL', KEYS[1])";
 
-/// Keeps a hash for each session, with a `version` to compare and a `value` in JSON, and a hash of keys and times for
-/// each owner.
+/// Keeps a hash for each session (a `version` to compare, a `value` in JSON) and for each owner (keys and times).
 #[derive(Clone, Debug)]
 pub(crate) struct ValkeyStore(aio::ConnectionManager);
 
