@@ -306,6 +306,8 @@ async fn chromium_refreshes_before_the_second_cookie_ends() {
             while refreshes.load(Ordering::SeqCst) < 4 || began.elapsed() < Duration::from_secs(12) {
                 shows(&client, "ann bound").await;
                 assert!(began.elapsed() < 4 * PATIENCE, "the browser does not refresh");
+                // Without a pause, the browser would load pages as fast as it can.
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         },
     )
