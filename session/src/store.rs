@@ -29,9 +29,10 @@ pub use erased::AnyOwnerStore;
 /// be made minutes later. A store may repeat a step whose answer was lost, so [`swap`](Self::swap) may find its own
 /// write. A call that is dropped half-way must leave nothing half-written.
 ///
-/// Write the methods as plain `async fn`; `examples/valkey` is a whole store. `store_contract!` and, for owners,
-/// `owner_store_contract!` (feature `testing`) test what single calls can show. They do not test that each step is
-/// atomic, that a dropped call leaves nothing half-written, or how long things are kept; ensure that yourself.
+/// Write the methods as plain `async fn`; `session/examples/valkey` in the repository is a whole store.
+/// `store_contract!` and, for owners, `owner_store_contract!` (feature `testing`) test what single calls can show. They
+/// do not test that each step is atomic, that a dropped call leaves nothing half-written, or how long things are kept;
+/// ensure that yourself.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The limits of the store.
     fn limits(&self) -> Limits {

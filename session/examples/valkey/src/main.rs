@@ -1,8 +1,8 @@
 //! How to write a store: sessions in Valkey, or in Redis from version 7 on, and a server that counts visits over it.
 //!
-//! It is an example and not a product: the tests run the store's contract over it, but nobody runs it in production.
-//! The server at `VALKEY_URL` must evict nothing (`maxmemory-policy noeviction`) and lose no answered write
-//! (`appendfsync always`).
+//! `SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false cargo run -p valkey -- --port 3000` starts it. The
+//! server at `VALKEY_URL` must evict nothing (`maxmemory-policy noeviction`) and lose no answered write (`appendfsync
+//! always`). This is an example and not a product: it passes the store's contract, but nobody runs it in production.
 
 use std::{collections::HashMap, env, time::Duration};
 
@@ -11,8 +11,8 @@ use lambda_session::{AnyOwnerStore, OwnerKey, OwnerList, OwnerStore, Record, Rec
 use lambda_session::{SessionLayer, Store, StoreError, StoreErrorKind, Stored, Swap, Tombstone, lambda};
 use redis::{FromRedisValue, RedisError, ToRedisArgs, aio, cmd};
 
-/// Puts a version, a value and their expiry under a key if its version is the first argument; otherwise returns what
-/// stands there. A script is one step. Because clocks differ, a value is kept for at least ten minutes.
+/// Puts a version, a value and their expiry under a key if the version there is the first argument; otherwise returns
+/// what stands there. A script is one step. Because clocks differ, a value is kept for at least ten minutes.
 const SWAP: &str = "
     local found = redis.call('HMGET', KEYS[1], 'version', 'value')
     if (found[1] or '') ~= ARGV[1] then return found end

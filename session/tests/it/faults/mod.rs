@@ -1,5 +1,6 @@
 //! What can go wrong between requests, instances and the network, with the real SDK, a proxy that spoils calls, and an
-//! embedded DynamoDB. The tests hold calls to make interleavings; nothing sleeps.
+//! embedded DynamoDB. The tests hold calls to make interleavings; nothing sleeps. Where time is all that matters, the
+//! store is a slow or silent one on a paused clock.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,8 @@
 //! All stores behave alike: random sequences of calls, and of visits over them, have the same results on each store,
 //! call by call.
 //!
-//! `MemoryStore` is the reference, and `support::compared` names the others: here DynamoDB, and Valkey in the tests of
-//! `examples/valkey`, which run these same sequences. A failure is printed with its seed; `PROPTEST_RNG_SEED=N` repeats
-//! it.
+//! `MemoryStore` is the reference, and `support::compared` returns the others: DynamoDB in the library's tests, and
+//! Valkey in those of `examples/valkey`. A failure is printed with its seed; `PROPTEST_RNG_SEED=N` repeats it.
 
 use std::fmt::Debug;
 

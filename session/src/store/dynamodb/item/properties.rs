@@ -68,13 +68,19 @@ fn attribute() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
-/// Generates an item that may lack required attributes, and may be a tombstone. In two of five, all are right.
+/// Generates an item that may lack required attributes, and may be a tombstone. In most, all required attributes are
+/// right, or all but one.
 fn item() -> impl Strategy<Value = Item> {
     let often = |name: &'static str| {
         let present = prop::option::weighted(0.9, attribute());
         present.prop_map(move |value| (name.to_owned(), value))
     };
-    let right = prop_oneof![1 => Just(0), 2 => Just(2), 2 => Just(4)];
+    // Which of the four required attributes are made right.
+    let right = prop_oneof![
+        1 => Just([false; 4]),
+        2 => Just([true; 4]),
+        4 => (0..4_usize).prop_map(|odd| [0, 1, 2, 3].map(|place| place != odd)),
+    ];
     let known = (often(DATA), often(CREATED_AT), often(TTL_ATTRIBUTE), often(REVISION));
     let tombstone = prop::option::weighted(0.1, (Just(ENDED.to_owned()), attribute()));
     let others = hash_map(text(), attribute(), 0..3);
@@ -107,8 +113,10 @@ fn item() -> impl Strategy<Value = Item> {
                 (TTL_ATTRIBUTE, number(NOW + IDLE)),
                 (REVISION, number(1)),
             ];
-            for (name, value) in required.into_iter().take(right) {
-                item.insert(name.to_owned(), value);
+            for ((name, value), right) in required.into_iter().zip(right) {
+                if right {
+                    item.insert(name.to_owned(), value);
+                }
             }
             item.extend(tombstone);
             item
