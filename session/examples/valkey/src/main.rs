@@ -1,8 +1,8 @@
 //! How to write a store: sessions in Valkey, or in Redis from version 7 on, and a server that counts visits over it.
 //!
-//! `SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false cargo run -p valkey -- --port 3000` starts it. The
-//! server at `VALKEY_URL` must evict nothing (`maxmemory-policy noeviction`) and lose no answered write (`appendfsync
-//! always`). This is an example and not a product: it passes the store's contract, but nobody runs it in production.
+//! Start it with `VALKEY_URL=redis://127.0.0.1 SECRET_KEY=$(openssl rand -hex 32) SESSION_COOKIE_SECURE=false cargo run
+//! -p valkey -- --port 3000`. The server must evict nothing (`maxmemory-policy noeviction`) and lose no answered write
+//! (`appendfsync always`). This is an example and not a product: nobody but its tests runs it.
 
 use std::{collections::HashMap, env, time::Duration};
 
