@@ -43,7 +43,7 @@
 //!   and no duplicate that the network delayed. On a global table with eventual consistency (MREC), this holds in each
 //!   region separately.
 //!   <!-- by_a_slide_that_lands_after_the_end by_an_update_that_lands_after_the_end by_a_create_whose_client_gave_up
-//!   by_a_duplicate_of_the_create_of_a_login_over_a_session two_requests_with_a_fault the_layer_around_it -->
+//!   by_a_duplicate_of_the_create_of_a_login_over_a_session two_requests the_layer_around_it -->
 //! - A session ends when it has been idle for too long or its lifetime is over, even if DynamoDB deletes it later. A
 //!   [remembered](Session::remember) session ends at its own date instead.
 //!   <!-- a_session_ends_after_the_idle_timeout_though_its_record_is_still_there every_write_knows_both_timeouts

@@ -12,9 +12,9 @@ use super::world::{Move, World};
 /// Plays every schedule from this world on, and checks each. Returns how many there are. Stops at the first violation,
 /// and returns it with its schedule. If `forgetful`, it also plays again what follows a state that it has met.
 pub(crate) fn explore(
-    world: World,
+    world: World<'_>,
     forgetful: bool,
-    check: &mut impl FnMut(&World) -> Result<(), String>,
+    check: &mut impl FnMut(&World<'_>) -> Result<(), String>,
 ) -> Result<u64, String> {
     let mut exploration = Exploration {
         forgetful,
@@ -33,8 +33,8 @@ struct Exploration<'a, C> {
     schedule: Vec<Move>,
 }
 
-impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
-    fn go_on(&mut self, world: World) -> Result<u64, String> {
+impl<C: FnMut(&World<'_>) -> Result<(), String>> Exploration<'_, C> {
+    fn go_on(&mut self, world: World<'_>) -> Result<u64, String> {
         let mark = world.mark();
         if let Some(schedules) = self.met.get(&mark).filter(|_| !self.forgetful) {
             return Ok(*schedules);
@@ -54,7 +54,7 @@ impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
         Ok(schedules)
     }
 
-    fn play(&mut self, mut world: World, next: Move) -> Result<u64, String> {
+    fn play(&mut self, mut world: World<'_>, next: Move) -> Result<u64, String> {
         world.play(next);
         self.schedule.push(next);
         let schedules = self.go_on(world)?;
@@ -62,7 +62,7 @@ impl<C: FnMut(&World) -> Result<(), String>> Exploration<'_, C> {
         Ok(schedules)
     }
 
-    fn shown(&self, world: &World, broken: &str) -> String {
+    fn shown(&self, world: &World<'_>, broken: &str) -> String {
         let moves = self
             .schedule
             .iter()

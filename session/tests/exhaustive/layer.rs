@@ -530,7 +530,7 @@ impl Site {
                     Ok(record.clone())
                 };
                 opened.map_or(Standing::Dead, |record| {
-                    Standing::Alive(vars(record.data), record.expires_at, None)
+                    Standing::Alive(vars(&record.data), record.expires_at, None)
                 })
             }
             Some(_) => Standing::Dead,
@@ -706,7 +706,7 @@ async fn view(request: &Request<String>) -> Result<Seen, SessionError> {
         _ => {}
     }
     let session = lazy.load().await?;
-    seen.found = Some(session.created_at().map(|_| vars(session.iter())));
+    seen.found = Some(session.created_at().map(|_| vars(&session.iter().collect())));
     if slow {
         CLOCKS.with(|clocks| clocks[place].set(clocks[place].get() + SLOW));
     }

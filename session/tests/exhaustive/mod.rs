@@ -28,10 +28,10 @@ use mutants::{Kind, Mutant, Part};
 use scenario::{Instance, Op, Scenario, Start};
 use scopes::{
     BINDING, HARD, KINDS, OPS, STARTS, TAKEN_OVER, TIMES, UPGRADED, in_time, limited, pairs, quadruples, rotated,
-    served_by, spoiled, triples, upgraded,
+    served_by, spoiled, triples, upgraded, with_faults,
 };
 use table::mark;
-use world::{Replies, World};
+use world::{Turns, World};
 
 /// How the scenarios are explored.
 #[derive(Clone, Copy)]
@@ -54,14 +54,14 @@ fn run(scenarios: &[Scenario], way: Way, most: usize) -> (u64, Vec<String>) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let replies = (!way.forgetful).then(Replies::default);
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(scenario) = scenarios.get(place) else { return };
-                    let world = World::new(scenario.clone(), way.mutant, replies.as_ref());
+                    let turns = (!way.forgetful).then(Turns::default);
+                    let world = World::new(scenario, way.mutant, turns.as_ref());
                     // A result that was checked once is not checked again.
                     let mut good = HashSet::new();
-                    let explored = explore(world, way.forgetful, &mut |world: &World| {
+                    let explored = explore(world, way.forgetful, &mut |world: &World<'_>| {
                         let played = world.played();
                         let mark = mark(&played);
                         if !good.contains(&mark) {
@@ -155,19 +155,31 @@ fn of_all(starts: &[Start], scenarios: impl Fn(Start) -> Vec<Scenario>) -> Vec<S
 }
 
 #[test]
-fn two_requests_without_a_fault() {
-    hold(
-        "two requests, any start",
-        &of_all(&STARTS, |start| pairs(start, &OPS, 0)),
-    );
-    hold("another owner's session", &pairs(Start::Others, &TAKEN_OVER, 0));
-    hold("spoiled records", &spoiled(&pairs(Start::Live, &OPS, 0)));
-    let living = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
-    hold("mixed keys", &rotated(&living));
-    hold(
-        "mixed versions",
-        &upgraded(&of_all(&UPGRADED, |start| pairs(start, &OPS, 0))),
-    );
+fn two_requests() {
+    let all = of_all(&STARTS, |start| pairs(start, &OPS, 1));
+    let all = with_faults(all, 2, &STARTS, &KINDS);
+    hold("two requests", &with_faults(all, 2, &[Start::Live], &OPS));
+    hold("another owner's session", &pairs(Start::Others, &TAKEN_OVER, 1));
+}
+
+#[test]
+fn two_requests_with_spoiled_records_or_mixed_instances() {
+    let live = [Start::Live];
+    let all = with_faults(pairs(Start::Live, &OPS, 0), 1, &live, &KINDS);
+    hold("spoiled records", &spoiled(&with_faults(all, 2, &live, &HARD)));
+    let all = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
+    let all = with_faults(all, 1, &live, &KINDS);
+    hold("mixed keys", &rotated(&with_faults(all, 2, &live, &HARD)));
+    let all = of_all(&UPGRADED, |start| pairs(start, &OPS, 0));
+    let all = with_faults(all, 1, &UPGRADED, &KINDS);
+    hold("mixed versions", &upgraded(&with_faults(all, 2, &live, &HARD)));
+}
+
+#[test]
+fn two_requests_whose_clocks_differ() {
+    let all = of_all(&TIMES, |start| pairs(start, &KINDS, 1));
+    let all = with_faults(all, 2, &[Start::Idle, Start::Past], &HARD);
+    hold("clocks", &in_time(&all));
 }
 
 /// Plays a sample of what the ignored tests play.
@@ -180,47 +192,8 @@ fn a_sample_with_faults() {
 }
 
 #[test]
-fn two_requests_whose_clocks_differ() {
-    hold("clocks", &in_time(&of_all(&TIMES, |start| pairs(start, &KINDS, 0))));
-    hold(
-        "one fault, clocks",
-        &in_time(&of_all(&TIMES, |start| pairs(start, &KINDS, 1))),
-    );
-    let about_to_end = of_all(&[Start::Idle, Start::Past], |start| pairs(start, &HARD, 2));
-    hold("two faults, clocks", &in_time(&about_to_end));
-}
-
-#[test]
-fn two_requests_with_a_fault() {
-    hold("one fault, any start", &of_all(&STARTS, |start| pairs(start, &OPS, 1)));
-    hold(
-        "one fault, another owner's session",
-        &pairs(Start::Others, &TAKEN_OVER, 1),
-    );
-    hold("one fault, spoiled records", &spoiled(&pairs(Start::Live, &KINDS, 1)));
-    hold("one fault, mixed keys", &rotated(&pairs(Start::Live, &KINDS, 1)));
-    let both = of_all(&UPGRADED, |start| pairs(start, &KINDS, 1));
-    hold("one fault, mixed versions", &upgraded(&both));
-}
-
-#[test]
-#[ignore = "takes long; `cargo schedules` runs it"]
-fn two_requests_with_two_faults() {
-    hold(
-        "two faults, any start",
-        &of_all(&STARTS, |start| pairs(start, &KINDS, 2)),
-    );
-    hold("two faults, all kinds", &pairs(Start::Live, &OPS, 2));
-    let hard = pairs(Start::Live, &HARD, 2);
-    hold("two faults, spoiled records", &spoiled(&hard));
-    hold("two faults, mixed keys", &rotated(&hard));
-    hold("two faults, mixed versions", &upgraded(&hard));
-}
-
-#[test]
 fn three_requests() {
-    let living = of_all(&[Start::Live, Start::Owned], |start| triples(start, &KINDS, 0));
-    hold("three requests", &living);
+    hold("three requests, an owner", &triples(Start::Owned, &KINDS, 0));
     hold("three requests, one fault", &triples(Start::Live, &KINDS, 1));
     for (start, ops) in [
         (Start::Live, [Op::Set, Op::Flash, Op::Ann]),
@@ -328,13 +301,8 @@ fn bindings() {
         Start::Ended,
         Start::Gone,
     ];
-    for faults in 0..=2 {
-        let starts = if faults < 2 { &starts[..] } else { &starts[..2] };
-        hold(
-            &format!("bindings, {faults} faults"),
-            &of_all(starts, |start| pairs(start, &BINDING, faults)),
-        );
-    }
+    let all = of_all(&starts, |start| pairs(start, &BINDING, 1));
+    hold("bindings", &with_faults(all, 2, &starts[..2], &BINDING));
     hold(
         "bindings, three requests",
         &of_all(&starts[..2], |start| triples(start, &BINDING, 0)),
@@ -369,9 +337,9 @@ fn each_request_costs_what_the_design_says() {
         (Start::Gone, Op::Bind, 1),
     ] {
         let explored = explore(
-            World::new(scopes::alone(start, op), None, None),
+            World::new(&scopes::alone(start, op), None, None),
             false,
-            &mut |world: &World| {
+            &mut |world: &World<'_>| {
                 let made = world.outcome(0).map_or(0, |outcome| outcome.calls);
                 if made == calls {
                     checks::check(&world.played())

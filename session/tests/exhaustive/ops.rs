@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scenario::{IDLE, OWNER, Op, Vars, message, value};
-use crate::core::value::Value;
+use crate::core::value::{Data, Value};
 use crate::session::Session;
 use crate::session::flash::{Flash, flashes};
 use crate::session::request::RequestSession;
@@ -70,14 +70,14 @@ pub(crate) fn digits(messages: &[Flash]) -> u32 {
     messages.iter().fold(0, |all, flash| all * 10 + digit(flash))
 }
 
-pub(crate) fn vars(variables: impl IntoIterator<Item = (String, Value)>) -> Vars {
+pub(crate) fn vars(variables: &Data) -> Vars {
     let mut vars = Vars::default();
     for (name, value) in variables {
         match name.as_str() {
             "user" => vars.user = 1 + u8::from(value.decode::<String>().is_ok_and(|name| name == "bob")),
             "x" => vars.x = value.decode().expect("a number"),
             "n" => vars.n = value.decode().expect("a number"),
-            _ => vars.flashes = digits(&flashes(&value)),
+            _ => vars.flashes = digits(&flashes(value)),
         }
     }
     vars

@@ -1,6 +1,7 @@
 //! One request of a schedule. From the cookie to the answer it is the code that ships, except for the loop: the
 //! schedule makes the calls.
 
+use std::mem::discriminant;
 use std::sync::{Arc, LazyLock};
 
 use super::ops::{act, take, vars};
@@ -60,6 +61,22 @@ impl Waiting {
     pub(crate) fn is_open(&self) -> bool {
         self.reply.is_none()
     }
+}
+
+/// What happens to a request that waits.
+pub(crate) enum Turn {
+    /// The reply to the call of this number arrives, with its mark, after a fault or not.
+    Told {
+        number: usize,
+        reply: (Reply, u64),
+        fault: bool,
+    },
+    /// The call of this number fails.
+    Failed(usize),
+    /// A fault has lost the reply to the call of this number, which is tried again.
+    Retried(usize),
+    /// The request is dropped.
+    Cancelled,
 }
 
 #[derive(Clone)]
@@ -236,54 +253,47 @@ impl Request {
         self.told
     }
 
-    /// The mark of all that the request was told, with this reply to the call of this number, by a fault or not.
-    pub(crate) fn told(&self, number: usize, reply: Option<&(Reply, u64)>, fault: bool) -> u64 {
-        mark((self.told, number, reply.map(|(_, mark)| mark), fault))
-    }
-
-    /// Records that a fault has lost the reply to this call, which is tried again.
-    pub(crate) fn retry(&mut self, number: usize) {
-        self.spoiled = true;
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.number == number) {
-            waiting.retried = true;
-            self.told = mark((self.told, waiting.mark));
+    /// The mark of all that the request was told, with this turn.
+    pub(crate) fn told(&self, turn: &Turn) -> u64 {
+        let (told, kind) = (self.told, discriminant(turn));
+        match turn {
+            Turn::Told { number, reply, fault } => mark((told, kind, number, reply.1, fault)),
+            Turn::Failed(number) | Turn::Retried(number) => mark((told, kind, number)),
+            Turn::Cancelled => mark((told, kind)),
         }
     }
 
-    /// Drops the request. Returns its calls that nobody waits for any more.
-    pub(crate) fn cancel(&mut self) -> Vec<Waiting> {
-        self.spoiled = true;
-        let dropped = std::mem::take(&mut self.waiting);
-        self.over(None);
-        dropped
-    }
-
-    /// Records the reply to a waiting call with its mark, or that there is none, by a fault or not. Returns the calls
-    /// that nobody waits for any more.
-    pub(crate) fn answered(&mut self, number: usize, reply: Option<(Reply, u64)>, fault: bool) -> Vec<Waiting> {
-        self.told = self.told(number, reply.as_ref(), fault);
-        self.spoiled |= fault;
-        let Some((reply, _)) = reply else {
-            let dropped = std::mem::take(&mut self.waiting);
-            let dropped = dropped
-                .into_iter()
-                .filter(|waiting| waiting.is_open() && waiting.number != number);
-            let dropped: Vec<_> = dropped.collect();
-            let aside = self.call.take().is_some_and(|(_, aside)| aside);
-            if aside {
-                self.known.hurried = true;
-                self.go_on();
-            } else if self.settled.is_some() {
-                self.conclude();
-            } else {
-                self.settled = Some(Err(SessionError::unavailable("a fault of the schedule")));
-                self.go_on();
+    /// Takes this turn, which has this mark. Returns the calls that nobody waits for any more.
+    pub(crate) fn turn(&mut self, turn: Turn, told: u64) -> Vec<Waiting> {
+        self.told = told;
+        self.spoiled |= !matches!(turn, Turn::Told { fault: false, .. });
+        match turn {
+            Turn::Told { number, reply, .. } => {
+                self.answered(number, reply.0);
+                Vec::new()
             }
-            return dropped;
-        };
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.number == number) {
-            waiting.reply = Some(reply.clone());
+            Turn::Failed(number) => self.failed(number),
+            Turn::Retried(number) => {
+                self.waiting_for(number).retried = true;
+                Vec::new()
+            }
+            Turn::Cancelled => {
+                let dropped = std::mem::take(&mut self.waiting);
+                self.over(None);
+                dropped
+            }
         }
+    }
+
+    fn waiting_for(&mut self, number: usize) -> &mut Waiting {
+        let mut waiting = self.waiting.iter_mut();
+        waiting
+            .find(|waiting| waiting.number == number)
+            .expect("a call that waits")
+    }
+
+    fn answered(&mut self, number: usize, reply: Reply) {
+        self.waiting_for(number).reply = Some(reply);
         if self.waiting.iter().all(|waiting| waiting.reply.is_some()) {
             let replies = std::mem::take(&mut self.waiting)
                 .into_iter()
@@ -293,14 +303,31 @@ impl Request {
                 self.go_on();
             }
         }
-        Vec::new()
+    }
+
+    fn failed(&mut self, number: usize) -> Vec<Waiting> {
+        let dropped = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .filter(|waiting| waiting.is_open() && waiting.number != number);
+        let dropped = dropped.collect();
+        let aside = self.call.take().is_some_and(|(_, aside)| aside);
+        if aside {
+            self.known.hurried = true;
+            self.go_on();
+        } else if self.settled.is_some() {
+            self.conclude();
+        } else {
+            self.settled = Some(Err(SessionError::unavailable("a fault of the schedule")));
+            self.go_on();
+        }
+        dropped
     }
 
     fn has_read(&mut self, found: Found) {
         let session = found.session.clone();
         self.state.found = found;
         self.state.keeps_alive = true;
-        self.seen.found = Some(session.map(|(_, record)| vars(record.data.clone())));
+        self.seen.found = Some(session.map(|(_, record)| vars(&record.data)));
         if self.asked.slow {
             self.at.now += SLOW;
         }

@@ -208,6 +208,17 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
     scenarios
 }
 
+/// The scenarios, with at most this many faults where they have one of these starts and only these operations. A
+/// scenario with at most two faults includes the schedules with fewer.
+pub(crate) fn with_faults(scenarios: Vec<Scenario>, faults: usize, starts: &[Start], ops: &[Op]) -> Vec<Scenario> {
+    let scenarios = scenarios.into_iter().map(|scenario| {
+        let these = starts.contains(&scenario.start) && scenario.requests.iter().all(|asked| ops.contains(&asked.op));
+        let faults = if these { faults } else { scenario.faults };
+        Scenario { faults, ..scenario }
+    });
+    scenarios.collect()
+}
+
 /// The scenarios with clocks that differ, and with slow requests.
 pub(crate) fn in_time(scenarios: &[Scenario]) -> Vec<Scenario> {
     let clocks = [[-5, 5], [5, -5], [0, 0]].map(|clocks| clocks.map(|skew| (skew, false)));

@@ -86,10 +86,13 @@ pub(crate) struct Table {
     records: [Option<Arc<Stored>>; PLACES],
     /// The mark of each record, or 0 if nothing was ever stored there.
     marks: [u64; PLACES],
-    /// Whether the session was ended once. It must stay ended.
-    was_ended: [bool; PLACES],
+    /// The mark of all records.
+    records_mark: u64,
+    /// The sessions that were ended once, as bits. They must stay ended.
+    ended: u16,
     /// The owner's sessions: when each was listed, and the mark of the call that has listed it.
     list: Arc<BTreeMap<RecordKey, (u64, u64)>>,
+    list_mark: u64,
     pub(crate) mutant: Option<Mutant>,
     /// The first violation that was found.
     pub(crate) violation: Option<&'static str>,
@@ -118,25 +121,31 @@ impl Table {
         if let Some(Stored::Record(record)) = &first
             && record.owner.is_some()
         {
-            table.list = Arc::new([(IDS[0].record_key().clone(), (record.created_at, mark))].into());
+            let listed = (record.created_at, mark);
+            table.relist(|list| list.extend([(IDS[0].record_key().clone(), listed)]));
         }
-        table.was_ended[0] = matches!(first, Some(Stored::Tombstone(_)));
+        if matches!(first, Some(Stored::Tombstone(_))) {
+            table.ended |= 1;
+        }
         table.put(0, first.map(Arc::new), mark);
         table
     }
 
     fn put(&mut self, place: usize, stored: Option<Arc<Stored>>, mark: u64) {
+        self.records_mark = self.records_mark.wrapping_sub(self.marks[place]).wrapping_add(mark);
         (self.records[place], self.marks[place]) = (stored, mark);
     }
 
     /// The mark of all that is stored, and of what is remembered to find violations.
     pub(crate) fn mark(&self) -> u64 {
-        let records = self.marks.into_iter().fold(0, u64::wrapping_add);
-        mark((records, self.list_mark(), self.was_ended, self.violation))
+        mark((self.records_mark, self.list_mark, self.ended, self.violation))
     }
 
-    fn list_mark(&self) -> u64 {
-        self.list.values().fold(0, |sum, (_, mark)| sum.wrapping_add(*mark))
+    /// Changes the owner's list.
+    fn relist(&mut self, change: impl FnOnce(&mut BTreeMap<RecordKey, (u64, u64)>)) {
+        let list = Arc::make_mut(&mut self.list);
+        change(list);
+        self.list_mark = list.values().fold(0, |sum, (_, mark)| sum.wrapping_add(*mark));
     }
 
     /// Returns the keys in the owner's list.
@@ -195,7 +204,7 @@ impl Table {
                 if !by.ends_what_stands || self.get(place).is_some() {
                     let mut tombstone = Tombstone::of(self.get(place), by.at);
                     self.check_tombstone(place, &tombstone);
-                    self.was_ended[place] = true;
+                    self.ended |= 1 << place;
                     if self.forgets(Part::Successor) {
                         tombstone.replaced_by = None;
                     }
@@ -206,16 +215,16 @@ impl Table {
                 }
             }
             Step::Enlist(key) => {
-                Arc::make_mut(&mut self.list).insert(key.clone(), (by.at, call));
+                self.relist(|list| list.extend([(key.clone(), (by.at, call))]));
             }
             Step::Strike(keys) => {
-                Arc::make_mut(&mut self.list).retain(|key, _| !keys.contains(key));
+                self.relist(|list| list.retain(|key, _| !keys.contains(key)));
                 return (Reply::Struck, 0);
             }
         }
         if place == LIST {
             let list = self.list.iter().map(|(key, (at, _))| (key.clone(), *at));
-            return (Reply::List(list.collect()), self.list_mark());
+            return (Reply::List(list.collect()), self.list_mark);
         }
         (Reply::Stands(self.records[place].clone()), self.marks[place])
     }
@@ -257,7 +266,7 @@ impl Table {
         };
         if let Stored::Tombstone(left) = &*next {
             self.check_tombstone(place, left);
-            self.was_ended[place] = true;
+            self.ended |= 1 << place;
             if self.forgets(Part::Ended) {
                 return;
             }
@@ -351,7 +360,7 @@ impl Table {
 
     /// Checks a write that is about to be made.
     fn watch(&mut self, place: usize, next: &Stored, by: By) {
-        if self.was_ended[place] {
+        if self.ended & (1 << place) != 0 {
             self.broken("P1: an ended session was written to");
         }
         let Some(Stored::Record(before)) = self.get(place) else {

@@ -1,7 +1,6 @@
 //! Plays a schedule of a scenario. The whole state can be copied.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -9,7 +8,7 @@ use foldhash::HashMap;
 use super::checks::{Played, Standing};
 use super::mutants::{Kind, Mutant};
 use super::ops::vars;
-use super::request::{IDS, Outcome, Request, Waiting};
+use super::request::{IDS, Outcome, Request, Turn, Waiting};
 use super::scenario::{Brings, Instance, Key, MOST, NOW, OWN_KEY, Op, Scenario, SetCookie, Start};
 use super::table::{By, LIST, PLACES, Reply, Step, Table, is_alive, mark};
 use crate::core::bound::Binding;
@@ -93,18 +92,18 @@ struct Stray {
     held: Option<Option<Kind>>,
 }
 
-/// A request after a reply, and its calls that nobody waits for any more.
+/// A request after a turn, and its calls that nobody waits for any more.
 #[derive(Clone)]
-struct Answered(Arc<Request>, Vec<Waiting>);
+struct Turned(Arc<Request>, Vec<Waiting>);
 
-/// What requests did after the replies that they have had in any schedule, by the mark of both.
-#[derive(Clone, Default)]
-pub(crate) struct Replies(Rc<RefCell<HashMap<u64, Answered>>>);
+/// What the turns of a scenario's requests have led to, by the marks of the turns.
+#[derive(Default)]
+pub(crate) struct Turns(RefCell<HashMap<u64, Turned>>);
 
 #[derive(Clone)]
-pub(crate) struct World {
-    scenario: Arc<Scenario>,
-    replies: Option<Replies>,
+pub(crate) struct World<'a> {
+    scenario: &'a Scenario,
+    turns: Option<&'a Turns>,
     table: Table,
     requests: Vec<Option<Arc<Request>>>,
     strays: Vec<Stray>,
@@ -131,17 +130,17 @@ fn session_of(place: usize) -> usize {
     place.div_ceil(2)
 }
 
-impl World {
+impl<'a> World<'a> {
     /// Creates the world at the start of the scenario, over a table that `mutant` spoils. The requests that wait for no
-    /// other have begun. The worlds of one run, which have the same mutant, share `replies`.
-    pub(crate) fn new(scenario: Scenario, mutant: Option<Mutant>, replies: Option<&Replies>) -> Self {
+    /// other have begun. The copies of the world share `turns`.
+    pub(crate) fn new(scenario: &'a Scenario, mutant: Option<Mutant>, turns: Option<&'a Turns>) -> Self {
         let mut table = Table::new(scenario.start);
         table.mutant = mutant;
         let mut world = Self {
             requests: vec![None; scenario.requests.len()],
             faults: scenario.faults,
-            scenario: Arc::new(scenario),
-            replies: replies.cloned(),
+            scenario,
+            turns,
             table,
             strays: Vec::new(),
             endless: false,
@@ -152,17 +151,18 @@ impl World {
 
     /// The mark of what can follow and of what is checked at the end.
     pub(crate) fn mark(&self) -> u64 {
-        let requests = self.requests.iter().flatten().map(|request| request.mark());
-        let strays = self
-            .strays
-            .iter()
-            .map(|stray| mark((stray.mark, "under way", stray.held)));
-        let all = requests.chain(strays).fold(self.table.mark(), u64::wrapping_add);
+        let mut all = self.table.mark();
+        for request in self.requests.iter().flatten() {
+            all = all.wrapping_add(request.mark());
+        }
+        for stray in &self.strays {
+            all = all.wrapping_add(mark((stray.mark, "under way", stray.held)));
+        }
         mark((all, self.faults, self.endless))
     }
 
     pub(crate) fn scenario(&self) -> &Scenario {
-        &self.scenario
+        self.scenario
     }
 
     pub(crate) fn outcome(&self, request: usize) -> Option<&Outcome> {
@@ -172,12 +172,11 @@ impl World {
     /// Begins the requests whose earlier requests are answered.
     fn begin(&mut self) {
         loop {
-            let due = (0..self.requests.len()).find(|place| {
-                let after = self.scenario.requests[*place].after;
-                let waits =
-                    (0..self.requests.len()).any(|other| after & (1 << other) != 0 && self.outcome(other).is_none());
-                self.requests[*place].is_none() && !waits
-            });
+            let waits = |place: usize| {
+                let after = self.scenario.requests[place].after;
+                (0..self.requests.len()).any(|other| after & (1 << other) != 0 && self.outcome(other).is_none())
+            };
+            let due = (0..self.requests.len()).find(|place| self.requests[*place].is_none() && !waits(*place));
             let Some(place) = due else { return };
             let asked = self.scenario.requests[place];
             let begun = Request::begin(asked, place, self.subject(place));
@@ -282,23 +281,20 @@ impl World {
                 let _ = self.table.make(place(&stray.step), &stray.step, stray.mark, stray.by);
             }
             Act::Cancel(late) => {
-                let dropped = self.running(next.request).cancel();
+                let dropped = self.turn(next.request, Turn::Cancelled);
                 if late {
                     self.stray(next.request, dropped);
                 }
-                self.look_after(next.request);
-                self.begin();
             }
             Act::Outside => self.table.happen(self.scenario.outside),
         }
     }
 
-    fn running(&mut self, request: usize) -> &mut Request {
-        Arc::make_mut(self.requests[request].as_mut().expect("it has begun"))
-    }
-
     /// Keeps the writes that nobody waits for any more: they may still arrive.
     fn stray(&mut self, request: usize, dropped: Vec<Waiting>) {
+        if dropped.is_empty() {
+            return;
+        }
         let by = self.by(request);
         let writes = dropped
             .into_iter()
@@ -332,32 +328,40 @@ impl World {
             });
         }
         let made = (!matches!(fate, Fate::Lost | Fate::Late)).then(|| self.make(request, number, step, call, by));
-        if fate == Fate::Retried {
-            return self.running(request).retry(number);
-        }
-        let reply = made.filter(|_| fate != Fate::LostAndRepeated);
-        let Answered(now, dropped) = self.answered(&running, number, reply, fate != Fate::Pass);
-        self.requests[request] = Some(now);
+        let turn = match fate {
+            Fate::Retried => Turn::Retried(number),
+            Fate::LostAndRepeated => Turn::Failed(number),
+            _ => made.map_or(Turn::Failed(number), |reply| Turn::Told {
+                number,
+                reply,
+                fault: fate != Fate::Pass,
+            }),
+        };
+        let dropped = self.turn(request, turn);
         self.stray(request, dropped);
-        self.look_after(request);
-        if self.outcome(request).is_some() {
-            self.begin();
-        }
     }
 
-    /// Returns the request after this reply. A request that has had the same reply in an earlier schedule is not asked
-    /// again.
-    fn answered(&self, running: &Request, number: usize, reply: Option<(Reply, u64)>, fault: bool) -> Answered {
-        let told = running.told(number, reply.as_ref(), fault);
-        let ask = || {
-            let mut request = running.clone();
-            let dropped = request.answered(number, reply, fault);
-            Answered(Arc::new(request), dropped)
+    /// Goes on with a request after this turn. Returns its calls that nobody waits for any more. What a request did
+    /// after the same turns in an earlier schedule is not played again.
+    fn turn(&mut self, request: usize, turn: Turn) -> Vec<Waiting> {
+        let running = self.requests[request].as_ref().expect("it has begun");
+        let told = running.told(&turn);
+        let play = || {
+            let mut request = Request::clone(running);
+            let dropped = request.turn(turn, told);
+            Turned(Arc::new(request), dropped)
         };
-        match &self.replies {
-            Some(replies) => replies.0.borrow_mut().entry(told).or_insert_with(ask).clone(),
-            None => ask(),
+        let Turned(now, dropped) = match self.turns {
+            Some(turns) => turns.0.borrow_mut().entry(told).or_insert_with(play).clone(),
+            None => play(),
+        };
+        let is_over = now.outcome.is_some();
+        self.requests[request] = Some(now);
+        self.look_after(request);
+        if is_over {
+            self.begin();
         }
+        dropped
     }
 
     /// Makes the call, unless a mutant changes that. Returns the reply and its mark.
@@ -433,7 +437,7 @@ impl World {
             Some(Stored::Record(record)) => {
                 let key = record.bound.as_ref().and_then(Binding::key);
                 let key = key.map(|key| if key == OWN_KEY { Key::Own } else { Key::Other });
-                Standing::Alive(vars(record.data.clone()), record.expires_at, key)
+                Standing::Alive(vars(&record.data), record.expires_at, key)
             }
             Some(Stored::Malformed(_)) => Standing::Dead,
         };
@@ -446,7 +450,7 @@ impl World {
             _ => false,
         };
         Played {
-            scenario: &self.scenario,
+            scenario: self.scenario,
             outcomes: (0..count).filter_map(|request| self.outcome(request)).collect(),
             subjects: (0..count)
                 .map(|request| self.subject(request).map(session_of))
