@@ -165,14 +165,20 @@ fn two_requests() {
 #[test]
 fn two_requests_with_spoiled_records_or_mixed_instances() {
     let live = [Start::Live];
-    let all = with_faults(pairs(Start::Live, &OPS, 0), 1, &live, &KINDS);
-    hold("spoiled records", &spoiled(&with_faults(all, 2, &live, &HARD)));
-    let all = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
-    let all = with_faults(all, 1, &live, &KINDS);
-    hold("mixed keys", &rotated(&with_faults(all, 2, &live, &HARD)));
-    let all = of_all(&UPGRADED, |start| pairs(start, &OPS, 0));
-    let all = with_faults(all, 1, &UPGRADED, &KINDS);
-    hold("mixed versions", &upgraded(&with_faults(all, 2, &live, &HARD)));
+    let over_a_session = with_faults(pairs(Start::Live, &OPS, 0), 1, &live, &KINDS);
+    hold(
+        "spoiled records",
+        &spoiled(&with_faults(over_a_session, 2, &live, &HARD)),
+    );
+    let over_two = of_all(&[Start::Live, Start::Owned], |start| pairs(start, &KINDS, 0));
+    let over_two = with_faults(over_two, 1, &live, &KINDS);
+    hold("mixed keys", &rotated(&with_faults(over_two, 2, &live, &HARD)));
+    let known_to_both = of_all(&UPGRADED, |start| pairs(start, &OPS, 0));
+    let known_to_both = with_faults(known_to_both, 1, &UPGRADED, &KINDS);
+    hold(
+        "mixed versions",
+        &upgraded(&with_faults(known_to_both, 2, &live, &HARD)),
+    );
 }
 
 #[test]

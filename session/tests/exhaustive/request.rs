@@ -66,7 +66,7 @@ impl Waiting {
 /// What happens to a request that waits.
 pub(crate) enum Turn {
     /// The reply to the call of this number arrives, with its mark, after a fault or not.
-    Told {
+    Replied {
         number: usize,
         reply: (Reply, u64),
         fault: bool,
@@ -253,11 +253,11 @@ impl Request {
         self.told
     }
 
-    /// The mark of all that the request was told, with this turn.
-    pub(crate) fn told(&self, turn: &Turn) -> u64 {
+    /// The mark of all that the request was told, and of this turn.
+    pub(crate) fn mark_after(&self, turn: &Turn) -> u64 {
         let (told, kind) = (self.told, discriminant(turn));
         match turn {
-            Turn::Told { number, reply, fault } => mark((told, kind, number, reply.1, fault)),
+            Turn::Replied { number, reply, fault } => mark((told, kind, number, reply.1, fault)),
             Turn::Failed(number) | Turn::Retried(number) => mark((told, kind, number)),
             Turn::Cancelled => mark((told, kind)),
         }
@@ -266,9 +266,9 @@ impl Request {
     /// Takes this turn, which has this mark. Returns the calls that nobody waits for any more.
     pub(crate) fn turn(&mut self, turn: Turn, told: u64) -> Vec<Waiting> {
         self.told = told;
-        self.spoiled |= !matches!(turn, Turn::Told { fault: false, .. });
+        self.spoiled |= !matches!(turn, Turn::Replied { fault: false, .. });
         match turn {
-            Turn::Told { number, reply, .. } => {
+            Turn::Replied { number, reply, .. } => {
                 self.answered(number, reply.0);
                 Vec::new()
             }

@@ -122,7 +122,9 @@ impl Table {
             && record.owner.is_some()
         {
             let listed = (record.created_at, mark);
-            table.relist(|list| list.extend([(IDS[0].record_key().clone(), listed)]));
+            table.relist(|list| {
+                list.insert(IDS[0].record_key().clone(), listed);
+            });
         }
         if matches!(first, Some(Stored::Tombstone(_))) {
             table.ended |= 1;
@@ -215,7 +217,9 @@ impl Table {
                 }
             }
             Step::Enlist(key) => {
-                self.relist(|list| list.extend([(key.clone(), (by.at, call))]));
+                self.relist(|list| {
+                    list.insert(key.clone(), (by.at, call));
+                });
             }
             Step::Strike(keys) => {
                 self.relist(|list| list.retain(|key, _| !keys.contains(key)));

@@ -331,7 +331,7 @@ impl<'a> World<'a> {
         let turn = match fate {
             Fate::Retried => Turn::Retried(number),
             Fate::LostAndRepeated => Turn::Failed(number),
-            _ => made.map_or(Turn::Failed(number), |reply| Turn::Told {
+            _ => made.map_or(Turn::Failed(number), |reply| Turn::Replied {
                 number,
                 reply,
                 fault: fate != Fate::Pass,
@@ -345,7 +345,7 @@ impl<'a> World<'a> {
     /// after the same turns in an earlier schedule is not played again.
     fn turn(&mut self, request: usize, turn: Turn) -> Vec<Waiting> {
         let running = self.requests[request].as_ref().expect("it has begun");
-        let told = running.told(&turn);
+        let told = running.mark_after(&turn);
         let play = || {
             let mut request = Request::clone(running);
             let dropped = request.turn(turn, told);
