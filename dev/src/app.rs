@@ -1,5 +1,6 @@
 //! Builds the app and the account example, as `cargo build` builds them.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -38,6 +39,11 @@ pub async fn account(release: bool) -> Result<PathBuf, Failure> {
 
 async fn build(what: &[&str], name: &str, release: bool) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The caller has just seen cargo build the command itself. Its next progress bar says nothing about its purpose.
+    let _ = writeln!(
+        io::stderr(),
+        "Building {name}, which this command runs (minutes at first):"
+    );
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let mut command = Command::new(cargo);
     for (name, _) in std::env::vars_os() {

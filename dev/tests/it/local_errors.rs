@@ -79,6 +79,22 @@ async fn what_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
+async fn the_command_says_what_cargo_builds_for_it() {
+    let mut command = command(&["--port", "0"]);
+    // Fails, as cargo does when it cannot build the app.
+    command.env("CARGO", "false");
+    let ended = timeout(PATIENCE, command.output()).await.expect("an end in time");
+    let ended = ended.expect("output");
+    let message = String::from_utf8_lossy(&ended.stderr);
+    let (building, failed) = (
+        "Building lambda-session-app, which this command runs",
+        "error: cargo did not build",
+    );
+    assert_eq!(ended.status.code(), Some(1), "{message}");
+    assert!(message.starts_with(building) && message.contains(failed), "{message}");
+}
+
+#[tokio::test]
 async fn a_configuration_that_the_app_refuses_ends_the_command() {
     let mut command = command(&["--port", "0"]);
     command
