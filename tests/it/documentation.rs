@@ -247,10 +247,10 @@ fn prose_has_at_most_120_columns() {
     }
 }
 
-/// rustfmt wraps code, and cannot wrap some signatures.
+/// rustfmt leaves lines alone that it cannot wrap. Addresses may be longer.
 #[test]
-fn a_comment_in_the_code_has_at_most_120_columns() {
-    let mut folders: Vec<_> = ["src", "session/src", "session/examples"]
+fn a_line_of_code_has_at_most_120_columns() {
+    let mut folders: Vec<_> = ["src", "session/src", "session/examples", "session/tests"]
         .map(|folder| root().join(folder))
         .into();
     let mut read_files = 0;
@@ -261,9 +261,8 @@ fn a_comment_in_the_code_has_at_most_120_columns() {
                 folders.push(path);
             } else if path.extension() == Some(OsStr::new("rs")) {
                 read_files += 1;
-                let comments = read(&path);
-                for line in comments.lines().filter(|line| line.trim_start().starts_with("//")) {
-                    let is_wrapped = line.chars().count() <= 120 || line.contains("// |") || line.contains("://");
+                for line in read(&path).lines() {
+                    let is_wrapped = line.chars().count() <= 120 || line.contains("://");
                     assert!(is_wrapped, "{line} in {}", path.display());
                 }
             }

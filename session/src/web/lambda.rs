@@ -93,6 +93,9 @@ pub use source::SourceAddress;
 /// The variable with the host and port of the Runtime API, which Lambda sets.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
+/// An event that has not been read.
+type Event = LambdaEvent<Box<RawValue>>;
+
 /// Serves Lambda's events as [`run`] does where Lambda runs the program, and a port of this machine elsewhere: the one
 /// line that a `main` ends with.
 ///
@@ -138,12 +141,13 @@ where
 ///
 /// # Which headers get through
 ///
-/// A load balancer whose target group has no [multi-value
-/// headers](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers),
-/// which is the default, takes one cookie of each answer, and so does VPC Lattice. If an answer has several, the
-/// session's cookie gets through, or the first cookie if the session sets none. The log names the others. Behind a load
-/// balancer, set `lambda.multi_value_headers.enabled` on its target group to let all cookies through. If the service in
-/// front of the function takes only one value of a header, the values of any other repeated header are joined.
+/// A load balancer whose target group has no [multi-value headers][alb], which is the default, takes one cookie of each
+/// answer, and so does VPC Lattice. If an answer has several, the session's cookie gets through, or the first cookie if
+/// the session sets none. The log names the others. Behind a load balancer, set `lambda.multi_value_headers.enabled` on
+/// its target group to let all cookies through. If the service in front of the function takes only one value of a
+/// header, the values of any other repeated header are joined.
+///
+/// [alb]: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers
 ///
 /// # Errors
 ///
@@ -194,7 +198,7 @@ where
 {
     start_log();
     let ignores_stage = ignores_stage();
-    let events = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+    let events = tower::service_fn(move |event: Event| {
         let LambdaEvent { payload, context } = event;
         let Read { request, .. } = event::read(payload.get(), ignores_stage);
         let mut work = Some((service.clone(), request));
@@ -242,14 +246,14 @@ async fn in_a_task(events: impl Future<Output = Result<(), Error>> + Send + 'sta
 pub fn service<S, U>(
     service: S,
     unreadable: U,
-) -> impl Service<LambdaEvent<Box<RawValue>>, Response: Serialize + Send, Error = Infallible, Future: Send> + Clone + Send
+) -> impl Service<Event, Response: Serialize + Send, Error = Infallible, Future: Send> + Clone + Send
 where
     S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
     S::Response: IntoResponse + Send + 'static,
     U: Fn(&str) -> Response<Body> + Clone + Send + 'static,
 {
     let ignores_stage = ignores_stage();
-    tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+    tower::service_fn(move |event: Event| {
         let LambdaEvent { payload, context } = event;
         let Read { door, request } = event::read(payload.get(), ignores_stage);
         let (service, unreadable) = (service.clone(), unreadable.clone());
@@ -302,7 +306,7 @@ fn invoked(mut request: Request, context: Context) -> Request {
 /// ```
 pub fn handler<H, F, R>(
     handler: H,
-) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send + use<H, F, R>
+) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send + 'static> + Clone + Send
 where
     H: Fn(Request) -> F + Clone + Send + 'static,
     F: Future<Output = Result<R, SessionError>> + Send + 'static,

@@ -4,9 +4,9 @@
 //!
 //! Each stored session, call and request has a mark: a digest of how it came about. The mark of a call is made of what
 //! its request has been told. The mark of a stored session is that of the call that has written it, or is made of what
-//! stood there before, if a part of that was kept. So things with equal marks are equal, and no mark depends on the order
-//! of moves that have nothing to do with each other. The mark of several things is the sum of their marks. Two given
-//! things that differ have the same mark with a probability of about 2⁻⁶⁴.
+//! stood there before, if a part of that was kept. So things with equal marks are equal, and no mark depends on the
+//! order of moves that have nothing to do with each other. The mark of several things is the sum of their marks. Two
+//! given things that differ have the same mark with a probability of about 2⁻⁶⁴.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};

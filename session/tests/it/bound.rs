@@ -172,7 +172,8 @@ async fn chromium_keeps_its_session_and_a_thief_does_not() {
             let before = here.refreshes();
             here.let_ten_minutes_pass(&client).await;
             let pages = "const page = () => fetch('/').then(answer => answer.text());
-                return Promise.all([page(), page(), page()]).then(pages => pages.map(page => page.includes('ann bound')))";
+                const isBound = page => page.includes('ann bound');
+                return Promise.all([page(), page(), page()]).then(pages => pages.map(isBound))";
             assert_eq!(run(&client, pages).await, json!([true, true, true]));
             assert!(here.refreshes() > before);
         }
@@ -198,7 +199,13 @@ async fn chromium_keeps_its_session_and_a_thief_does_not() {
         client.enter_frame(0).await.expect("a frame");
         assert_shown(&client, "p", "nobody not bound").await;
         client.enter_parent_frame().await.expect("the page");
-        client.find(Locator::Css("a")).await.expect("a link").click().await.expect("a click");
+        client
+            .find(Locator::Css("a"))
+            .await
+            .expect("a link")
+            .click()
+            .await
+            .expect("a click");
         assert_shown(&client, "p", "ann bound").await;
 
         let stolen = jar(&client).await;

@@ -42,12 +42,14 @@ const USERS: [User; 2] = [
     User {
         id: 1,
         name: "admin",
-        password_hash: "$argon2id$v=19$m=19456,t=2,p=1$fpd7umMP33J5hGaZliMfMA$hYHevSSvc/dB3rZNfP3u8/XfMVXs/jAwHkejO1Q1Teg",
+        password_hash: "$argon2id$v=19$m=19456,t=2,p=1\
+            $fpd7umMP33J5hGaZliMfMA$hYHevSSvc/dB3rZNfP3u8/XfMVXs/jAwHkejO1Q1Teg",
     },
     User {
         id: 2,
         name: "alice",
-        password_hash: "$argon2id$v=19$m=19456,t=2,p=1$tMSwYn++bkhE+ugY00clBw$a2bXUuIhFZCTWzOngrCV4Tkt490EZq2pHMX4zmA7q8E",
+        password_hash: "$argon2id$v=19$m=19456,t=2,p=1\
+            $tMSwYn++bkhE+ugY00clBw$a2bXUuIhFZCTWzOngrCV4Tkt490EZq2pHMX4zmA7q8E",
     },
 ];
 

@@ -10,10 +10,12 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `BASE_URL` | the site's address for browsers, such as `https://shop.example`. Passkeys belong to its host for ever. Required on Lambda; otherwise `http://localhost`, at any port |
+//! | `BASE_URL` | the site's address for browsers. Required on Lambda; otherwise `http://localhost`, at any port |
 //! | `TABLE_NAME` | the sessions' table, which also counts the attempts to log in. Required on Lambda |
 //! | `USERS_TABLE_NAME` | the users' table |
 //! | others | see `SessionLayer::from_env` and `DynamoDbStore::from_env` |
+//!
+//! `BASE_URL` is, for example, `https://shop.example`. Passkeys belong to its host for ever.
 //!
 //! The users' table has the string partition key `id`, no TTL, and backups (point-in-time recovery) on. The function's
 //! role may `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on both tables. `users` says how a user is

@@ -39,10 +39,12 @@ use crate::web::layer::SessionLayer;
 ///
 /// | API | the answer | where the values are |
 /// |---|---|---|
-/// | [HTTP API], payload 2.0 | the simple one, or a [policy](Authorizer::policies) | `requestContext.authorizer.lambda`, or `requestContext.authorizer` if the function behind gets payload 1.0 |
+/// | [HTTP API], payload 2.0 | simple, or a [policy](Authorizer::policies) | `requestContext.authorizer.lambda` |
 /// | HTTP API, payload 1.0 | a policy | the same |
 /// | [REST API], type `REQUEST` | a policy | `requestContext.authorizer` |
-/// | [WebSocket API], route `$connect` | a policy | `requestContext.authorizer`, for each message of the connection |
+/// | [WebSocket API][ws], route `$connect` | a policy | the same, for each message of the connection |
+///
+/// If the function behind an HTTP API gets payload 1.0, it finds them in `requestContext.authorizer`.
 ///
 /// A policy allows or denies the whole stage of the API, because the answer is the same for all its routes, and API
 /// Gateway applies a policy that it has cached to other routes, too. A route with another [`guard`](Authorizer::guard)
@@ -72,10 +74,9 @@ use crate::web::layer::SessionLayer;
 /// has expired (after ten minutes unless set). After a login, API Gateway asks at once, because the cookie is a new
 /// one. If `Cookie` is not among the identity sources, one visitor even gets the answer that was made for another.
 ///
-/// | API | how long it caches | |
-/// |---|---|---|
-/// | HTTP API and REST API | `AuthorizerResultTtlInSeconds`, SAM's `ReauthorizeEvery`: 300 s unless set, 3,600 s at most | set 0 |
-/// | WebSocket API | it asks once for each connection, which lasts [two hours][quotas] at most | close the connections |
+/// An HTTP API or a REST API caches for `AuthorizerResultTtlInSeconds`, which SAM calls `ReauthorizeEvery`. That is
+/// five minutes unless set, and an hour at most. Set it to 0. A WebSocket API asks once for each connection, which
+/// lasts [two hours][quotas] at most.
 ///
 /// With 0, a logout ends everything at once, except requests that have passed. That is the setting to choose: the read
 /// that a cache spares takes milliseconds. A WebSocket API asks nobody again while a connection is open; to end it with
@@ -83,7 +84,7 @@ use crate::web::layer::SessionLayer;
 ///
 /// [HTTP API]: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 /// [REST API]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
-/// [WebSocket API]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
+/// [ws]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
 /// [quotas]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
 /// [delete]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html
 pub fn authorizer(sessions: SessionLayer) -> Authorizer {

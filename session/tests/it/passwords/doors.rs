@@ -12,7 +12,9 @@ use super::site::{PASSWORD, Site};
 /// A login as a load balancer's event, from a target group with or without multi-value headers.
 fn login(multiple: bool) -> Value {
     let mut event = json!({
-        "requestContext": { "elb": { "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/x/y" } },
+        "requestContext": {
+            "elb": { "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/x/y" },
+        },
         "httpMethod": "POST", "path": "/login", "queryStringParameters": {}, "isBase64Encoded": false,
         "body": format!("username=alice&password={}", PASSWORD.replace(' ', "+")),
     });

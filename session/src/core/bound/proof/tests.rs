@@ -7,7 +7,8 @@ use super::*;
 const CHALLENGE: &str = "the challenge";
 
 /// A proof with an RSA key of 2,048 bits, which OpenSSL made and forgot.
-const RSA_2048: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImRic2Mrand0IiwiandrIjp7Imt0eSI6IlJTQSIsIm4iOiJ2MlFwNmlnZkdZMEFPUEp2a002a2xkVXRhV3FX\
+const RSA_2048: &str = "\
+     eyJhbGciOiJSUzI1NiIsInR5cCI6ImRic2Mrand0IiwiandrIjp7Imt0eSI6IlJTQSIsIm4iOiJ2MlFwNmlnZkdZMEFPUEp2a002a2xkVXRhV3FX\
      Z3Zkdlg3NjFtY25HcHAwRUY0enBmWFNUZExKSUdiLTFnR25uVndhaGRQeWhINFF3bDA3ODBjYmJMZEI2bTR4WEVnRzV0UktMQ3dFUjAzUTJMV1FF\
      cmw1RWxPM0NRaGFVanM2alFjZ0Y1elNnRkY0YmExclZWa2wwZkNicVhFYlByWkl0UmZkSUNDMlFJN1hhS3NQMTlTdUZTZmJ6enI0ZWwwZ082cndu\
      MWd4QnVwcG1HNU1TVTNReHRrcjMwaDBJOWNsTGZRbUZwV2Itd2pjTGtFeWhDZGNjREhKNmNIeXVDdUMwTFg0NGZjYnEyNHl3cktMcTNhRDlKd1l5\
@@ -18,7 +19,8 @@ const RSA_2048: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImRic2Mrand0IiwiandrIjp7Imt0
      -GFeYT0x_2_X_xqRwC4fEc4_w_0Nw";
 
 /// The same with 1,024 bits.
-const RSA_1024: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImRic2Mrand0IiwiandrIjp7Imt0eSI6IlJTQSIsIm4iOiI3S1Z0eTZwOUNWQzA1UmVNc2d5VkVnQXRDd0RT\
+const RSA_1024: &str = "\
+     eyJhbGciOiJSUzI1NiIsInR5cCI6ImRic2Mrand0IiwiandrIjp7Imt0eSI6IlJTQSIsIm4iOiI3S1Z0eTZwOUNWQzA1UmVNc2d5VkVnQXRDd0RT\
      SV9qVExUR3U4RlgwNU9lTHlsWTNtdzYtVU13ZmQ3b3RKckYtekU2SExlaXJEVDlBa1ZTUEk5S0x3MF9Jak8yX3RoMHU2eTBLZm43UWIwaG0xLWNV\
      N2NDQXRBNFRLV0JFTHBoUkk5bzNodjdRVVhON1hoTEdSYVRYdDR3b1BFcERCaGxhd1g5TDk1LUV4UFUiLCJlIjoiQVFBQiJ9fQ.eyJqdGkiOiJ0a\
      GUgY2hhbGxlbmdlIn0.byO__Y8m8_4crehAxo59v2Kcq1_v7an7SF-z1qdgc2ZHi5TnC0ZIOHRmqiIS7cGXmGr3uhhuxRyKSzlFxNpUkLnN1AJeO\

@@ -23,7 +23,9 @@ fn rest_api(path: &str, sent: &str) -> Value {
     json!({
         "resource": "/{proxy+}", "path": path, "httpMethod": "GET", "pathParameters": { "proxy": proxy },
         "multiValueQueryStringParameters": { "page": ["2"] },
-        "multiValueHeaders": { "Host": ["api.example"], "Sec-Fetch-Mode": ["navigate"], "Sec-Fetch-Site": ["cross-site"] },
+        "multiValueHeaders": {
+            "Host": ["api.example"], "Sec-Fetch-Mode": ["navigate"], "Sec-Fetch-Site": ["cross-site"],
+        },
         "requestContext": { "stage": "prod", "resourcePath": "/{proxy+}", "path": sent, "httpMethod": "GET" },
     })
 }

@@ -35,7 +35,8 @@ fn each_kind_of_event_is_read_as_what_it_is() {
     let lattice = json!({
         "version": "2.0", "path": "/", "method": "GET",
         "requestContext": {
-            "serviceNetworkArn": "a", "serviceArn": "a", "targetGroupArn": "a", "region": "eu-central-1", "timeEpoch": "1",
+            "serviceNetworkArn": "a", "serviceArn": "a", "targetGroupArn": "a",
+            "region": "eu-central-1", "timeEpoch": "1",
         },
     });
     // Has the fields that mark the other kinds, some of them where strangers can put them.
@@ -139,7 +140,10 @@ fn a_query_means_the_same_through_each_door() {
         http_api("/", "q=a%26b%3Dc%20d"),
         rest,
         json!({ "httpMethod": "GET", "path": "/", "queryStringParameters": encoded, "requestContext": elb }),
-        json!({ "httpMethod": "GET", "path": "/", "multiValueQueryStringParameters": { "q": ["a%26b%3Dc%20d"] }, "requestContext": elb }),
+        json!({
+            "httpMethod": "GET", "path": "/", "requestContext": elb,
+            "multiValueQueryStringParameters": { "q": ["a%26b%3Dc%20d"] },
+        }),
     ];
     for event in events {
         let request = request(&event);
