@@ -39,10 +39,10 @@ pub async fn account(release: bool) -> Result<PathBuf, Failure> {
 
 async fn build(what: &[&str], name: &str, release: bool) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // The caller has just seen cargo build the command itself. Its next progress bar says nothing about its purpose.
+    // The caller has just seen cargo build the command itself. Cargo's next progress bar does not say its purpose.
     let _ = writeln!(
         io::stderr(),
-        "Building {name}, which this command runs (minutes at first):"
+        "Building {name}, which this command runs (the first build takes minutes):"
     );
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let mut command = Command::new(cargo);

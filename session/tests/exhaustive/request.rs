@@ -253,7 +253,7 @@ impl Request {
         self.told
     }
 
-    /// The mark of all that the request was told, and of this turn.
+    /// The mark of all that the request was told, with this turn.
     pub(crate) fn mark_after(&self, turn: &Turn) -> u64 {
         let (told, kind) = (self.told, discriminant(turn));
         match turn {

@@ -208,8 +208,8 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
     scenarios
 }
 
-/// The scenarios, with at least this many faults allowed where they have one of these starts and only these
-/// operations. A scenario with at most two faults includes the schedules with fewer.
+/// Raises the most faults to this number in the scenarios that have one of these starts and only these operations. A
+/// scenario with at most two faults includes the schedules with fewer.
 pub(crate) fn with_faults(scenarios: Vec<Scenario>, faults: usize, starts: &[Start], ops: &[Op]) -> Vec<Scenario> {
     let scenarios = scenarios.into_iter().map(|scenario| {
         let these = starts.contains(&scenario.start) && scenario.requests.iter().all(|asked| ops.contains(&asked.op));

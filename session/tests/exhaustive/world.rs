@@ -96,7 +96,7 @@ struct Stray {
 #[derive(Clone)]
 struct Turned(Arc<Request>, Vec<Waiting>);
 
-/// What the turns of a scenario's requests have led to, by the marks of the turns.
+/// What the turns of a scenario's requests have led to, by the mark of all that the request was told.
 #[derive(Default)]
 pub(crate) struct Turns(RefCell<HashMap<u64, Turned>>);
 

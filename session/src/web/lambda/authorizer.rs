@@ -37,14 +37,15 @@ use crate::web::layer::SessionLayer;
 /// [`guard`](Authorizer::guard) of yours says. The functions behind find two values in their events: `owner`, unless
 /// the session has none, and `handle` ([`Session::handle`]).
 ///
-/// | API | the answer | where the values are |
+/// | API | the response | where the values are |
 /// |---|---|---|
 /// | [HTTP API], payload 2.0 | simple, or a [policy](Authorizer::policies) | `requestContext.authorizer.lambda` |
 /// | HTTP API, payload 1.0 | a policy | the same |
 /// | [REST API], type `REQUEST` | a policy | `requestContext.authorizer` |
-/// | [WebSocket API][ws], route `$connect` | a policy | the same, for each message of the connection |
+/// | [WebSocket API][ws], route `$connect` | a policy | `requestContext.authorizer`, for each message |
 ///
-/// If the function behind an HTTP API gets payload 1.0, it finds them in `requestContext.authorizer`.
+/// The payload in the table is the authorizer's. A function behind an HTTP API that gets payload 1.0 itself finds the
+/// values in `requestContext.authorizer`.
 ///
 /// A policy allows or denies the whole stage of the API, because the answer is the same for all its routes, and API
 /// Gateway applies a policy that it has cached to other routes, too. A route with another [`guard`](Authorizer::guard)
@@ -74,13 +75,12 @@ use crate::web::layer::SessionLayer;
 /// has expired (after ten minutes unless set). After a login, API Gateway asks at once, because the cookie is a new
 /// one. If `Cookie` is not among the identity sources, one visitor even gets the answer that was made for another.
 ///
-/// An HTTP API or a REST API caches for `AuthorizerResultTtlInSeconds`, which SAM calls `ReauthorizeEvery`. That is
-/// five minutes unless set, and an hour at most. Set it to 0. A WebSocket API asks once for each connection, which
-/// lasts [two hours][quotas] at most.
+/// An HTTP API or a REST API caches for `AuthorizerResultTtlInSeconds`, which SAM calls `ReauthorizeEvery`: 300 seconds
+/// unless set, and 3,600 at most. Set it to 0. A logout then ends everything at once, except requests that have passed
+/// and open WebSocket connections. The read that a cache spares takes milliseconds.
 ///
-/// With 0, a logout ends everything at once, except requests that have passed. That is the setting to choose: the read
-/// that a cache spares takes milliseconds. A WebSocket API asks nobody again while a connection is open; to end it with
-/// the session, keep the `handle` beside the connection's ID, and [delete the connection][delete] at the logout.
+/// A WebSocket API asks once for each connection, which lasts [two hours][quotas] at most. To end it with the session,
+/// keep the `handle` beside the connection's ID, and [delete the connection][delete] at the logout.
 ///
 /// [HTTP API]: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 /// [REST API]: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
