@@ -4,13 +4,18 @@ use std::fs;
 
 use dev::PATIENCE;
 use tempfile::tempdir;
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::local::{command, program};
 
-/// Runs the command to its end, and returns its status and what it printed to standard error.
+/// Runs the command with these arguments to its end, and returns its status and what it printed to standard error.
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
-    let ended = timeout(PATIENCE, command(arguments).output())
+    runs_and_fails(&mut command(arguments)).await
+}
+
+async fn runs_and_fails(command: &mut Command) -> (Option<i32>, String) {
+    let ended = timeout(PATIENCE, command.output())
         .await
         .expect("an end in time")
         .expect("output");
@@ -80,18 +85,11 @@ async fn what_cannot_be_used_is_named() {
 
 #[tokio::test]
 async fn the_command_says_what_cargo_builds_for_it() {
-    let mut command = command(&["--port", "0"]);
     // Fails, as cargo does when it cannot build the app.
-    command.env("CARGO", "false");
-    let ended = timeout(PATIENCE, command.output()).await.expect("an end in time");
-    let ended = ended.expect("output");
-    let message = String::from_utf8_lossy(&ended.stderr);
-    let (building, failed) = (
-        "Building lambda-session-app, which this command runs",
-        "error: cargo did not build",
-    );
-    assert_eq!(ended.status.code(), Some(1), "{message}");
-    assert!(message.starts_with(building) && message.contains(failed), "{message}");
+    let (status, message) = runs_and_fails(command(&["--port", "0"]).env("CARGO", "false")).await;
+    let building = "Building lambda-session-app, which this command runs";
+    assert!(status == Some(1) && message.starts_with(building), "{message}");
+    assert!(message.contains("error: cargo did not build"), "{message}");
 }
 
 #[tokio::test]

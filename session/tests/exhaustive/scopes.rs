@@ -210,17 +210,13 @@ pub(crate) fn triples(start: Start, ops: &[Op], faults: usize) -> Vec<Scenario> 
 
 /// Raises the most faults to this number in the scenarios that have one of these starts and only these operations. A
 /// scenario with at most two faults includes the schedules with fewer.
-pub(crate) fn with_faults(scenarios: Vec<Scenario>, faults: usize, starts: &[Start], ops: &[Op]) -> Vec<Scenario> {
-    let scenarios = scenarios.into_iter().map(|scenario| {
-        let these = starts.contains(&scenario.start) && scenario.requests.iter().all(|asked| ops.contains(&asked.op));
-        let faults = if these {
-            faults.max(scenario.faults)
-        } else {
-            scenario.faults
-        };
-        Scenario { faults, ..scenario }
-    });
-    scenarios.collect()
+pub(crate) fn with_faults(mut scenarios: Vec<Scenario>, faults: usize, starts: &[Start], ops: &[Op]) -> Vec<Scenario> {
+    for scenario in &mut scenarios {
+        if starts.contains(&scenario.start) && scenario.requests.iter().all(|asked| ops.contains(&asked.op)) {
+            scenario.faults = scenario.faults.max(faults);
+        }
+    }
+    scenarios
 }
 
 /// The scenarios with clocks that differ, and with slow requests.

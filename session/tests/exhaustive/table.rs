@@ -126,9 +126,7 @@ impl Table {
                 list.insert(IDS[0].record_key().clone(), listed);
             });
         }
-        if matches!(first, Some(Stored::Tombstone(_))) {
-            table.ended |= 1;
-        }
+        table.ended = u16::from(matches!(first, Some(Stored::Tombstone(_))));
         table.put(0, first.map(Arc::new), mark);
         table
     }
