@@ -6,7 +6,7 @@ use std::{env, fmt};
 use thiserror::Error;
 
 use super::builder::SessionLayerBuilder;
-use crate::core::cookie::{Keys, MIN_KEY_BYTES};
+use crate::core::cookie::{Keys, MIN_KEY_BYTES, ShortKey};
 use crate::store::Store;
 use crate::web::layer::SessionLayer;
 
@@ -108,20 +108,16 @@ fn layer(store: impl Store, variables: Variables<'_>) -> Result<SessionLayerBuil
     let timeouts = &mut builder.settings.timeouts;
     timeouts.idle = read(variables, "SESSION_IDLE_TIMEOUT", seconds)?.unwrap_or(timeouts.idle);
     timeouts.lifetime = read(variables, "SESSION_LIFETIME", seconds)?.unwrap_or(timeouts.lifetime);
-    let sealed = read(variables, "SESSION_SEALED", |value| match switch(value) {
-        Ok(true) if !cfg!(feature = "sealed") => {
-            Err("is `true`, but lambda-session was built without its feature `sealed`")
+    let optional = |name, feature: &str, is_built: bool| {
+        let wanted = read(variables, name, switch)?.unwrap_or(false);
+        if wanted && !is_built {
+            let problem = format!("is `true`, but lambda-session was built without its feature `{feature}`");
+            return Err(EnvironmentError::new(name, problem));
         }
-        switch => switch,
-    });
-    builder.settings.sealed = sealed?.unwrap_or(false);
-    let bound = read(variables, "SESSION_BOUND", |value| match switch(value) {
-        Ok(true) if !cfg!(feature = "bound") => {
-            Err("is `true`, but lambda-session was built without its feature `bound`")
-        }
-        switch => switch,
-    });
-    let bound = bound?.unwrap_or(false);
+        Ok(wanted)
+    };
+    builder.settings.sealed = optional("SESSION_SEALED", "sealed", cfg!(feature = "sealed"))?;
+    let bound = optional("SESSION_BOUND", "bound", cfg!(feature = "bound"))?;
     #[cfg(feature = "bound")]
     let builder = builder.bound(bound);
     #[cfg(not(feature = "bound"))]
@@ -145,17 +141,7 @@ pub(crate) fn read<T, P: Into<String>>(
 }
 
 fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
-    let keys = read(variables, "SECRET_KEY", |secret| {
-        let refused = |(problem, remedy): (String, String)| format!("{problem}; {remedy}");
-        unusable(&secret).map_or(Ok(()), |problem| Err(refused(problem)))?;
-        if secret.contains(',') {
-            let problem =
-                "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later; choose one without";
-            return Err(format!("{problem}, {SUCH_AS}"));
-        }
-        let keys = Keys::new(secret.as_bytes());
-        keys.map_err(|short| refused(too_short(short.bytes)))
-    })?;
+    let keys = read(variables, "SECRET_KEY", |secret| with_key(&secret, "", Keys::new))?;
     let keys = keys.ok_or_else(|| {
         let problem = format!("is not set; set it to at least {MIN_KEY_BYTES} random bytes, {SUCH_AS}");
         EnvironmentError::new("SECRET_KEY", problem)
@@ -163,42 +149,41 @@ fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
     let rotated = read(variables, "SECRET_KEY_FALLBACKS", |fallbacks| {
         let mut all = (1..).zip(fallbacks.split(','));
         all.try_fold(keys.clone(), |keys, (n, fallback)| {
-            let refused = |(problem, remedy): (String, String)| format!("{problem} in element {n}; {remedy}");
-            unusable(fallback).map_or(Ok(()), |problem| Err(refused(problem)))?;
-            let keys = keys.with_fallback(fallback.as_bytes());
-            keys.map_err(|short| refused(too_short(short.bytes)))
+            let place = format!(" in element {n}");
+            with_key(fallback, &place, |secret| keys.with_fallback(secret))
         })
     })?;
     Ok(rotated.unwrap_or(keys))
 }
 
-/// Recognizes a value that is probably not the key that was meant. Returns what it is, and what to do.
-fn unusable(value: &str) -> Option<(String, String)> {
+/// Makes the keys with this secret, unless it is too short, or probably not the key that was meant. The error says what
+/// it is, in which place, and what to do.
+fn with_key(secret: &str, place: &str, make: impl FnOnce(&[u8]) -> Result<Keys, ShortKey>) -> Result<Keys, String> {
     const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
-    let (problem, remedy) = if value.trim_start().starts_with(UNRESOLVED) {
+    let (problem, remedy) = if secret.trim_start().starts_with(UNRESOLVED) {
         let problem = "is a reference that nobody resolved ({{resolve:…)";
         (problem, "under `sam local`, pass its value with --env-vars")
-    } else if value.trim_start().starts_with("arn:") {
+    } else if secret.trim_start().starts_with("arn:") {
         let remedy = "pass its value, in a template as {{resolve:secretsmanager:ARN:SecretString}}";
         ("is the ARN of a secret rather than its value", remedy)
-    } else if value.trim().starts_with('{') && value.trim().ends_with('}') && value.contains('"') {
+    } else if secret.trim().starts_with('{') && secret.trim().ends_with('}') && secret.contains('"') {
         let remedy = "pass the one value in it, in a template as {{resolve:secretsmanager:ARN:SecretString:KEY}}";
         ("is a JSON object", remedy)
-    } else if value.contains(['\n', '\r']) {
+    } else if secret.contains(['\n', '\r']) {
         ("has a line break", "remove it")
-    } else if value.trim() != value {
+    } else if secret.trim() != secret {
         ("begins or ends with a blank", "remove it")
-    } else if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
+    } else if secret.starts_with(QUOTES) || secret.ends_with(QUOTES) {
         ("begins or ends with a quotation mark", "remove it")
+    } else if secret.contains(',') {
+        let problem = "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later";
+        return Err(format!("{problem}; choose one without, {SUCH_AS}"));
     } else {
-        return None;
+        return make(secret.as_bytes()).map_err(|ShortKey { bytes }| {
+            format!("has {bytes} bytes{place}; a key needs at least {MIN_KEY_BYTES}, {SUCH_AS}")
+        });
     };
-    Some((problem.to_owned(), remedy.to_owned()))
-}
-
-fn too_short(bytes: usize) -> (String, String) {
-    let remedy = format!("a key needs at least {MIN_KEY_BYTES}, {SUCH_AS}");
-    (format!("has {bytes} bytes"), remedy)
+    Err(format!("{problem}{place}; {remedy}"))
 }
 
 fn seconds(value: String) -> Result<u64, String> {

@@ -229,6 +229,11 @@ impl DynamoDbStore {
             .consistent_read(true)
     }
 
+    async fn item(&self, key: &str) -> Result<Option<item::Item>, StoreError> {
+        let output = self.get(key).send().await;
+        Ok(output.map_err(|error| self.failed(&error))?.item)
+    }
+
     fn update(&self, key: &str, expression: Expression) -> UpdateItemFluentBuilder {
         let (update, condition) = (expression.update(), expression.condition());
         self.client
@@ -277,12 +282,7 @@ impl Store for DynamoDbStore {
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        let output = self
-            .get(key.as_str())
-            .send()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        Ok(output.item.map(item::read))
+        Ok(self.item(key.as_str()).await?.map(item::read))
     }
 
     async fn swap(&self, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Result<Swap, StoreError> {
@@ -341,12 +341,7 @@ impl OwnerStore for DynamoDbStore {
     }
 
     async fn list(&self, owner: &OwnerKey) -> Result<OwnerList, StoreError> {
-        let output = self
-            .get(owner.as_str())
-            .send()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        Ok(item::read_list(output.item.unwrap_or_default()))
+        Ok(item::read_list(self.item(owner.as_str()).await?.unwrap_or_default()))
     }
 
     async fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {

@@ -97,14 +97,11 @@ fn flag(value: String) -> Result<bool, &'static str> {
 /// Reads the first of these variables that is set.
 fn first<T>(
     variables: Variables<'_>,
-    names: [&'static str; 2],
+    names: &[&'static str],
     parse: fn(String) -> Result<T, &'static str>,
 ) -> Result<Option<T>, EnvironmentError> {
-    let [first, second] = names;
-    Ok(match read(variables, first, parse)? {
-        None => read(variables, second, parse)?,
-        value => value,
-    })
+    let mut values = names.iter().map(|name| read(variables, name, parse));
+    values.find_map(Result::transpose).transpose()
 }
 
 /// The SDK's configuration, from the variables that Lambda sets and that the SDK's own loader reads.
@@ -114,11 +111,9 @@ fn first<T>(
 /// The loader also looks for profiles, containers, instances and web identities, which a function does not have.
 /// Without it the program is a quarter smaller (ARCHITECTURE.md).
 fn sdk(variables: Variables<'_>) -> Result<SdkConfig, EnvironmentError> {
-    let endpoint = match read(variables, "DYNAMODB_ENDPOINT", endpoint)? {
-        None => first(variables, ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"], endpoint)?,
-        own => own,
-    };
-    let region = first(variables, ["AWS_REGION", "AWS_DEFAULT_REGION"], region)?;
+    let endpoints = ["DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
+    let endpoint = first(variables, &endpoints, endpoint)?;
+    let region = first(variables, &["AWS_REGION", "AWS_DEFAULT_REGION"], region)?;
     let region = region.ok_or_else(|| EnvironmentError::new("AWS_REGION", NO_REGION))?;
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| read(variables, name, credential));
     for key in keys {

@@ -93,21 +93,15 @@ fn cause<E>(error: &SdkError<E, HttpResponse>, table: impl Fn(&str) -> String) -
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let mut cause = match error
-        .code()
-        .map(|code| (word(code), error.message().unwrap_or_default()))
-    {
-        Some((Some("ResourceNotFoundException"), _)) => {
-            format!("ResourceNotFoundException: {}", table("does not exist"))
+    let sentence = error.message().unwrap_or_default();
+    let mut cause = match error.code().map(word) {
+        Some(Some(code @ "ResourceNotFoundException")) => format!("{code}: {}", table("does not exist")),
+        Some(Some(code @ "ValidationException")) if is_about_the_key(sentence) => {
+            format!("{code}: {}", table("has another key"))
         }
-        Some((Some("ValidationException"), sentence)) if is_about_the_key(sentence) => {
-            format!("ValidationException: {}", table("has another key"))
-        }
-        Some((Some(code), sentence)) if TELLING.contains(&code) && is_short_line(sentence) => {
-            format!("{code}: {sentence}")
-        }
-        Some((Some(code), _)) => code.to_owned(),
-        Some((None, _)) => "an error with a code that DynamoDB does not have".to_owned(),
+        Some(Some(code)) if TELLING.contains(&code) && is_short_line(sentence) => format!("{code}: {sentence}"),
+        Some(Some(code)) => code.to_owned(),
+        Some(None) => "an error with a code that DynamoDB does not have".to_owned(),
         None => uncoded(error),
     };
     if let Some(id) = error.request_id().and_then(word) {
@@ -153,27 +147,20 @@ fn uncoded<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
 
 /// Why a call was not answered, from the first of the causes that is known.
 fn unanswered(error: &(dyn Error + 'static)) -> String {
-    let mut reason = "the connection was closed, or the answer is not HTTP".to_owned();
+    let mut reason = "the connection was closed, or the answer is not HTTP";
     let mut next = Some(error);
     while let Some(cause) = next {
         next = cause.source();
         if cause.is::<Elapsed>() {
             return "opening the connection took too long".to_owned();
         }
-        if cause
-            .downcast_ref::<legacy::Error>()
-            .is_some_and(legacy::Error::is_connect)
-        {
-            "the connection could not be opened".clone_into(&mut reason);
+        if cause.downcast_ref().is_some_and(legacy::Error::is_connect) {
+            reason = "the connection could not be opened";
         }
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            let untrusted = matches!(tls, rustls::Error::InvalidCertificate(_));
-            let problem = if untrusted {
-                "the server's certificate is not trusted"
-            } else {
-                "TLS failed"
-            };
-            return problem.to_owned();
+        match cause.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(_)) => return "the server's certificate is not trusted".to_owned(),
+            Some(_) => return "TLS failed".to_owned(),
+            None => {}
         }
         if let Some(io) = cause.downcast_ref::<io::Error>() {
             // An error within an I/O error is not among its sources.
@@ -183,7 +170,7 @@ fn unanswered(error: &(dyn Error + 'static)) -> String {
             }
         }
     }
-    reason
+    reason.to_owned()
 }
 
 #[cfg(test)]
