@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use self::request::RequestSession;
 use self::state::{State, free};
-use crate::core::value::{CodecError, Reason, Value, ValueError};
+use crate::core::value::{Reason, Value, ValueError};
 
 mod computing;
 pub(crate) mod flash;
@@ -81,8 +81,7 @@ impl Session {
     /// # Ok::<(), lambda_session::ValueError>(())
     /// ```
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ValueError> {
-        let value = self.state().get(name).cloned();
-        value.map(|value| decode(name, value)).transpose()
+        self.get_value(name).map(|value| decode(name, value)).transpose()
     }
 
     /// Returns the encoded value of the variable `name`, if there is one. It has the exact digits of a number, and can
@@ -222,7 +221,7 @@ impl Session {
     {
         let session = computing::address(&self.0);
         let step = move |before: Option<&Value>| {
-            let before = before.map(Value::decode).transpose().map_err(other_type)?;
+            let before = before.map(Value::decode).transpose()?;
             let computed = computing::run(session, || compute(before));
             encode(computed.ok_or(Reason::OwnSession)?)
         };
@@ -245,7 +244,7 @@ impl Session {
     /// ```
     pub fn increment(&self, name: &str, by: i64) -> Result<i64, ValueError> {
         let step = move |before: Option<&Value>| {
-            let before: i64 = before.map_or(Ok(0), Value::decode).map_err(other_type)?;
+            let before: i64 = before.map_or(Ok(0), Value::decode)?;
             let sum = before.checked_add(by).ok_or(Reason::Overflow)?;
             encode(sum)
         };
@@ -394,16 +393,11 @@ impl Session {
 }
 
 fn encode<T: Serialize>(value: T) -> Result<Value, Reason> {
-    Value::encode(value).map_err(|error| Reason::NotSerializable(error.to_string()))
+    Value::encode(value).map_err(Reason::NotSerializable)
 }
 
 fn decode<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, ValueError> {
-    let decoded = value.decode();
-    decoded.map_err(|error| ValueError::new(name, other_type(error)))
-}
-
-fn other_type(error: CodecError) -> Reason {
-    Reason::OtherType(error.to_string())
+    value.decode().map_err(|error| ValueError::new(name, error))
 }
 
 impl IntoIterator for &Session {

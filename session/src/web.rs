@@ -3,6 +3,19 @@
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, Response};
 
+/// Implements tower's `Layer`: a service holds a clone of the layer, and the service inside.
+macro_rules! layer {
+    ($layer:ident $(<$($of:ident),+>)?) => {
+        impl<$($($of,)+)? S> tower::Layer<S> for $layer$(<$($of),+>)? {
+            type Service = $crate::web::Layered<Self, S>;
+
+            fn layer(&self, inner: S) -> Self::Service {
+                $crate::web::Layered { layer: self.clone(), inner }
+            }
+        }
+    };
+}
+
 #[cfg(feature = "axum")]
 mod axum;
 pub(crate) mod body;
@@ -45,11 +58,4 @@ fn passed<B, E>(
 pub struct Layered<L, S> {
     layer: L,
     inner: S,
-}
-
-impl<L: Clone, S> Layered<L, S> {
-    fn new(layer: &L, inner: S) -> Self {
-        let layer = layer.clone();
-        Self { layer, inner }
-    }
 }

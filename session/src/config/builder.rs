@@ -63,7 +63,7 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cookie_name(&self) -> &str {
-        self.settings.cookie.name()
+        &self.settings.cookie.name
     }
 
     /// Whether the cookie is sent over https only.
@@ -75,7 +75,7 @@ impl SessionLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_secure(&self) -> bool {
-        self.settings.cookie.is_secure()
+        self.settings.cookie.secure
     }
 }
 

@@ -98,10 +98,6 @@ impl Keys {
         Self(self.0.iter().map(within).collect())
     }
 
-    fn for_cookie(&self, name: &str) -> Self {
-        self.with_context(CONTEXT, name)
-    }
-
     /// The MAC of `text` in base64url.
     pub(crate) fn mac(&self, text: &str) -> String {
         let mac = self.0[0].clone().chain_update(text).finalize();
@@ -131,8 +127,8 @@ show_name_only!(Keys);
 /// The name, the attributes and the keys of the session cookie.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionCookie {
-    name: Cow<'static, str>,
-    secure: bool,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) secure: bool,
     /// The attributes as they are written after each value.
     tail: Box<str>,
     keys: Keys,
@@ -144,7 +140,7 @@ impl SessionCookie {
         Self {
             secure: attributes.secure,
             tail: attributes.tail().into(),
-            keys: keys.for_cookie(&name),
+            keys: keys.with_context(CONTEXT, &name),
             name,
         }
     }
@@ -157,14 +153,6 @@ impl SessionCookie {
             ..Attributes::default()
         };
         Self::with(name, &attributes, keys)
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
     }
 
     /// The session IDs that a request presents, each once. Cookies of our name that do not verify are ignored, because
@@ -181,17 +169,13 @@ impl SessionCookie {
 
     /// The `Set-Cookie` value that issues `id`, for `max_age` seconds or until the browser is closed.
     pub(crate) fn issue(&self, id: &SessionId, max_age: Option<u64>) -> HeaderValue {
-        self.set_cookie(&self.keys.sign(&id.encode()), max_age)
+        set_cookie(&self.name, &self.keys.sign(&id.encode()), &self.tail, max_age)
     }
 
     /// The `Set-Cookie` value that removes the cookie. Browsers identify a cookie by its name, `Domain`, `Path` and
     /// `Partitioned`, so it carries the same attributes.
     pub(crate) fn clear(&self) -> HeaderValue {
-        self.set_cookie("", Some(0))
-    }
-
-    fn set_cookie(&self, value: &str, max_age: Option<u64>) -> HeaderValue {
-        set_cookie(&self.name, value, &self.tail, max_age)
+        set_cookie(&self.name, "", &self.tail, Some(0))
     }
 }
 
@@ -243,7 +227,7 @@ mod tests {
     /// The ID with this number, and the value of its cookie `session`.
     fn issued(keys: &Keys, number: u8) -> (SessionId, String) {
         let id = SessionId::new([number; ID_BYTES]);
-        let value = keys.for_cookie("session").sign(&id.encode());
+        let value = keys.with_context(CONTEXT, "session").sign(&id.encode());
         (id, value)
     }
 
@@ -378,10 +362,13 @@ mod tests {
     fn fallbacks_verify_but_do_not_sign() {
         let (id, old) = issued(&Keys::new(OTHER).unwrap(), 1);
         let rotated = Keys::new(SECRET).unwrap().with_fallback(OTHER).unwrap();
-        assert_eq!(rotated.for_cookie("session").verify(old.as_bytes()), Some(id));
+        assert_eq!(
+            rotated.with_context(CONTEXT, "session").verify(old.as_bytes()),
+            Some(id)
+        );
 
         let (_, new) = issued(&rotated, 1);
-        let old_only = Keys::new(OTHER).unwrap().for_cookie("session");
+        let old_only = Keys::new(OTHER).unwrap().with_context(CONTEXT, "session");
         assert!(old_only.verify(new.as_bytes()).is_none());
     }
 

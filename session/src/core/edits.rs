@@ -3,7 +3,6 @@
 //! They can be applied again to a newer state if another request was faster.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use super::limits;
@@ -27,7 +26,7 @@ enum Edit {
 #[derive(Clone, Default)]
 pub(crate) struct Edits {
     /// Whether all earlier variables are removed first.
-    cleared: bool,
+    pub(crate) cleared: bool,
     edits: BTreeMap<String, Edit>,
 }
 
@@ -36,19 +35,9 @@ impl Edits {
         !self.cleared && self.edits.is_empty()
     }
 
-    /// Whether all variables were removed at some point.
-    pub(crate) fn cleared(&self) -> bool {
-        self.cleared
-    }
-
     pub(crate) fn clear(&mut self) {
         self.cleared = true;
         self.edits.clear();
-    }
-
-    /// Removes all variables that stood before these edits, and keeps the edits.
-    pub(crate) fn clear_before(&mut self) {
-        self.cleared = true;
     }
 
     pub(crate) fn set(&mut self, name: &str, value: Option<Value>) {
@@ -97,7 +86,7 @@ impl Edits {
     pub(crate) fn take(&mut self, name: &str, stored: Option<Value>) -> Result<Option<Value>, ValueError> {
         match self.edits.remove(name) {
             None => Ok(stored),
-            Some(Edit::Compute(steps)) => computed(&steps, stored).map_err(|reason| ValueError::new(name, reason)),
+            Some(Edit::Compute(steps)) => computed(name, &steps, stored),
             Some(Edit::Set(value)) => {
                 self.set(name, None);
                 Ok(value)
@@ -137,10 +126,7 @@ impl Edits {
             let value = match edit {
                 Edit::Set(value) => value.clone(),
                 Edit::Discard(bad) => before.get(name).filter(|value| !limits::same(value, bad)).cloned(),
-                Edit::Compute(steps) => {
-                    let computed = computed(steps, before.get(name).cloned());
-                    computed.map_err(|reason| ValueError::new(name, reason))?
-                }
+                Edit::Compute(steps) => computed(name, steps, before.get(name).cloned())?,
             };
             let is_same = |old: &&Value| value.as_ref().is_some_and(|new| limits::same(old, new));
             let kept = data.get(name).filter(is_same).cloned();
@@ -154,19 +140,10 @@ impl Edits {
 }
 
 /// Applies one step after the other.
-fn computed(steps: &[Step], first: Option<Value>) -> Result<Option<Value>, Reason> {
+fn computed(name: &str, steps: &[Step], first: Option<Value>) -> Result<Option<Value>, ValueError> {
     let mut steps = steps.iter();
-    steps.try_fold(first, |value, step| step(value.as_ref()).map(Some))
-}
-
-/// `Debug` shows the names only, because the values are the visitor's.
-impl fmt::Debug for Edits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Edits")
-            .field("cleared", &self.cleared)
-            .field("names", &self.edits.keys())
-            .finish()
-    }
+    let computed = steps.try_fold(first, |value, step| step(value.as_ref()).map(Some));
+    computed.map_err(|reason| ValueError::new(name, reason))
 }
 
 #[cfg(test)]
@@ -183,9 +160,7 @@ mod tests {
 
     fn one_more() -> Step {
         Arc::new(|value| {
-            let number: u64 = value
-                .map_or(Ok(0), Value::decode)
-                .map_err(|error| Reason::OtherType(error.to_string()))?;
+            let number: u64 = value.map_or(Ok(0), Value::decode)?;
             Ok(Value::encode(number + 1).unwrap())
         })
     }

@@ -92,10 +92,8 @@ pub struct Record {
     #[serde(default)]
     pub remembered: bool,
     /// Its own idle timeout, in seconds, instead of the layer's.
-    #[serde(default)]
     pub idle: Option<u64>,
     /// Its own lifetime, in seconds, instead of the layer's.
-    #[serde(default)]
     pub lifetime: Option<u64>,
     /// The owner of the session: a text, or bytes if sealed.
     pub owner: Option<Value>,
@@ -169,11 +167,7 @@ impl Record {
 
     /// Whether no timeout has passed at this moment.
     pub(crate) fn is_alive(&self, at: &Moment) -> bool {
-        let longest = if self.is_fixed() {
-            at.longest()
-        } else {
-            self.own(at).timeouts.lifetime
-        };
+        let longest = self.own(at).timeouts.lifetime;
         self.expires_at > at.now && self.created_at > at.now.saturating_sub(longest)
     }
 
@@ -185,9 +179,10 @@ impl Record {
     /// The moment with the timeouts of this session: its own, up to the layer's longest, or the layer's.
     fn own(&self, at: &Moment) -> Moment {
         let own = |seconds: Option<u64>, of_layer| seconds.map_or(of_layer, |seconds| seconds.min(at.longest()));
+        let lifetime = if self.is_fixed() { Some(u64::MAX) } else { self.lifetime };
         let timeouts = Timeouts {
             idle: own(self.idle, at.timeouts.idle),
-            lifetime: own(self.lifetime, at.timeouts.lifetime),
+            lifetime: own(lifetime, at.timeouts.lifetime),
             ..at.timeouts
         };
         Moment { timeouts, ..*at }
@@ -205,18 +200,13 @@ impl Record {
 
     /// Gives a new session this lifetime.
     pub(crate) fn live(&mut self, lifetime: Lifetime, at: &Moment) {
-        self.remembered = lifetime.beyond_browser;
-        (self.idle, self.lifetime) = (lifetime.idle, lifetime.at_most);
+        (self.remembered, self.idle, self.lifetime) = (lifetime.beyond_browser, lifetime.idle, lifetime.at_most);
         self.expires_at = if self.is_fixed() {
-            let seconds = lifetime
-                .at_most
-                .unwrap_or(at.timeouts.remembered)
-                .min(at.timeouts.remembered);
-            self.lifetime = None;
-            at.now.saturating_add(seconds)
+            let seconds = self.lifetime.take().unwrap_or(u64::MAX);
+            at.now.saturating_add(seconds.min(at.timeouts.remembered))
         } else {
-            if self.remembered && self.lifetime.is_none() {
-                self.lifetime = Some(at.timeouts.remembered);
+            if self.remembered {
+                self.lifetime.get_or_insert(at.timeouts.remembered);
             }
             self.own(at).expiry(self.created_at)
         };
@@ -262,27 +252,23 @@ impl Record {
     pub(crate) fn changed(&self, data: Data, token: &WriteToken, at: &Moment) -> Self {
         Self {
             data,
-            created_at: self.created_at,
             expires_at: self.expiry(at),
             revision: self.revision.saturating_add(1),
             writes: marked(&self.writes, token),
-            remembered: self.remembered,
-            idle: self.idle,
-            lifetime: self.lifetime,
             owner: self.owner.clone(),
             label: self.label.clone(),
             seen_at: self.seen_after(at),
-            sealed: self.sealed,
             bound: self.bound.clone(),
+            ..*self
         }
     }
 
-    /// The tombstone that the session leaves if this change ends it.
-    pub(crate) fn emptied(&self, token: &WriteToken, at: &Moment) -> Tombstone {
+    /// The tombstone that the session leaves if it ends at this time.
+    pub(crate) fn ended(&self, ended_at: u64) -> Tombstone {
         Tombstone {
-            revision: self.revision.saturating_add(1),
-            writes: marked(&self.writes, token),
-            ended_at: at.now,
+            revision: self.revision,
+            writes: self.writes.clone(),
+            ended_at,
             ..Tombstone::default()
         }
     }
@@ -290,11 +276,9 @@ impl Record {
     /// The tombstone that the session leaves if another takes its place; `renewed` if that is a renewal of this one.
     pub(crate) fn replaced(&self, successor: &RecordKey, renewed: bool, at: &Moment) -> Tombstone {
         Tombstone {
-            revision: self.revision,
-            writes: self.writes.clone(),
-            ended_at: at.now,
             replaced_by: Some(successor.clone()),
             renewed,
+            ..self.ended(at.now)
         }
     }
 }
@@ -347,16 +331,13 @@ impl Tombstone {
     /// ```
     #[must_use]
     pub fn of(found: Option<&Stored>, ended_at: u64) -> Self {
-        let (revision, writes) = match found {
-            Some(Stored::Tombstone(tombstone)) => return tombstone.clone(),
-            Some(Stored::Record(record)) => (record.revision, record.writes.clone()),
-            Some(Stored::Malformed(_)) | None => (0, Vec::new()),
-        };
-        Self {
-            revision,
-            writes,
-            ended_at,
-            ..Self::default()
+        match found {
+            Some(Stored::Tombstone(tombstone)) => tombstone.clone(),
+            Some(Stored::Record(record)) => record.ended(ended_at),
+            Some(Stored::Malformed(_)) | None => Self {
+                ended_at,
+                ..Self::default()
+            },
         }
     }
 

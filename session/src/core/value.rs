@@ -188,10 +188,10 @@ pub(crate) enum Reason {
     NameTooLong(usize),
     #[error("the session has ended, nothing can be stored in it")]
     Ended,
-    #[error("{0}")]
-    NotSerializable(String),
-    #[error("{0}")]
-    OtherType(String),
+    #[error(transparent)]
+    NotSerializable(CodecError),
+    #[error(transparent)]
+    OtherType(#[from] CodecError),
     #[error("the session was saved already, nothing can be stored in it any more")]
     Saved,
     #[error("not a finite number")]

@@ -45,13 +45,7 @@ pub(super) fn bind(known: &Known, bind: &Bind, at: &Moment) -> Next {
 /// Reads the sessions under these keys, and those that renewed them.
 pub(super) fn follow(known: &Known, keys: &[RecordKey]) -> Next {
     let [standing, _] = known.follow(keys);
-    let unread = standing.into_iter().filter(|key| known.place(key).is_none());
-    let unread: Vec<_> = unread.cloned().collect();
-    if unread.is_empty() {
-        Next::Over(Told::Keep)
-    } else {
-        Next::Call(Call::Load(unread))
-    }
+    known.load(standing).map_or(Next::Over(Told::Keep), Next::Call)
 }
 
 /// Searches the sessions under `keys` and those that renewed them for the session that is bound by the registration for

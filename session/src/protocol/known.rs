@@ -56,6 +56,19 @@ impl Known {
         (known == owner).then_some(list)
     }
 
+    /// Returns the call that reads those of these keys which were not read yet; `None` if all were.
+    pub(crate) fn load<'a>(&self, keys: impl IntoIterator<Item = &'a RecordKey>) -> Option<Call> {
+        let unread = keys.into_iter().filter(|key| self.place(key).is_none());
+        let unread: Vec<_> = unread.cloned().collect();
+        (!unread.is_empty()).then_some(Call::Load(unread))
+    }
+
+    /// Returns whether the session under the key is alive, and open only to requests with the second cookie.
+    pub(crate) fn is_locked(&self, key: &RecordKey, at: &Moment) -> bool {
+        let bound = self.alive(key, at).and_then(|opened| opened.record.bound.as_ref());
+        bound.is_some_and(|bound| bound.is_due(at.now))
+    }
+
     /// Forgets what is stored under the key, because it may have changed since it was read.
     pub(crate) fn forget(&mut self, key: &RecordKey) {
         if let Some(Place::Record(opened)) = self.places.remove(key) {

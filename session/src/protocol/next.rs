@@ -12,7 +12,7 @@ use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 
 /// What a request asks of the store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Task {
     /// Reads what is stored under these keys, and the sessions that renewed those.
     #[cfg(any(feature = "bound", test))]

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use super::call::{Call, Next, Place, Told};
 use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
+use super::save::Save;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 use crate::store::OwnerList;
@@ -35,17 +36,6 @@ const SETTLED: u64 = 24 * 60 * 60;
 
 /// The seconds that a login may take. After them the login has almost certainly failed.
 const LOGIN: u64 = 60;
-
-/// A login, as the decisions about its owner's list need it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Login<'a> {
-    /// The key of the new session.
-    pub(super) new: &'a RecordKey,
-    /// The keys of the sessions that the new one replaces.
-    pub(super) replaced: &'a [RecordKey],
-    /// The most sessions that the owner may have.
-    pub(super) most: Option<usize>,
-}
 
 /// The state of an entry in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +68,14 @@ fn entry(known: &Known, key: &RecordKey, enlisted: u64, at: &Moment) -> Entry {
 fn others<'a>(
     known: &'a Known,
     list: &'a OwnerList,
-    login: Login<'a>,
+    login: &'a Save,
     at: &'a Moment,
 ) -> impl Iterator<Item = (&'a RecordKey, Entry)> {
     // Starts at the new key and wraps around. Keys are hashes, so each login looks at another piece of the list.
-    let round = list.range(login.new..).chain(list.range(..login.new));
+    let new = &login.fresh.key;
+    let round = list.range(new..).chain(list.range(..new));
     round
-        .filter(move |(key, _)| *key != login.new && !login.replaced.contains(key))
+        .filter(move |(key, _)| *key != new && !login.keys.contains(key))
         .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
 }
 
@@ -101,26 +92,25 @@ fn strike<'a>(owner: &OwnerKey, entries: impl Iterator<Item = (&'a RecordKey, En
     some_of(entries, Entry::Gone).map(|gone| Call::Strike(owner.clone(), gone))
 }
 
-/// Decides how a login tidies its owner's list before its record is created. Returns `None` if the list needs no
-/// tidying.
+/// Decides how a login enters its owner's list, and tidies it, before its record is created. Returns `None` when that
+/// is done.
 ///
 /// # Errors
 ///
 /// The owner has too many sessions, or their list is full. If the other sessions could not be read, a login fails only
 /// if the list is full or has more than [`MOST_ENTRIES`] entries.
-pub(super) fn tidy(
-    known: &Known,
-    owner: &OwnerKey,
-    list: &OwnerList,
-    login: Login<'_>,
-    at: &Moment,
-) -> Result<Option<Next>, SessionError> {
+pub(super) fn enter(known: &Known, owner: &OwnerKey, login: &Save, at: &Moment) -> Result<Option<Next>, SessionError> {
+    let new = &login.fresh.key;
+    let enlist = || Next::Call(Call::Enlist(owner.clone(), new.clone()));
+    let Some(list) = known.list_of(owner) else {
+        return Ok(Some(enlist()));
+    };
     let entries = || others(known, list, login, at);
     let count = list.len();
     // The store refused to add the new key, because the list is too large.
-    let full = known.place(login.new).is_none() && !list.contains_key(login.new);
+    let full = known.place(new).is_none() && !list.contains_key(new);
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
-    let crowded = full || count > MOST || login.most.is_some_and(reaches);
+    let crowded = full || count > MOST || login.per_owner.is_some_and(reaches);
     // A login that has swept knows some entries or has struck some.
     let is_unswept = || count == known.listed && entries().all(|(_, entry)| entry == Entry::Unread);
     let sweeps = count.is_multiple_of(SWEEP_EVERY) && is_unswept();
@@ -139,18 +129,18 @@ pub(super) fn tidy(
     }
     let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
     // With a lower maximum, `make_room` ends the oldest sessions later.
-    let most = login.most.filter(|most| *most < MOST);
+    let most = login.per_owner.filter(|most| *most < MOST);
     let no_room = full && count == known.listed;
     if no_room || count > MOST_ENTRIES || count > MOST && most.is_none() && !known.hurried && standing.count() >= MOST {
         let refused = "there are too many sessions of this owner; nobody was logged in";
         return Err(SessionError::new(SessionErrorKind::TooManySessions, refused));
     }
-    Ok(full.then(|| Next::Call(Call::Enlist(owner.clone(), login.new.clone()))))
+    Ok(full.then(enlist))
 }
 
 /// Ends the owner's oldest sessions beyond the maximum, after the new record was created.
-pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<Call> {
-    let most = login.most?;
+pub(super) fn make_room(known: &Known, login: &Save, at: &Moment) -> Option<Call> {
+    let most = login.per_owner?;
     let (owner, list) = known.list.as_ref().filter(|_| !known.hurried)?;
     let mut standing: Vec<_> = others(known, list, login, at)
         .filter_map(|(key, entry)| match entry {

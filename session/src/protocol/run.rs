@@ -31,6 +31,15 @@ pub(crate) struct Run<'a> {
     pub(crate) at: &'a Moment,
 }
 
+/// Runs a task without any session's ID, so sealed sessions stay as they are. Returns what is known after it, when it
+/// began, and its result.
+pub(crate) async fn alone(budget: &Budget, task: &Task) -> Result<(Known, Moment, Told), SessionError> {
+    let at = &budget.settings.moment();
+    let mut known = Known::default();
+    let told = Run { budget, ids: &[], at }.task(&mut known, task).await?;
+    Ok((known, *at, told))
+}
+
 impl Run<'_> {
     /// Runs a task to its end, and retries after conflicts with other requests.
     pub(crate) async fn task(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
@@ -83,15 +92,8 @@ impl Run<'_> {
         told
     }
 
-    /// Reads what is stored under these keys.
-    pub(crate) async fn read(&self, keys: Vec<RecordKey>) -> Result<Known, SessionError> {
-        let mut known = Known::default();
-        self.make(&mut known, Call::Load(keys), ALL_CALLS).await?;
-        Ok(known)
-    }
-
     /// Makes a call and records its answer. Returns false if a swap found something other than what was read.
-    async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
+    pub(crate) async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);
         let (budget, store, at) = (self.budget, &self.budget.settings.store, self.at);
         let mut as_read = true;
@@ -195,14 +197,8 @@ impl Run<'_> {
     /// Converts what was found under the key, and opens its seal if the request may read it.
     fn place(&self, key: &RecordKey, found: Option<Stored>) -> Result<Place, SessionError> {
         let Some(found) = found else { return Ok(Place::Nothing) };
-        let shows = match &found {
-            Stored::Record(record) => record.sealed,
-            Stored::Tombstone(_) => false,
-            Stored::Malformed(_) => true,
-        };
-        let id = if shows { self.id_of(key) } else { None };
-        let reason = match (found, id) {
-            (Stored::Record(record), Some(id)) => match sealing::open(id, record)? {
+        let reason = match (found, self.id_of(key)) {
+            (Stored::Record(record), Some(id)) if record.sealed => match sealing::open(id, record)? {
                 Ok(opened) => return Ok(Place::Record(opened)),
                 Err(attribute) => format!("attribute `{attribute}` does not open"),
             },

@@ -13,7 +13,7 @@ use super::owners;
 use crate::core::bound::Binding;
 use crate::core::edits::Edits;
 use crate::core::id::{RecordKey, SessionId};
-use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
+use crate::core::record::{Record, Stored, WriteToken, has};
 use crate::core::time::{Lifetime, Moment};
 use crate::core::value::{Data, Value};
 
@@ -30,7 +30,7 @@ const STRAGGLER: u64 = 60;
 const REGISTRATION: u64 = 600;
 
 /// What a handler wants to happen to its session.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Wanted {
     pub(crate) edits: Edits,
     /// Whether the session gets a new ID, for a login or another reason.
@@ -58,8 +58,8 @@ impl Wanted {
 
     /// Whether a new session inherits the owner and the lifetime of the old one: nobody logged in, and nothing
     /// was cleared.
-    fn inherits(&self) -> bool {
-        self.login.is_none() && !self.edits.cleared()
+    pub(crate) fn inherits(&self) -> bool {
+        self.login.is_none() && !self.edits.cleared
     }
 
     /// Returns the binding of a new session that replaces the session `before`, whose record has the key `key`. A
@@ -69,7 +69,7 @@ impl Wanted {
     /// binding.
     fn binding(&self, key: &RecordKey, before: &Record, at: &Moment) -> Option<Binding> {
         let bound = before.bound.as_ref()?;
-        let awaited = || Binding::awaited(at.now.saturating_add(REGISTRATION));
+        let awaited = || Binding::new(at.now.saturating_add(REGISTRATION), "");
         match &self.login {
             Some(login) => (before.owner.as_ref() == Some(&login.owner)).then(awaited),
             None => self.inherits().then(|| bound.renewed(key)),
@@ -117,7 +117,7 @@ impl Fresh {
 type Saw = (RecordKey, Arc<Record>);
 
 /// A request's save.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Save {
     /// The record keys of the request's cookies, and of the sessions that it has saved.
     pub(crate) keys: Vec<RecordKey>,
@@ -166,19 +166,10 @@ impl Save {
         // The request's own sessions were checked for a lock when they were read. Their renewals are checked here.
         let is_doubtful = |key: &&RecordKey| !keys.contains(key) && !proven.contains(key);
         let doubtful = standing.iter().copied().filter(is_doubtful);
-        let unread: Vec<_> = doubtful
-            .clone()
-            .filter(|key| known.place(key).is_none())
-            .cloned()
-            .collect();
-        if !unread.is_empty() {
-            return Ok(Next::Call(Call::Load(unread)));
+        if let Some(load) = known.load(doubtful.clone()) {
+            return Ok(Next::Call(load));
         }
-        let is_due = |key: &&RecordKey| {
-            let bound = known.alive(key, at).and_then(|opened| opened.record.bound.as_ref());
-            bound.is_some_and(|bound| bound.is_due(at.now))
-        };
-        let locked: Vec<_> = doubtful.filter(is_due).collect();
+        let locked: Vec<_> = doubtful.filter(|key| known.is_locked(key, at)).collect();
         standing.retain(|key| !locked.contains(key));
         if !standing.is_empty() {
             return Ok(Next::Call(Call::End(standing.into_iter().cloned().collect())));
@@ -211,7 +202,7 @@ impl Save {
         let record = self.wanted.record(data, None, at);
         if record.data.is_empty() && record.owner.is_none() {
             // A `clear` without a live session ends what is stored under the cookies' keys, so that these IDs are dead.
-            return if self.wanted.edits.cleared() && !self.keys.is_empty() {
+            return if self.wanted.edits.cleared && !self.keys.is_empty() {
                 self.end(known, &self.keys, at)
             } else {
                 Ok(Next::Over(Told::Keep))
@@ -250,7 +241,7 @@ impl Save {
         let owned = new.as_ref().map_or(&now.record.owner, |new| &new.owner).is_some();
         let emptied = !edits.is_empty() && self.empties(&data, owned);
         match new {
-            _ if emptied && !changed && edits.cleared() => self.end(known, std::slice::from_ref(key), at),
+            _ if emptied && !changed && edits.cleared => self.end(known, std::slice::from_ref(key), at),
             Some(new) if !(emptied && changed) => {
                 let left = now.record.replaced(&self.fresh.key, self.wanted.inherits(), at);
                 let replace = Call::swap(key, Some(now), Stored::Tombstone(left), Write::Replace);
@@ -258,10 +249,11 @@ impl Save {
             }
             _ if !changed => Ok(view(known, key, at)),
             _ => {
+                let changed = now.record.changed(data, &self.fresh.token, at);
                 let next = if emptied {
-                    Stored::Tombstone(now.record.emptied(&self.fresh.token, at))
+                    Stored::Tombstone(changed.ended(at.now))
                 } else {
-                    Stored::Record(now.record.changed(data, &self.fresh.token, at))
+                    Stored::Record(changed)
                 };
                 Ok(Next::Call(Call::swap(key, Some(now), next, Write::Change)))
             }
@@ -295,8 +287,8 @@ impl Save {
         let (tombstone, old) = match place {
             Place::Tombstone(tombstone) => (Some(tombstone), None),
             Place::Record(now) => {
-                let left = Tombstone::of(Some(&Stored::Record(Record::clone(&now.stored))), at.now);
-                let replace = Call::swap(key, Some(now), Stored::Tombstone(left), Write::Replace);
+                let left = Stored::Tombstone(now.record.ended(at.now));
+                let replace = Call::swap(key, Some(now), left, Write::Replace);
                 (None, Some(replace))
             }
             Place::Nothing | Place::Malformed => (None, None),
@@ -308,7 +300,7 @@ impl Save {
             let emptied = self.empties(&as_read, read.owner.is_some());
             return Ok(Next::Over(if emptied { Told::Clear } else { Told::Changed }));
         }
-        if known.ended.contains(key) && edits.cleared() && as_read.is_empty() && login.is_none() {
+        if known.ended.contains(key) && edits.cleared && as_read.is_empty() && login.is_none() {
             return self.end(known, std::slice::from_ref(key), at);
         }
         if !self.wanted.renewed {
@@ -347,15 +339,10 @@ impl Save {
     /// Creates a new session. The call `old` replaces the session before it by a tombstone.
     fn stand(&self, known: &Known, record: Record, old: Option<Call>, at: &Moment) -> Result<Next, SessionError> {
         let new = &self.fresh.key;
-        if let Some(owner) = record.owner_key() {
-            match known.list_of(&owner) {
-                None => return Ok(Next::Call(Call::Enlist(owner, new.clone()))),
-                Some(list) => {
-                    if let Some(next) = owners::tidy(known, &owner, list, self.login(), at)? {
-                        return Ok(next);
-                    }
-                }
-            }
+        if let Some(owner) = record.owner_key()
+            && let Some(next) = owners::enter(known, &owner, self, at)?
+        {
+            return Ok(next);
         }
         let call = match known.place(new) {
             None => Call::swap(new, None, Stored::Record(record), Write::Create),
@@ -376,14 +363,6 @@ impl Save {
         Ok(Next::Call(call))
     }
 
-    fn login(&self) -> owners::Login<'_> {
-        owners::Login {
-            new: &self.fresh.key,
-            replaced: &self.keys,
-            most: self.per_owner,
-        }
-    }
-
     /// After the new record was created, ends the other sessions, and then sends the cookie.
     fn take_over(&self, known: &Known, old: Option<Call>, at: &Moment) -> Next {
         if let Some(replace) = old {
@@ -395,7 +374,7 @@ impl Save {
         if !standing.is_empty() {
             return Next::Call(Call::End(standing));
         }
-        match owners::make_room(known, self.login(), at) {
+        match owners::make_room(known, self, at) {
             Some(call) => Next::Aside(call),
             None => Next::Over(Told::Issue),
         }

@@ -47,7 +47,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("store", &self.store)
-            .field("cookie", &self.cookie.name())
+            .field("cookie", &self.cookie.name)
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }

@@ -62,16 +62,6 @@ enum Stored {
     Other(FlashLevel, String),
 }
 
-impl From<Stored> for Flash {
-    fn from(stored: Stored) -> Self {
-        let (level, text) = match stored {
-            Stored::Info(text) => (FlashLevel::Info, text),
-            Stored::Other(level, text) => (level, text),
-        };
-        Self { level, text }
-    }
-}
-
 impl fmt::Display for Flash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.text.fmt(f)
@@ -221,7 +211,11 @@ impl Session {
 
 /// Returns the messages in the variable.
 pub(crate) fn flashes(value: &Value) -> Vec<Flash> {
-    stored(value).into_iter().map(Flash::from).collect()
+    let flashes = stored(value).into_iter().map(|stored| match stored {
+        Stored::Info(text) => (FlashLevel::Info, text),
+        Stored::Other(level, text) => (level, text),
+    });
+    flashes.map(|(level, text)| Flash { level, text }).collect()
 }
 
 /// A value of another type, which a program may have put there, counts as no messages.

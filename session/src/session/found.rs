@@ -102,18 +102,12 @@ impl Found {
     /// Takes away the sessions that are bound to a device, if the request does not come from it. For the rest of the
     /// request, their IDs are as unknown as those of forged cookies.
     pub(crate) fn locked(mut self, second: Vec<(SessionId, Option<u64>)>, at: &Moment) -> Self {
-        if second.is_empty() {
-            return self;
-        }
         self.second = second;
         let (known, unproven) = (&self.known, self.unproven());
         let is_locked = |id: &SessionId| {
+            let key = id.record_key();
             // More cookies than a request may have are not read, so that nobody knows.
-            let unread = known.place(id.record_key()).is_none();
-            let bound = known
-                .alive(id.record_key(), at)
-                .and_then(|opened| opened.record.bound.as_ref());
-            unproven.contains(id.record_key()) && (unread || bound.is_some_and(|bound| bound.is_due(at.now)))
+            unproven.contains(key) && (known.place(key).is_none() || known.is_locked(key, at))
         };
         let before = self.ids.len();
         self.ids.retain(|id| !is_locked(id));
@@ -201,10 +195,7 @@ impl Found {
             // This request ended the sessions itself, so its next save is not too late.
             known.ended.extend(save.keys.iter().cloned());
         }
-        self.session = id.and_then(|id| {
-            let record = Arc::clone(&known.record(id.record_key())?.record);
-            Some((id, record))
-        });
+        self.session = id.and_then(|id| Some((id.clone(), Arc::clone(&known.record(id.record_key())?.record))));
         self.known = known;
         let action = match (told, &self.session) {
             (Told::Issue, Some((id, record))) => {

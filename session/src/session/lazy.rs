@@ -150,12 +150,12 @@ impl LazySession {
 
     /// Returns whether a layer with this cookie's name made it.
     pub(crate) fn is_of(&self, cookie: &SessionCookie) -> bool {
-        self.cookie_name() == Some(cookie.name())
+        self.cookie_name() == Some(&cookie.name)
     }
 
     /// The name of the layer's cookie.
     pub(crate) fn cookie_name(&self) -> Option<&str> {
-        self.0.budget.as_ref().map(|budget| budget.settings.cookie.name())
+        self.0.budget.as_ref().map(|budget| &*budget.settings.cookie.name)
     }
 }
 

@@ -37,7 +37,7 @@ impl Session {
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
-        self.state().renew();
+        self.state().renew(None);
     }
 
     /// Logs `owner` in. The session gets a new ID, as by [`renew`](Self::renew), and enters the list of this owner's
@@ -221,12 +221,6 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the session away from its owner, because the owner no longer exists or the owner's stamp has changed.
-    #[cfg(feature = "axum")]
-    pub(crate) fn disown(&self) {
-        self.state().disown();
-    }
-
     /// Makes the session outlive the browser and the idle timeout. It ends this long after it is saved, or after the
     /// layer's [maximum](crate::SessionLayerBuilder::max_remembered) if that is shorter. The duration counts in whole
     /// seconds, and is at least one second.
@@ -272,7 +266,7 @@ impl Session {
     /// ```
     #[doc(alias = "set_expiry")]
     pub fn lifetime(&self, lifetime: Lifetime) {
-        self.state().lifetime(lifetime);
+        self.state().renew(Some(lifetime));
     }
 
     /// Returns whether the session outlives the browser.

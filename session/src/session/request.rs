@@ -9,8 +9,8 @@ use super::state::{Outcome, State};
 use crate::core::id::SessionId;
 use crate::core::time::Moment;
 use crate::core::value::Value;
-use crate::protocol::budget::{Budget, Deadline};
-use crate::protocol::call::Next;
+use crate::protocol::budget::{ALL_CALLS, Budget, Deadline};
+use crate::protocol::call::{Call, Next};
 use crate::protocol::error::{SessionError, SessionErrorKind};
 use crate::protocol::known::Known;
 use crate::protocol::next::{Task, next};
@@ -47,14 +47,8 @@ impl RequestSession {
         limits.bytes = limits.bytes.min(settings.max_bytes);
         Self {
             state: Mutex::new(State::new(ids, limits, settings.sealed)),
-            scratch: OnceLock::new(),
-            #[cfg(feature = "axum")]
-            besides: Mutex::default(),
             budget: Some(Budget::new(settings, deadline)),
-            unseen: false,
-            polls: false,
-            reading: tokio::sync::Mutex::default(),
-            writing: tokio::sync::Mutex::default(),
+            ..Self::default()
         }
     }
 
@@ -160,10 +154,7 @@ impl RequestSession {
                     }
                     // The session has ended, and its variables with it.
                     Err(error) if error.kind() == SessionErrorKind::Conflict => {}
-                    Err(error) => {
-                        error.log();
-                        return Err(error);
-                    }
+                    Err(error) => return Err(error).inspect_err(SessionError::log),
                 }
             }
         }
@@ -181,17 +172,13 @@ impl RequestSession {
         let dropped = Dropped(self);
         let saved = save(budget, at, found, wanted).await;
         std::mem::forget(dropped);
-        match saved {
-            Ok((found, cookie)) => {
-                let mut state = self.state();
-                if cookie != CookieAction::Keep && !(state.disowned && cookie == CookieAction::Clear) {
-                    state.outcome.cookie = cookie;
-                }
-                state.saved_as(found);
-                Ok(())
-            }
-            Err(error) => Err(self.fail(error)),
+        let (found, cookie) = saved.map_err(|error| self.fail(error))?;
+        let mut state = self.state();
+        if cookie != CookieAction::Keep && !(state.disowned && cookie == CookieAction::Clear) {
+            state.outcome.cookie = cookie;
         }
+        state.saved_as(found);
+        Ok(())
     }
 
     /// Returns the error of an earlier save, if one failed.
@@ -220,19 +207,14 @@ impl Drop for Dropped<'_> {
 /// Reads the sessions of the cookies.
 async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
     let Found { ids, second, .. } = unread;
-    let at = budget.settings.moment();
-    let known = match Found::reading(&ids) {
-        Some(keys) => {
-            let run = Run {
-                budget,
-                ids: &ids,
-                at: &at,
-            };
-            spans::within(spans::load(), Box::pin(run.read(keys))).await?
-        }
-        None => Known::default(),
-    };
-    Ok(Found::read(ids, known, &at).locked(second, &at))
+    let at = &budget.settings.moment();
+    let mut known = Known::default();
+    if let Some(keys) = Found::reading(&ids) {
+        let run = Run { budget, ids: &ids, at };
+        let load = run.make(&mut known, Call::Load(keys), ALL_CALLS);
+        spans::within(spans::load(), Box::pin(load)).await?;
+    }
+    Ok(Found::read(ids, known, at).locked(second, at))
 }
 
 /// Saves what is wanted. Returns what is found after it, and what the response does to the cookie.

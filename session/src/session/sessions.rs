@@ -13,7 +13,7 @@ use crate::protocol::call::Told;
 use crate::protocol::error::SessionError;
 use crate::protocol::known::Known;
 use crate::protocol::next::Task;
-use crate::protocol::run::Run;
+use crate::protocol::run::alone;
 use crate::protocol::settings::Settings;
 
 /// Lists and ends the sessions of owners.
@@ -225,16 +225,9 @@ impl Sessions {
 
     /// Runs the task within the request's time for the store, or within a time of its own.
     async fn task(&self, task: Task) -> Result<(Known, Moment, Told), SessionError> {
-        let at = self.settings.moment();
         let of_request = self.current.as_ref().and_then(|current| current.0.budget.as_ref());
         let own = Budget::new(Arc::clone(&self.settings), None);
-        let run = Run {
-            budget: of_request.unwrap_or(&own),
-            ids: &[],
-            at: &at,
-        };
-        let mut known = Known::default();
-        let told = run.task(&mut known, &task).await.inspect_err(SessionError::log)?;
-        Ok((known, at, told))
+        let ran = alone(of_request.unwrap_or(&own), &task).await;
+        ran.inspect_err(SessionError::log)
     }
 }

@@ -10,7 +10,6 @@ use crate::core::record::Record;
 use crate::core::time::{Lifetime, Moment};
 use crate::core::value::{Data, Reason, Value, ValueError};
 use crate::protocol::error::SessionError;
-use crate::protocol::known::Known;
 use crate::protocol::save::{NewOwner, Wanted};
 
 /// The variable that holds the proofs of [`Session::confirm`](crate::Session::confirm).
@@ -148,21 +147,13 @@ impl State {
     }
 
     /// Records what a save left. It may differ from what the handler saw, because other requests may have written, too.
-    pub(crate) fn saved_as(&mut self, found: Found) {
+    pub(crate) fn saved_as(&mut self, mut found: Found) {
+        found.known = found.known.for_next_task();
+        self.found = found;
         if self.saved {
             // Nothing is saved any more, so only what the handles read counts.
-            self.found = Found {
-                known: Known::default(),
-                ..found
-            };
             self.wanted.edits = Edits::default();
-            return self.recompute();
-        }
-        self.found = Found {
-            known: found.known.for_next_task(),
-            ..found
-        };
-        if let Some((before, renewed, lifetime)) = self.before_save.take() {
+        } else if let Some((before, renewed, lifetime)) = self.before_save.take() {
             // A write during the save that changed nothing at that time must not change anything now.
             self.wanted.edits = self.wanted.edits.of_consequence(&before);
             if self.live().is_none() {
@@ -190,7 +181,7 @@ impl State {
         if !self.wanted.edits.is_empty() {
             // If an update cannot be applied to what was found now, the save returns its error.
             let after = self.wanted.edits.applied_to(self.found_data()).ok();
-            self.now = after.or_else(|| self.wanted.edits.cleared().then(Data::new));
+            self.now = after.or_else(|| self.wanted.edits.cleared.then(Data::new));
         }
     }
 
@@ -202,6 +193,12 @@ impl State {
     /// Returns the same, unless the handler has ended it.
     pub(crate) fn lasting(&self) -> Option<(&SessionId, &Arc<Record>)> {
         self.live().filter(|_| !self.wanted.ended)
+    }
+
+    /// Returns the record of the session, if its owner and its lifetime stay.
+    fn kept(&self) -> Option<&Arc<Record>> {
+        let stays = !self.wanted.renewed || self.wanted.inherits();
+        self.lasting().filter(|_| stays).map(|(_, record)| record)
     }
 
     fn found_data(&self) -> &Data {
@@ -274,28 +271,28 @@ impl State {
         }
     }
 
-    pub(crate) fn renew(&mut self) {
+    /// Asks for a new ID, perhaps with a lifetime of its own.
+    pub(crate) fn renew(&mut self, lifetime: Option<Lifetime>) {
         if self.in_time().is_ok() {
             self.wanted.renewed = true;
+            self.wanted.lifetime = lifetime.or(self.wanted.lifetime);
         }
     }
 
     /// Records a login of this owner. After `end`, it begins a new session. The new session gets nothing that another
     /// owner's session held before this request.
     pub(crate) fn login(&mut self, owner: &str, label: Option<&str>) -> Result<(), Reason> {
-        if self.saved {
-            return Err(Reason::Saved);
-        }
+        self.unsaved()?;
         if self.owner().as_deref() != Some(owner) {
             // They say something of somebody else.
             self.remove(CONFIRMED);
             self.remove(STAMP);
         }
         if self.owner().is_some_and(|before| before != owner) {
-            self.wanted.edits.clear_before();
+            self.wanted.edits.cleared = true;
             self.recompute();
         }
-        let owner = Value::encode(owner).map_err(|error| Reason::NotSerializable(error.to_string()))?;
+        let owner = Value::encode(owner).map_err(Reason::NotSerializable)?;
         self.disowned = false;
         self.wanted.login = Some(NewOwner {
             owner,
@@ -309,37 +306,22 @@ impl State {
     #[cfg(feature = "axum")]
     pub(crate) fn disown(&mut self) {
         self.clear();
-        self.renew();
+        self.renew(None);
         self.wanted.login = None;
         self.disowned = true;
     }
 
     /// Returns the owner of the session after what was done.
     pub(crate) fn owner(&self) -> Option<String> {
-        let owner = match (&self.wanted.login, self.live()) {
-            (Some(login), _) => Some(&login.owner),
-            _ if self.wanted.ended => None,
-            (None, _) if self.wanted.renewed && self.wanted.edits.cleared() => None,
-            (None, live) => live.and_then(|(_, record)| record.owner.as_ref()),
-        };
+        let login = self.wanted.login.as_ref().map(|login| &login.owner);
+        let owner = login.or_else(|| self.kept()?.owner.as_ref());
         owner.and_then(|owner| owner.decode().ok())
-    }
-
-    pub(crate) fn lifetime(&mut self, lifetime: Lifetime) {
-        if self.in_time().is_ok() {
-            self.wanted.lifetime = Some(lifetime);
-            self.wanted.renewed = true;
-        }
     }
 
     /// Returns whether the session outlives the browser after what was done.
     pub(crate) fn is_remembered(&self) -> bool {
-        match (&self.wanted.lifetime, self.live()) {
-            (Some(lifetime), _) => lifetime.beyond_browser,
-            _ if self.wanted.ended => false,
-            (None, _) if self.wanted.login.is_some() || self.wanted.renewed && self.wanted.edits.cleared() => false,
-            (None, live) => live.is_some_and(|(_, record)| record.remembered),
-        }
+        let own = self.wanted.lifetime.map(|lifetime| lifetime.beyond_browser);
+        own.unwrap_or_else(|| self.kept().is_some_and(|record| record.remembered))
     }
 
     pub(crate) fn end(&mut self) {
@@ -362,8 +344,7 @@ impl State {
 
     /// Adds a message. After `end`, the message goes into the session that begins then.
     pub(crate) fn flash(&mut self, step: Step) -> Result<(), ValueError> {
-        let open = if self.saved { Err(Reason::Saved) } else { Ok(()) };
-        self.compute_if(open, FLASHES, step).map(drop)
+        self.compute_if(self.unsaved(), FLASHES, step).map(drop)
     }
 
     /// Returns what takes the variable `name` out of the record that was found; `None` if it is not there, or if the
@@ -401,13 +382,13 @@ impl State {
 
     /// Checks that the session can be changed.
     fn open(&self) -> Result<(), Reason> {
-        if self.saved {
-            Err(Reason::Saved)
-        } else if self.is_over() {
-            Err(Reason::Ended)
-        } else {
-            Ok(())
-        }
+        self.unsaved()?;
+        if self.is_over() { Err(Reason::Ended) } else { Ok(()) }
+    }
+
+    /// Checks that the session was not saved for the last time. After `end`, a new one can begin.
+    fn unsaved(&self) -> Result<(), Reason> {
+        if self.saved { Err(Reason::Saved) } else { Ok(()) }
     }
 
     /// Sets or removes the variable, if the store can hold the result.

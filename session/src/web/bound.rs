@@ -30,21 +30,17 @@ use crate::core::id::{RecordKey, SessionId};
 use crate::core::record::WriteToken;
 use crate::protocol::bind::{Bind, bound};
 use crate::protocol::budget::Budget;
-use crate::protocol::error::SessionError;
-use crate::protocol::known::Known;
+use crate::protocol::error::{SessionError, short_answer};
 use crate::protocol::next::Task;
 use crate::protocol::random;
-use crate::protocol::run::Run;
-use crate::protocol::save::MOST_COOKIES;
-use crate::session::found::CookieAction;
+use crate::protocol::run::alone;
+use crate::session::found::{CookieAction, Found};
 use crate::session::lazy::LazySession;
 
-const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
+pub(super) const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
 const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
 const RESPONSE: HeaderName = HeaderName::from_static("secure-session-response");
 const SESSION: HeaderName = HeaderName::from_static("sec-secure-session-id");
-
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The seconds for which the challenge of a registration is good. The challenge of a refresh is sent together with the
 /// second cookie, and is good for this many seconds longer than that cookie.
@@ -72,7 +68,7 @@ pub(crate) struct Bound {
 
 /// A request that the layer answers itself, with a proof if the browser has sent one.
 #[derive(Clone)]
-enum Asked {
+pub(super) enum Asked {
     Bind(Option<String>),
     Refresh {
         /// The name by which the browser calls the session.
@@ -85,34 +81,17 @@ enum Asked {
 
 /// One request to a layer that binds its sessions.
 pub(crate) struct BoundVisit {
-    bound: Arc<Bound>,
+    pub(super) bound: Arc<Bound>,
     /// The IDs of the cookies, each with the time until which the request's second cookie for it is good.
     pub(crate) second: Vec<(SessionId, Option<u64>)>,
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     /// Whether the request presents a second cookie.
     has_second: bool,
     /// Whether the request presents second cookies, but only those of other sessions.
     foreign: bool,
-    /// Whether the browser may bind the session that the answer begins.
-    registers: bool,
 }
 
 impl BoundVisit {
-    /// Leaves out the registration, where nobody would answer the browser's requests.
-    pub(crate) fn without_registration(mut self) -> Self {
-        self.registers = false;
-        self
-    }
-
-    /// The layer's own answer, if it is the layer that the request asks.
-    pub(crate) fn answer(
-        &self,
-        session: &LazySession,
-    ) -> Option<impl Future<Output = Response<String>> + Send + use<>> {
-        let (bound, asked, session) = (Arc::clone(&self.bound), self.asked.clone()?, session.clone());
-        Some(async move { bound.answer(asked, session).await })
-    }
-
     /// Sets or removes the second cookie, or asks the browser to register a key, depending on what the answer does to
     /// the session's cookie.
     pub(crate) fn finish<B>(self, action: &CookieAction, session: &LazySession, response: &mut Response<B>) {
@@ -131,13 +110,13 @@ impl BoundVisit {
             // without the key could keep the session open for ever by renewing it.
             if let Some(until) = found.second(id.record_key()) {
                 second = Some(bound.second(id.record_key(), until, now));
-            } else if *renewed && !is_bound && self.registers {
+            } else if *renewed && !is_bound {
                 headers.extend([bound.registration(id, now)]);
             }
         }
         if let Some(second) = second {
             headers.append(header::SET_COOKIE, second);
-            headers.insert(header::CACHE_CONTROL, NO_STORE);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
     }
 }
@@ -178,7 +157,6 @@ impl Bound {
             asked: self.asked(request),
             has_second,
             foreign: has_second && !is_good && !presented().any(is_of_one),
-            registers: true,
             bound: self,
         }
     }
@@ -213,16 +191,14 @@ impl Bound {
         }
     }
 
-    async fn answer(&self, asked: Asked, session: LazySession) -> Response<String> {
+    /// Answers a request that asks the layer itself.
+    pub(super) async fn answer(self: Arc<Self>, asked: Asked, session: LazySession) -> Response<String> {
         let answer = match (asked, &session.0.budget) {
             (_, None) => Err(SessionError::no_layer()),
             (Asked::Bind(proof), Some(budget)) => self.bind(proof, budget).await,
             (Asked::Refresh { name, last, proof }, Some(budget)) => {
-                let key = |id: &SessionId| id.record_key().clone();
-                let mut keys: Vec<_> = session.0.state().found.ids.iter().map(key).collect();
-                if keys.is_empty() || keys.len() > MOST_COOKIES {
-                    keys = last.into_iter().collect();
-                }
+                let keys = Found::reading(&session.0.state().found.ids);
+                let keys = keys.unwrap_or_else(|| last.into_iter().collect());
                 self.refresh(name, keys, proof, budget).await
             }
         };
@@ -254,13 +230,11 @@ impl Bound {
             binding,
             token: WriteToken::new(random::bytes()?),
         }));
-        let known = self.run(&task, budget).await?;
-        let keys = [first];
-        let [first] = &keys;
-        match bound(&known, &keys, first, &budget.settings.moment()) {
+        let (known, at, _) = alone(budget, &task).await?;
+        match bound(&known, std::slice::from_ref(&first), &first, &at) {
             Some((session, _)) => {
-                let name = self.tokens.token(Purpose::Name, first, now);
-                Ok(self.instructions(&name, first, session, now))
+                let name = self.tokens.token(Purpose::Name, &first, now);
+                Ok(self.instructions(&name, &first, session, now))
             }
             None => Ok(refused("there is no such session to bind")),
         }
@@ -276,10 +250,8 @@ impl Bound {
         budget: &Budget,
     ) -> Result<Response<String>, SessionError> {
         let now = budget.settings.moment().now;
-        let Some((name, first)) = name.and_then(|name| {
-            let first = self.named(&name)?;
-            Some((name, first))
-        }) else {
+        let first = name.as_deref().and_then(|name| self.named(name));
+        let (Some(name), Some(first)) = (name, first) else {
             return Ok(refused("the request does not name a bound session"));
         };
         let Some(proof) = proof else {
@@ -297,8 +269,8 @@ impl Bound {
         if keys.is_empty() {
             keys.push(first.clone());
         }
-        let known = self.run(&Task::Follow(keys.clone()), budget).await?;
-        match bound(&known, &keys, &first, &budget.settings.moment()) {
+        let (known, at, _) = alone(budget, &Task::Follow(keys.clone())).await?;
+        match bound(&known, &keys, &first, &at) {
             Some((session, key)) if proof.verifies(key) => Ok(self.instructions(&name, &first, session, now)),
             Some(_) => Ok(refused("the proof was made with another key")),
             // Also if the browser has another session now, whose second cookie it keeps.
@@ -310,18 +282,6 @@ impl Bound {
     fn named(&self, name: &str) -> Option<RecordKey> {
         let (session, _) = self.tokens.read(Purpose::Name, name)?;
         Some(session)
-    }
-
-    /// Runs a task without any session's ID, so sealed sessions stay as they are. Returns what is known after it.
-    async fn run(&self, task: &Task, budget: &Budget) -> Result<Known, SessionError> {
-        let (at, mut known) = (budget.settings.moment(), Known::default());
-        let run = Run {
-            budget,
-            ids: &[],
-            at: &at,
-        };
-        run.task(&mut known, task).await?;
-        Ok(known)
     }
 
     /// The seconds for which the challenge of a refresh is good.
@@ -407,17 +367,11 @@ fn refused(problem: &str) -> Response<String> {
 
 /// An answer that no cache keeps, and that no other site shows.
 fn answer(status: StatusCode, json: String) -> Response<String> {
-    let mut response = Response::new(json);
-    *response.status_mut() = status;
-    response.headers_mut().extend([
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, NO_STORE),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderValue::from_static("same-origin"),
-        ),
-    ]);
+    let mut response = short_answer(status, json);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response
 }
 

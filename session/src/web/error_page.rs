@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use http::header::{self, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use tower::{Layer, Service};
+use tower::Service;
 
 use crate::web::Layered;
 
@@ -109,13 +109,7 @@ impl<E, F> fmt::Debug for ErrorPageLayer<E, F> {
     }
 }
 
-impl<E, F, S> Layer<S> for ErrorPageLayer<E, F> {
-    type Service = ErrorPageService<E, F, S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Layered::new(self, inner)
-    }
-}
+layer!(ErrorPageLayer<E, F>);
 
 /// The service that [`ErrorPageLayer`] makes.
 pub type ErrorPageService<E, F, S> = Layered<ErrorPageLayer<E, F>, S>;
@@ -176,7 +170,7 @@ fn shown<B>(answer: Response<B>, page: Response<B>) -> Response<B> {
 mod tests {
     use std::convert::Infallible;
 
-    use tower::{ServiceExt as _, service_fn};
+    use tower::{Layer as _, ServiceExt as _, service_fn};
 
     use super::*;
     use crate::SessionError;

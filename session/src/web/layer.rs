@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use tower::{Layer, Service};
+use tower::Service;
 
 use crate::protocol::settings::Settings;
 use crate::session::lazy::LazySession;
@@ -69,13 +69,7 @@ impl SessionLayer {
     }
 }
 
-impl<S> Layer<S> for SessionLayer {
-    type Service = SessionService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Layered::new(self, inner)
-    }
-}
+layer!(SessionLayer);
 
 /// The service that [`SessionLayer`] makes.
 pub type SessionService<S> = Layered<SessionLayer, S>;
@@ -109,7 +103,7 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = ResponseBody::of(response.await?);
-            let Outcome { cookie, failed } = opened.save().await;
+            let Outcome { cookie, failed } = opened.session().0.finish().await;
             if let Some(error) = failed {
                 response = error.into_response();
             }
@@ -125,7 +119,7 @@ mod tests {
     use std::convert::Infallible;
 
     use http::{HeaderValue, header};
-    use tower::{ServiceExt as _, service_fn};
+    use tower::{Layer as _, ServiceExt as _, service_fn};
 
     use super::*;
     use crate::{Keys, MemoryStore};

@@ -11,7 +11,7 @@ use crate::session::lazy::LazySession;
 use crate::session::request::RequestSession;
 use crate::session::state::Outcome;
 #[cfg(feature = "bound")]
-use crate::web::bound::BoundVisit;
+use crate::web::bound::{BoundVisit, REGISTRATION};
 use crate::web::is_prefetch;
 use crate::web::layer::SessionLayer;
 
@@ -63,10 +63,7 @@ impl SessionLayer {
     pub fn open(&self, headers: &HeaderMap) -> OpenSession {
         let mut request = Request::new(());
         request.headers_mut().clone_from(headers);
-        let opened = self.open_request(&request);
-        #[cfg(feature = "bound")]
-        let opened = opened.without_registration();
-        opened
+        self.open_request(&request)
     }
 
     pub(super) fn open_request<B>(&self, request: &Request<B>) -> OpenSession {
@@ -104,26 +101,20 @@ impl OpenSession {
     /// error with which to answer if the session could not be saved. Replace headers of these names except for
     /// `Set-Cookie`.
     pub async fn close(self) -> (HeaderMap, Option<SessionError>) {
-        let Outcome { cookie, failed } = self.save().await;
+        let Outcome { cookie, failed } = self.session.0.finish().await;
         let mut answer = Response::new(());
         self.set_headers(&cookie, &mut answer);
+        // Nobody would answer the requests by which the browser registers a key.
+        #[cfg(feature = "bound")]
+        answer.headers_mut().remove(REGISTRATION);
         (std::mem::take(answer.headers_mut()), failed)
     }
 
     /// The layer's own answer to a request of the browser about a bound session.
     #[cfg(feature = "bound")]
     pub(super) fn own_answer(&self) -> Option<impl Future<Output = Response<String>> + Send + use<>> {
-        self.binding.as_ref()?.answer(&self.session)
-    }
-
-    #[cfg(feature = "bound")]
-    fn without_registration(mut self) -> Self {
-        self.binding = self.binding.map(BoundVisit::without_registration);
-        self
-    }
-
-    pub(super) async fn save(&self) -> Outcome {
-        self.session.0.finish().await
+        let BoundVisit { bound, asked, .. } = self.binding.as_ref()?;
+        Some(Arc::clone(bound).answer(asked.clone()?, self.session.clone()))
     }
 
     /// Sets the session's headers in the response: `Set-Cookie` as `action` says, and the headers that control caches.

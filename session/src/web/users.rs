@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -128,32 +127,20 @@ pub trait Users: Send + Sync + 'static {
     }
 }
 
-/// The user who was found, with the session's owner and stamp at that time.
-type Known<U> = Option<(String, Option<String>, <U as Users>::User)>;
+/// The user whom `U` has found, with the session's owner and stamp at that time.
+struct Known<U: Users>(String, Option<String>, U::User);
 
 /// What `U` has found for a request. The lock is held during the look-up, so that there is only one.
-struct Found<U: Users>(Arc<Mutex<Known<U>>>, PhantomData<fn() -> U>);
-
-impl<U: Users> Default for Found<U> {
-    fn default() -> Self {
-        Self(Arc::default(), PhantomData)
-    }
-}
-
-impl<U: Users> Clone for Found<U> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0), PhantomData)
-    }
-}
+type Found<U> = Arc<Mutex<Option<Known<U>>>>;
 
 /// Returns the user who is logged in. A session whose user was deleted, or whose stamp has changed, is emptied and gets
 /// a new ID if anything is put into it; otherwise it ends with the request.
 pub(crate) async fn current<U: Users>(session: &Session, users: &U) -> Result<Option<U::User>, SessionError> {
     let found: Found<U> = session.0.of_type();
-    let mut found = found.0.lock().await;
+    let mut found = found.lock().await;
     let Some(owner) = session.owner() else { return Ok(None) };
     let stamp = session.stamp();
-    if let Some((of, with, user)) = &*found
+    if let Some(Known(of, with, user)) = &*found
         && *of == owner
         && *with == stamp
     {
@@ -166,9 +153,9 @@ pub(crate) async fn current<U: Users>(session: &Session, users: &U) -> Result<Op
             event = "stale session",
             "the session's user was deleted, or the user's stamp has changed"
         );
-        session.disown();
+        session.state().disown();
     }
-    *found = user.clone().map(|user| (owner, stamp, user));
+    *found = user.clone().map(|user| Known(owner, stamp, user));
     Ok(user)
 }
 
@@ -366,7 +353,7 @@ impl<U: Users> Auth<U> {
     pub async fn login(&self, user: &U::User) -> Result<Session, SessionError> {
         let session = self.session.load().await?;
         let found: Found<U> = session.0.of_type();
-        let mut found = found.0.lock().await;
+        let mut found = found.lock().await;
         let id = self.users.id(user);
         if session.owner().is_some_and(|owner| owner != id) {
             // Also what this request has put into the other user's session.
@@ -375,7 +362,7 @@ impl<U: Users> Auth<U> {
         session.login(&id)?;
         let stamp = hashed(&id, &self.users.stamp(user));
         session.set_stamp(stamp.as_deref())?;
-        *found = Some((id, stamp, user.clone()));
+        *found = Some(Known(id, stamp, user.clone()));
         Ok(session)
     }
 

@@ -15,8 +15,8 @@ pub(crate) const ALGORITHMS: &str = "ES256 RS256";
 /// The most bytes of a proof. A longer one is refused. One with an RSA key of 4,096 bits is shorter.
 pub(crate) const MOST_BYTES: usize = 4096;
 
-/// The bytes of a point on the curve P-256: a 4, and the two coordinates (SEC 1, section 2.3.3).
-const POINT: usize = 65;
+/// The bytes of a coordinate on the curve P-256. A point is a 4 and two of them (SEC 1, section 2.3.3).
+const COORDINATE: usize = 32;
 
 /// The bytes of an RSA key's modulus: 2,048 to 4,096 bits.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=512;
@@ -55,14 +55,12 @@ struct Header {
 
 /// A public key. Any other member is refused, because it may be a part of a private key (RFC 7518, section 6).
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Jwk {
-    kty: String,
-    crv: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
+#[serde(tag = "kty", deny_unknown_fields)]
+enum Jwk {
+    #[serde(rename = "EC")]
+    Ec { crv: String, x: String, y: String },
+    #[serde(rename = "RSA")]
+    Rsa { n: String, e: String },
 }
 
 #[derive(Deserialize)]
@@ -118,32 +116,11 @@ impl Jwk {
     /// The key as a record keeps it: the point of an elliptic curve, or the modulus of an RSA key.
     fn key(self, algorithm: Algorithm) -> Option<String> {
         let key = match (algorithm, self) {
-            (
-                Algorithm::Es256,
-                Self {
-                    kty,
-                    crv: Some(crv),
-                    x: Some(x),
-                    y: Some(y),
-                    n: None,
-                    e: None,
-                },
-            ) if kty == "EC" && crv == "P-256" => {
-                let point = [vec![4], decoded(&x)?, decoded(&y)?];
-                let point = (point[1].len() == 32).then(|| point.concat())?;
-                (point.len() == POINT).then_some(point)?
+            (Algorithm::Es256, Self::Ec { crv, x, y }) if crv == "P-256" => {
+                let [x, y] = [decoded(&x)?, decoded(&y)?];
+                (x.len() == COORDINATE && y.len() == COORDINATE).then(|| [&[4_u8][..], &x, &y].concat())?
             }
-            (
-                Algorithm::Rs256,
-                Self {
-                    kty,
-                    crv: None,
-                    x: None,
-                    y: None,
-                    n: Some(n),
-                    e: Some(e),
-                },
-            ) if kty == "RSA" && decoded(&e)? == EXPONENT => {
+            (Algorithm::Rs256, Self::Rsa { n, e }) if decoded(&e)? == EXPONENT => {
                 // A number has no leading zero (RFC 7518, section 2), so a key has one spelling.
                 let modulus = decoded(&n)?;
                 (MODULUS.contains(&modulus.len()) && modulus[0] != 0).then_some(modulus)?

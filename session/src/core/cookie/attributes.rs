@@ -90,18 +90,12 @@ impl Attributes {
     /// The attributes as they follow the value (RFC 6265bis, section 4.1). `HttpOnly` hides the cookie from scripts.
     pub(crate) fn tail(&self) -> String {
         // The variants have the names of the attribute's values.
-        let mut tail = format!("; HttpOnly; SameSite={:?}; Path={}", self.same_site, self.path);
-        if let Some(domain) = &self.domain {
-            tail.push_str("; Domain=");
-            tail.push_str(domain);
-        }
-        if self.secure {
-            tail.push_str("; Secure");
-        }
-        if self.partitioned {
-            tail.push_str("; Partitioned");
-        }
-        tail
+        let (same_site, path) = (self.same_site, &self.path);
+        let domain = self.domain.as_ref().map(|domain| format!("; Domain={domain}"));
+        let domain = domain.unwrap_or_default();
+        let secure = if self.secure { "; Secure" } else { "" };
+        let partitioned = if self.partitioned { "; Partitioned" } else { "" };
+        format!("; HttpOnly; SameSite={same_site:?}; Path={path}{domain}{secure}{partitioned}")
     }
 }
 
@@ -111,12 +105,9 @@ impl Attributes {
 /// All prefixes require `Secure`, and `__Http-` and `__Host-Http-` also `HttpOnly`, which this cookie always has.
 /// Browsers compare prefixes without regard to case.
 fn wants_host(name: &str) -> Option<bool> {
-    let prefixes = [("__Host-", true), ("__Secure-", false), ("__Http-", false)];
-    let begins_with = |prefix: &str| {
-        name.get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    let (_, host) = prefixes.into_iter().find(|(prefix, _)| begins_with(prefix))?;
+    let name = name.to_ascii_lowercase();
+    let prefixes = [("__host-", true), ("__secure-", false), ("__http-", false)];
+    let (_, host) = prefixes.into_iter().find(|(prefix, _)| name.starts_with(prefix))?;
     Some(host)
 }
 

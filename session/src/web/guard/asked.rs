@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, Method, Request, Uri, header};
 
 #[cfg(feature = "lambda")]
@@ -21,16 +20,12 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
-        Self::new(request.method(), request.uri(), request.headers(), request.extensions())
-    }
-
-    pub(crate) fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap, extensions: &'a Extensions) -> Self {
-        let uri = before_nesting(extensions).unwrap_or(uri);
-        let (path, base) = in_event(extensions).unwrap_or((uri.path().into(), "".into()));
+        let uri = before_nesting(request.extensions()).unwrap_or(request.uri());
+        let (path, base) = in_event(request.extensions()).unwrap_or((uri.path().into(), "".into()));
         Self {
-            method,
-            headers,
-            query: uri.path_and_query().and_then(PathAndQuery::query),
+            method: request.method(),
+            headers: request.headers(),
+            query: uri.query(),
             path,
             base,
         }
@@ -43,10 +38,7 @@ impl<'a> Asked<'a> {
 
     /// Whether the browser will show the answer as a page.
     pub(crate) fn is_navigation(&self) -> bool {
-        if self.is_htmx() {
-            return false;
-        }
-        if *self.method != Method::GET && *self.method != Method::HEAD {
+        if self.is_htmx() || !matches!(*self.method, Method::GET | Method::HEAD) {
             return false;
         }
         match self.headers.get("sec-fetch-mode") {
@@ -69,17 +61,10 @@ impl<'a> Asked<'a> {
         let seen = self.headers.get("hx-current-url");
         let seen = seen.filter(|_| self.is_htmx() && !follows_link);
         let seen: Option<Uri> = seen.and_then(|url| url.to_str().ok()?.parse().ok());
-        match seen.as_ref().and_then(Uri::path_and_query) {
-            Some(page) => page.as_str().to_owned().into(),
-            None => self.path_and_query(),
-        }
-    }
-
-    /// The path and query that the browser sent.
-    fn path_and_query(&self) -> Cow<'_, str> {
-        match self.query {
-            Some(query) => format!("{}?{query}", self.path).into(),
-            None => self.path.as_ref().into(),
+        match (seen.as_ref().and_then(Uri::path_and_query), self.query) {
+            (Some(page), _) => page.as_str().to_owned().into(),
+            (None, Some(query)) => format!("{}?{query}", self.path).into(),
+            (None, None) => self.path.as_ref().into(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use percent_encoding::utf8_percent_encode;
 
 use super::asked::Asked;
@@ -36,7 +36,7 @@ use crate::core::refusal::Refusal;
 #[derive(Clone, Debug)]
 pub struct LoginPage {
     path: Arc<str>,
-    next_name: Arc<str>,
+    pub(super) next_name: Arc<str>,
 }
 
 impl LoginPage {
@@ -131,20 +131,18 @@ impl LoginPage {
         let Ok(location) = self.location(&asked).try_into() else {
             return refusal.into_response();
         };
-        let mut response = if asked.is_navigation() {
+        if asked.is_navigation() {
             let mut response = Response::new(String::new().into());
             *response.status_mut() = StatusCode::SEE_OTHER;
-            response.headers_mut().insert(header::LOCATION, location);
-            response
-        } else {
-            let mut response = refusal.into_response();
-            if asked.is_htmx() {
-                response.headers_mut().insert(HX_REDIRECT, location);
-            }
-            response
-        };
-        let no_store = http::HeaderValue::from_static("no-store");
-        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+            let no_store = HeaderValue::from_static("no-store");
+            let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, no_store)];
+            response.headers_mut().extend(headers);
+            return response;
+        }
+        let mut response = refusal.into_response();
+        if asked.is_htmx() {
+            response.headers_mut().insert("hx-redirect", location);
+        }
         response
     }
 
@@ -164,5 +162,3 @@ impl LoginPage {
         }
     }
 }
-
-const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use http::{HeaderValue, Request, Response};
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::login_page::LoginPage;
 use crate::core::refusal::Refusal;
@@ -81,13 +81,11 @@ use crate::web::{Layered, passed};
 pub struct RequireLoginLayer {
     /// In the order in which they are asked. The first says whether anybody is logged in.
     requirements: Vec<Requirement>,
-    /// The name of the parameter that holds the page to go back to, if it is not `next`.
-    next_name: Option<String>,
 }
 
 /// Something that has to hold of a session, and what a visitor is told if it does not.
 #[derive(Clone)]
-struct Requirement {
+pub(crate) struct Requirement {
     holds: Holds,
     refusal: Refusal,
     /// The page where the visitor can meet the requirement.
@@ -119,7 +117,6 @@ impl RequireLoginLayer {
         };
         Self {
             requirements: vec![logged_in],
-            next_name: None,
         }
     }
 
@@ -220,8 +217,12 @@ impl RequireLoginLayer {
 
     #[cfg(feature = "axum")]
     fn one_of<U: Users>(self, users: &Arc<U>) -> Self {
-        let login = self.requirements[0].page.clone();
-        self.and(is_one_of(users), Refusal::NotLoggedIn, login)
+        let (users, login) = (Arc::clone(users), self.requirements[0].page.clone());
+        let is_one: Holds = Arc::new(move |session| {
+            let (session, users) = (session.clone(), Arc::clone(&users));
+            async move { Ok(users::current(&session, &*users).await?.is_some()) }.boxed()
+        });
+        self.and(is_one, Refusal::NotLoggedIn, login)
     }
 
     /// Sets the name of the parameter that holds the page to go back to. The default is `next`.
@@ -233,41 +234,34 @@ impl RequireLoginLayer {
     #[must_use]
     pub fn next_name(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
-        for requirement in &mut self.requirements {
-            requirement.page = requirement.page.take().map(|page| page.next_name(&*name));
+        for page in self.requirements.iter_mut().filter_map(|it| it.page.as_mut()) {
+            page.next_name = name.as_str().into();
         }
-        self.next_name = Some(name);
         self
     }
 
-    /// Returns whether the session meets all requirements.
-    #[cfg(feature = "lambda")]
-    pub(crate) async fn admits(&self, session: &Session) -> Result<bool, SessionError> {
-        Ok(missing(&self.requirements, session).await?.is_none())
+    /// Returns the first requirement that does not hold.
+    pub(crate) async fn missing(&self, session: &Session) -> Result<Option<&Requirement>, SessionError> {
+        for requirement in &self.requirements {
+            if !(requirement.holds)(session).await? {
+                return Ok(Some(requirement));
+            }
+        }
+        Ok(None)
     }
 
-    fn and(mut self, holds: Holds, refusal: Refusal, page: Option<LoginPage>) -> Self {
-        let page = match (page, &self.next_name) {
-            (Some(page), Some(name)) => Some(page.next_name(name.as_str())),
-            (page, _) => page,
-        };
-        let requirement = Requirement { holds, refusal, page };
-        self.requirements.push(requirement);
+    /// Adds a requirement, whose page gets the parameter of the login page.
+    fn and(mut self, holds: Holds, refusal: Refusal, mut page: Option<LoginPage>) -> Self {
+        if let (Some(page), Some(login)) = (&mut page, &self.requirements[0].page) {
+            page.next_name = Arc::clone(&login.next_name);
+        }
+        self.requirements.push(Requirement { holds, refusal, page });
         self
     }
 }
 
 fn at_once(holds: impl Fn(&Session) -> bool + Send + Sync + 'static) -> Holds {
     Arc::new(move |session| ready(Ok(holds(session))).boxed())
-}
-
-#[cfg(feature = "axum")]
-fn is_one_of<U: Users>(users: &Arc<U>) -> Holds {
-    let users = Arc::clone(users);
-    Arc::new(move |session| {
-        let (session, users) = (session.clone(), Arc::clone(&users));
-        async move { Ok(users::current(&session, &*users).await?.is_some()) }.boxed()
-    })
 }
 
 /// `Debug` omits the functions.
@@ -278,13 +272,7 @@ impl fmt::Debug for RequireLoginLayer {
     }
 }
 
-impl<S> Layer<S> for RequireLoginLayer {
-    type Service = RequireLoginService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Layered::new(self, inner)
-    }
-}
+layer!(RequireLoginLayer);
 
 /// The service that [`RequireLoginLayer`] makes.
 pub type RequireLoginService<S> = Layered<RequireLoginLayer, S>;
@@ -310,14 +298,14 @@ where
         if is_for(&self.layer.requirements[0]) {
             return passed(self.inner.call(request));
         }
-        let mut requirements = self.layer.requirements.clone();
-        requirements.retain(|requirement| !is_for(requirement));
+        let mut guard = self.layer.clone();
+        guard.requirements.retain(|requirement| !is_for(requirement));
         let session = LazySession::of(&request);
         // `inner` is ready and is called; its clone, which may not be ready, takes its place (tower's `Service::call`).
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let missing = async { missing(&requirements, &session?.load().await?).await };
+            let missing = async { guard.missing(&session?.load().await?).await };
             match missing.await {
                 Ok(None) => Ok(ResponseBody::of(inner.call(request).await?)),
                 Ok(Some(Requirement { refusal, page, .. })) => Ok(match page {
@@ -328,19 +316,6 @@ where
             }
         })
     }
-}
-
-/// Returns the first requirement that does not hold.
-async fn missing<'a>(
-    requirements: &'a [Requirement],
-    session: &Session,
-) -> Result<Option<&'a Requirement>, SessionError> {
-    for requirement in requirements {
-        if !(requirement.holds)(session).await? {
-            return Ok(Some(requirement));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

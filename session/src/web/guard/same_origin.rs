@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::asked::Asked;
 use crate::core::refusal::Refusal;
@@ -54,13 +54,8 @@ use crate::web::{Layered, is_prefetch, passed};
 #[derive(Clone, Debug, Default)]
 pub struct SameOriginLayer {
     over_http: bool,
-    paths: Arc<Paths>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Paths {
-    also: Vec<String>,
-    except: Vec<String>,
+    also: Arc<Vec<String>>,
+    except: Arc<Vec<String>>,
 }
 
 impl SameOriginLayer {
@@ -94,7 +89,7 @@ impl SameOriginLayer {
     #[must_use]
     #[track_caller]
     pub fn also(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.paths).also.push(checked(path.into()));
+        Arc::make_mut(&mut self.also).push(checked(path.into()));
         self
     }
 
@@ -116,7 +111,7 @@ impl SameOriginLayer {
     #[must_use]
     #[track_caller]
     pub fn except(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.paths).except.push(checked(path.into()));
+        Arc::make_mut(&mut self.except).push(checked(path.into()));
         self
     }
 
@@ -169,8 +164,8 @@ impl SameOriginLayer {
         let asked = Asked::of(request);
         let routed = request.uri().path();
         let checked = |path: &String| asked.is_for(path) || routed == path || routed == asked.outside(path);
-        let exempt = self.paths.except.iter().any(|path| asked.is_for(path));
-        !exempt && (!request.method().is_safe() || self.paths.also.iter().any(checked))
+        let exempt = self.except.iter().any(|path| asked.is_for(path));
+        !exempt && (!request.method().is_safe() || self.also.iter().any(checked))
     }
 
     /// Whether `origin` is the origin to which the request was sent. Browsers serialize an origin as scheme, host and
@@ -212,13 +207,7 @@ fn host<B>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
     Ok(single(request.headers(), "host")?.or_else(authority))
 }
 
-impl<S> Layer<S> for SameOriginLayer {
-    type Service = SameOriginService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Layered::new(self, inner)
-    }
-}
+layer!(SameOriginLayer);
 
 /// The service that [`SameOriginLayer`] makes.
 pub type SameOriginService<S> = Layered<SameOriginLayer, S>;

@@ -1,15 +1,14 @@
 //! Tells API Gateway who is logged in, for the functions behind it.
 
-use http::Request;
 use http::header::{COOKIE, HeaderValue};
-use lambda_http::LambdaEvent;
 use lambda_http::lambda_runtime::{self, Diagnostic};
+use lambda_http::{Body, LambdaEvent, Request};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::event::clean;
-use super::{Error, deadline, in_a_task, others_first, start_log};
+use super::{Error, in_a_task, invoked, others_first, start_log};
 use crate::protocol::error::SessionError;
 use crate::session::Session;
 use crate::web::guard::require_login::RequireLoginLayer;
@@ -158,11 +157,8 @@ impl Authorizer {
 
     async fn answer(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {
         let asked = Asked::read(event.payload.get()).map_err(|why| failure("NotAnAuthorizersEvent", why))?;
-        let mut request = Request::new(());
+        let mut request = invoked(Request::new(Body::Empty), event.context);
         request.headers_mut().insert(COOKIE, asked.cookies);
-        if let Some(deadline) = deadline(&event.context) {
-            request.extensions_mut().insert(deadline);
-        }
         let visitor = self.visitor(&request).await;
         let visitor = visitor.map_err(|error| failure("SessionError", error))?;
         Ok(if asked.may_be_simple && !self.policies {
@@ -173,9 +169,9 @@ impl Authorizer {
     }
 
     /// Returns the session of the request if it may pass.
-    async fn visitor(&self, request: &Request<()>) -> Result<Option<Session>, SessionError> {
+    async fn visitor(&self, request: &Request) -> Result<Option<Session>, SessionError> {
         let session = self.sessions.open_request(request).session().peek().await?;
-        Ok(self.guard.admits(&session).await?.then_some(session))
+        Ok(self.guard.missing(&session).await?.is_none().then_some(session))
     }
 }
 
@@ -211,16 +207,13 @@ impl Asked {
         let arn = event.route_arn.or(event.method_arn);
         let arn = arn.ok_or("this event has neither a routeArn nor a methodArn")?;
         let stage = whole_stage(&arn).ok_or("the ARN in this event names no stage of an API")?;
-        let lines = event.cookies.filter(|cookies| !cookies.is_empty());
-        let lines = lines.unwrap_or_else(|| {
-            let all = cookie_lines(event.multi_value_headers);
-            if all.is_empty() {
-                cookie_lines(event.headers)
-            } else {
-                all
-            }
-        });
-        let cookies = HeaderValue::from_str(&clean(&lines.join(";")));
+        let places = [
+            event.cookies.unwrap_or_default(),
+            cookie_lines(event.multi_value_headers),
+            cookie_lines(event.headers),
+        ];
+        let lines = places.into_iter().find(|lines| !lines.is_empty());
+        let cookies = HeaderValue::from_str(&clean(&lines.unwrap_or_default().join(";")));
         Ok(Self {
             cookies: cookies.map_err(|_| "the cookies in this event are not a header")?,
             stage,

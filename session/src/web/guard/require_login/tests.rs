@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use http::header;
 use tower::util::BoxCloneSyncService;
-use tower::{ServiceExt as _, service_fn};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
 use crate::testing::{Clock, visitor};

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use http::{HeaderName, StatusCode, header};
 use proptest::prelude::*;
 use proptest::string::string_regex;
-use tower::{ServiceExt as _, service_fn};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
 use crate::SessionErrorKind;
