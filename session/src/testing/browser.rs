@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::{Service, ServiceExt as _};
 
 use crate::protocol::error::SessionError;
 use crate::session::Session;
-use crate::session::found::CookieAction;
-use crate::session::request::RequestSession;
-use crate::session::state::Outcome;
 use crate::web::layer::SessionLayer;
 
 /// The site that the browser visits.
@@ -128,16 +125,31 @@ impl<S> Browser<S> {
         self.cookies.get(name).map(String::as_str)
     }
 
+    /// Keeps what a `Set-Cookie` header says, or forgets the cookie.
+    fn keep(&mut self, cookie: &str) {
+        let mut parts = cookie.split("; ");
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return;
+        };
+        if parts.any(|part| part == "Max-Age=0") {
+            self.cookies.remove(name);
+        } else {
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+    }
+}
+
+impl<S, R> Browser<S>
+where
+    R: http_body::Body<Error: std::fmt::Debug>,
+    S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+{
     /// Opens a page, as a visitor who types its address.
     ///
     /// # Panics
     ///
     /// The service or its body fails, or `path` is not a valid path.
-    pub async fn get<R>(&mut self, path: &str) -> Page
-    where
-        R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
-    {
+    pub async fn get(&mut self, path: &str) -> Page {
         self.visit(Method::GET, path, String::new()).await
     }
 
@@ -146,11 +158,7 @@ impl<S> Browser<S> {
     /// # Panics
     ///
     /// The service or its body fails, or `path` is not a valid path.
-    pub async fn post<R>(&mut self, path: &str, fields: &[(&str, &str)]) -> Page
-    where
-        R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
-    {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let form = form.extend_pairs(fields).finish();
         self.visit(Method::POST, path, form).await
@@ -176,11 +184,7 @@ impl<S> Browser<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn send<R>(&mut self, mut request: Request<String>) -> Page
-    where
-        R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
-    {
+    pub async fn send(&mut self, mut request: Request<String>) -> Page {
         let path = request
             .uri()
             .path_and_query()
@@ -216,11 +220,7 @@ impl<S> Browser<S> {
         }
     }
 
-    async fn visit<R>(&mut self, method: Method, path: &str, form: String) -> Page
-    where
-        R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
-    {
+    async fn visit(&mut self, method: Method, path: &str, form: String) -> Page {
         let mut page = self.navigate(method, path, form).await;
         for _ in 0..MOST_REDIRECTS {
             let Some(location) = page.location().filter(|_| self.follows && page.status.is_redirection()) else {
@@ -235,18 +235,14 @@ impl<S> Browser<S> {
         page
     }
 
-    async fn navigate<R>(&mut self, method: Method, path: &str, form: String) -> Page
-    where
-        R: http_body::Body<Error: std::fmt::Debug>,
-        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
-    {
+    async fn navigate(&mut self, method: Method, path: &str, form: String) -> Page {
         let is_post = method == Method::POST;
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
-            .header(FETCH_MODE, "navigate")
-            .header(FETCH_SITE, if is_post { "same-origin" } else { "none" });
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-site", if is_post { "same-origin" } else { "none" });
         if is_post {
             request = request
                 .header(header::ORIGIN, format!("https://{HOST}"))
@@ -254,23 +250,7 @@ impl<S> Browser<S> {
         }
         self.send(request.body(form).expect("a path")).await
     }
-
-    /// Keeps what a `Set-Cookie` header says, or forgets the cookie.
-    fn keep(&mut self, cookie: &str) {
-        let mut parts = cookie.split("; ");
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
-            return;
-        };
-        if parts.any(|part| part == "Max-Age=0") {
-            self.cookies.remove(name);
-        } else {
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-    }
 }
-
-const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Makes a session in the layer's store and returns its cookie, `name=value`: that of a visitor who has been there
 /// before. Django calls it `force_login`, and Flask `session_transaction`.
@@ -300,19 +280,15 @@ pub async fn visitor(
     layer: &SessionLayer,
     make: impl FnOnce(&Session) -> Result<(), SessionError>,
 ) -> Result<String, SessionError> {
-    let settings = &layer.settings;
-    let request = RequestSession::new(settings.clone(), Vec::new(), None);
-    request.load().await?;
-    let session = Session(request.into());
-    make(&session)?;
-    let Outcome { cookie, failed } = session.0.finish().await;
-    match (cookie, failed) {
-        (_, Some(error)) => Err(error),
-        (CookieAction::Issue(id, ..), None) => {
-            let issued = settings.cookie.issue(&id, None);
-            let pair = issued.to_str().unwrap_or_default().split(';').next();
-            Ok(pair.unwrap_or_default().to_owned())
-        }
-        _ => Err(SessionError::conflict()),
+    let opened = layer.open(&HeaderMap::new());
+    make(&opened.session().load().await?)?;
+    let (headers, failed) = opened.close().await;
+    if let Some(error) = failed {
+        return Err(error);
     }
+    let cookie = headers.get(header::SET_COOKIE).and_then(|cookie| cookie.to_str().ok());
+    let pair = cookie.and_then(|cookie| cookie.split(';').next());
+    // A cookie without a value tells the browser to remove it.
+    let issued = pair.filter(|pair| !pair.ends_with('='));
+    issued.map(str::to_owned).ok_or_else(SessionError::conflict)
 }

@@ -11,11 +11,10 @@ use std::str::FromStr as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{COOKIE, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Body, RequestExt as _};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -53,27 +52,20 @@ pub(super) struct Read {
 
 /// Reads an event.
 pub(super) fn read(event: &str, ignores_stage: bool) -> Read {
-    let nothing = Read {
-        door: Door::V2,
-        request: None,
-    };
-    if event.len() > SHORT && has_a_crowd(event) {
-        return nothing;
-    }
-    let Some(event) = parse(event).or_else(|| parse(&with_clean_cookies(event)?)) else {
-        return nothing;
+    let event = if event.len() > SHORT && has_a_crowd(event) {
+        None
+    } else {
+        parse(event).or_else(|| parse(&with_clean_cookies(event)?))
     };
     let door = match &event {
-        LambdaRequest::ApiGatewayV1(_) => Door::V1,
-        LambdaRequest::Alb(event) if event.multi_value_headers.is_empty() => Door::SingleValueLoadBalancer,
-        LambdaRequest::Alb(_) => Door::LoadBalancer,
-        LambdaRequest::VpcLatticeV2(_) => Door::Lattice,
+        Some(LambdaRequest::ApiGatewayV1(_)) => Door::V1,
+        Some(LambdaRequest::Alb(event)) if event.multi_value_headers.is_empty() => Door::SingleValueLoadBalancer,
+        Some(LambdaRequest::Alb(_)) => Door::LoadBalancer,
+        Some(LambdaRequest::VpcLatticeV2(_)) => Door::Lattice,
         _ => Door::V2,
     };
-    Read {
-        door,
-        request: parts(event, ignores_stage).and_then(Parts::into_request),
-    }
+    let request = event.and_then(|event| parts(event, ignores_stage)?.into_request());
+    Read { door, request }
 }
 
 /// Parses an HTTP event. Most events are those of a Function URL or an HTTP API, and only these have the method in
@@ -88,21 +80,11 @@ fn parse(event: &str) -> Option<LambdaRequest> {
 
 /// Whether an event has so many headers that reading them would panic.
 fn has_a_crowd(event: &str) -> bool {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Headers {
-        headers: Option<Map<String, Value>>,
-        multi_value_headers: Option<Map<String, Value>>,
-    }
-    let count = |headers: Option<Map<String, Value>>| {
-        let headers = headers.unwrap_or_default();
-        headers
-            .values()
-            .map(|value| value.as_array().map_or(1, Vec::len))
-            .sum::<usize>()
-    };
-    let read: Result<Headers, _> = serde_json::from_str(event);
-    read.is_ok_and(|event| count(event.headers) > MOST_HEADERS || count(event.multi_value_headers) > MOST_HEADERS)
+    let event: Value = serde_json::from_str(event).unwrap_or_default();
+    ["headers", "multiValueHeaders"].into_iter().any(|name| {
+        let values = event[name].as_object().into_iter().flat_map(Map::values);
+        values.map(|value| value.as_array().map_or(1, Vec::len)).sum::<usize>() > MOST_HEADERS
+    })
 }
 
 /// The event without the cookies that no header can carry, because they have a control character. Otherwise such a
@@ -141,16 +123,13 @@ struct Parts {
     method: Method,
     /// The path of the request's URI, encoded.
     path: String,
-    /// The event's own path, encoded, by which plain handlers route. It has the stage only if the event's path has it.
-    raw_path: String,
     query: String,
     headers: HeaderMap,
     /// The host, if no header names one.
     domain: Option<String>,
-    parameters: QueryMap,
-    path_parameters: QueryMap,
-    stage_variables: QueryMap,
-    context: RequestContext,
+    /// What `lambda_http` tells handlers, among it the event's own path, encoded, by which plain handlers route. It has
+    /// the stage only if the event's path has it.
+    extensions: Extensions,
     body: Option<String>,
     is_base64: bool,
 }
@@ -171,15 +150,16 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
                     event.request_context.stage.as_deref().filter(|_| !ignores_stage),
                     &raw_path,
                 ),
-                raw_path,
-                // These come from the raw query, because `queryStringParameters` joins repeated values with commas.
-                parameters: QueryMap::from_str(&query).unwrap_or_default(),
-                query,
                 headers,
                 domain: event.request_context.domain_name.clone(),
-                path_parameters: event.path_parameters.into(),
-                stage_variables: event.stage_variables.into(),
-                context: RequestContext::ApiGatewayV2(event.request_context),
+                extensions: Extensions::new()
+                    .with_raw_http_path(raw_path)
+                    // These come from the raw query, because `queryStringParameters` joins repeated values with commas.
+                    .with_query_string_parameters(QueryMap::from_str(&query).unwrap_or_default())
+                    .with_path_parameters(event.path_parameters)
+                    .with_stage_variables(event.stage_variables)
+                    .with_request_context(RequestContext::ApiGatewayV2(event.request_context)),
+                query,
                 body: event.body,
                 is_base64: event.is_base64_encoded,
             }
@@ -194,14 +174,15 @@ fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
             Parts {
                 method: event.http_method,
                 path: if ignores_stage { raw_path.clone() } else { sent },
-                raw_path,
                 query: parameters.to_query_string(),
                 headers: all_values(event.multi_value_headers, event.headers),
                 domain: event.request_context.domain_name.clone(),
-                parameters,
-                path_parameters: event.path_parameters.into(),
-                stage_variables: event.stage_variables.into(),
-                context: RequestContext::ApiGatewayV1(event.request_context),
+                extensions: Extensions::new()
+                    .with_raw_http_path(raw_path)
+                    .with_query_string_parameters(parameters)
+                    .with_path_parameters(event.path_parameters)
+                    .with_stage_variables(event.stage_variables)
+                    .with_request_context(RequestContext::ApiGatewayV1(event.request_context)),
                 body: event.body,
                 is_base64: event.is_base64_encoded,
             }
@@ -251,15 +232,14 @@ fn undecoded(
     let path = encoded(path.split('?').next().unwrap_or_default()).into_owned();
     Parts {
         method,
-        raw_path: path.clone(),
-        path,
         query: parameters.to_query_string(),
-        parameters,
         headers,
         domain: None,
-        path_parameters: QueryMap::default(),
-        stage_variables: QueryMap::default(),
-        context,
+        extensions: Extensions::new()
+            .with_raw_http_path(path.as_str())
+            .with_query_string_parameters(parameters)
+            .with_request_context(context),
+        path,
         body,
         is_base64,
     }
@@ -298,15 +278,11 @@ impl Parts {
             (Some(text), false) => Body::Text(text),
             (Some(text), true) => Body::Binary(STANDARD.decode(text).ok()?),
         };
-        let mut request = Request::new(body)
-            .with_raw_http_path(self.raw_path)
-            .with_query_string_parameters(self.parameters)
-            .with_path_parameters(self.path_parameters)
-            .with_stage_variables(self.stage_variables)
-            .with_request_context(self.context);
+        let mut request = Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers;
+        *request.extensions_mut() = self.extensions;
         Some(request)
     }
 
@@ -322,23 +298,14 @@ impl Parts {
             "https"
         };
         let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
-        let mut uri = match host {
-            // After an empty host, a URL parser takes the path's first segment for it.
-            Some(host) if !host.is_empty() && host.bytes().all(in_host) => {
-                Url::parse(&format!("{scheme}://{host}{slash}{}", self.path))
-                    .ok()?
-                    .to_string()
-            }
-            Some(_) => return None,
-            None => Url::parse(&format!("http://localhost{slash}{}", self.path))
-                .ok()?
-                .path()
-                .to_owned(),
-        };
-        // A query with a `#` ends there in a URL. No client can have sent it, and the rest would be lost.
-        if self.query.contains('#') {
+        // After an empty host, a URL parser takes the path's first segment for it. A query with a `#` ends there in a
+        // URL. No client can have sent it, and the rest would be lost.
+        if host.is_some_and(|host| host.is_empty() || !host.bytes().all(in_host)) || self.query.contains('#') {
             return None;
         }
+        let url = format!("{scheme}://{}{slash}{}", host.unwrap_or("localhost"), self.path);
+        let url = Url::parse(&url).ok()?;
+        let mut uri = host.map_or(url.path(), |_| url.as_str()).to_owned();
         if !self.query.is_empty() {
             uri.push('?');
             uri.push_str(&self.query);

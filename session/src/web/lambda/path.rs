@@ -55,10 +55,7 @@ pub(crate) fn in_event(extensions: &Extensions) -> Option<(Cow<'_, str>, Cow<'_,
     let raw = encoded(extensions.raw_http_path());
     let (sent, stage, route) = match extensions.request_context_ref()? {
         RequestContext::ApiGatewayV1(context) => {
-            let sent = match raw {
-                Cow::Borrowed(raw) => sent(context, raw),
-                Cow::Owned(raw) => sent(context, &raw).into_owned().into(),
-            };
+            let sent = sent(context, &raw);
             (sent, context.stage.as_deref(), context.resource_path.as_deref())
         }
         RequestContext::ApiGatewayV2(context) => {
@@ -76,7 +73,7 @@ pub(crate) fn in_event(extensions: &Extensions) -> Option<(Cow<'_, str>, Cow<'_,
 
 /// The path that the browser sent to a REST API, or to an HTTP API with payload format 1.0. `raw` is the event's own
 /// path, which may lack the stage; both are encoded.
-pub(super) fn sent<'a>(context: &'a ApiGatewayProxyRequestContext, raw: &'a str) -> Cow<'a, str> {
+pub(super) fn sent<'a>(context: &'a ApiGatewayProxyRequestContext, raw: &str) -> Cow<'a, str> {
     let told = context.path.as_deref().map(encoded);
     let told = told.filter(|path| path.ends_with(raw));
     told.unwrap_or_else(|| with_stage(context.stage.as_deref(), raw).into())

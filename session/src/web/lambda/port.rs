@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use lambda_http::{Body, Error, IntoResponse, Request, RequestExt as _};
 use tokio::net::TcpListener;
+use tower::util::BoxCloneService;
 use tower::{Service, ServiceExt as _};
 
 use super::{SourceAddress, answer};
@@ -22,6 +23,9 @@ const PORT: u16 = 3000;
 /// The most bytes of a request's body, as on Lambda.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_BODY: usize = 6 * 1024 * 1024;
+
+/// A function's service, whose answers are in their last form.
+type Views = BoxCloneService<Request, Response<Body>, Infallible>;
 
 const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
 
@@ -54,14 +58,11 @@ where
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}", listener.local_addr()?);
-    match accept(listener, service).await {}
+    let views = service.and_then(async |answer| Ok(answer::converted(answer).await));
+    match accept(listener, BoxCloneService::new(views)).await {}
 }
 
-async fn accept<S>(listener: TcpListener, service: S) -> Infallible
-where
-    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send + 'static,
-{
+async fn accept(listener: TcpListener, service: Views) -> Infallible {
     loop {
         // If a connection cannot be accepted, the others go on. The reason may be that too many are open, so wait until
         // one of them may have ended.
@@ -77,15 +78,11 @@ where
     }
 }
 
-async fn answer<S>(
-    service: S,
+async fn answer(
+    service: Views,
     request: http::Request<Incoming>,
     source: SourceAddress,
-) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
-    S::Response: IntoResponse + Send + 'static,
-{
+) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return Ok(short_answer(
@@ -100,7 +97,7 @@ where
     let path = parts.uri.path().to_owned();
     let mut request = Request::from_parts(parts, body).with_raw_http_path(path);
     request.extensions_mut().insert(source);
-    Ok(answer::converted(service.oneshot(request).await?).await)
+    service.oneshot(request).await
 }
 
 #[cfg(test)]
@@ -128,7 +125,7 @@ mod tests {
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(accept(listener, handler));
+        tokio::spawn(accept(listener, BoxCloneService::new(handler)));
         let client = Client::builder(TokioExecutor::new()).build_http();
         for (sent, answered) in [(&b""[..], &b"nothing"[..]), (b"\xff\0", b"\xff\0")] {
             let request = http::Request::post(format!("http://{address}")).body(Full::new(Bytes::from(sent)));
