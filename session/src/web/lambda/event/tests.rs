@@ -256,6 +256,14 @@ fn an_event_with_more_headers_than_a_map_holds_has_no_request() {
         }
         let crowd = event(40_000, name, one);
         assert!(crowd.len() > SHORT && read(&crowd, false).request.is_none(), "{name}");
+        let other = if name == "headers" {
+            "multiValueHeaders"
+        } else {
+            "headers"
+        };
+        let mut event: Value = serde_json::from_str(&crowd).unwrap();
+        event[other] = json!("of another type");
+        assert!(has_a_crowd(&event.to_string()), "{name} beside a field of another type");
     }
     let mut long = rest_api("/", json!({}));
     long["body"] = "x".repeat(SHORT).into();
