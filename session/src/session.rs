@@ -96,7 +96,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn get_value(&self, name: &str) -> Option<Value> {
-        self.state().get(name).cloned()
+        self.state().data().get(name).cloned()
     }
 
     /// Sets the variable `name`. Writing the value that it already has does not count as a change.
@@ -123,7 +123,7 @@ impl Session {
     /// ```
     pub fn insert<T: Serialize>(&self, name: &str, value: T) -> Result<(), ValueError> {
         let value = encode(value).map_err(|reason| ValueError::new(name, reason))?;
-        self.state().insert(name, value)
+        self.insert_value(name, value)
     }
 
     /// Sets the variable `name` to an encoded value, such as [`remove`](Self::remove) and [`iter`](Self::iter) return.
@@ -245,8 +245,7 @@ impl Session {
     pub fn increment(&self, name: &str, by: i64) -> Result<i64, ValueError> {
         let step = move |before: Option<&Value>| {
             let before: i64 = before.map_or(Ok(0), Value::decode)?;
-            let sum = before.checked_add(by).ok_or(Reason::Overflow)?;
-            encode(sum)
+            encode(before.checked_add(by).ok_or(Reason::Overflow)?)
         };
         self.compute(name, step)
     }
@@ -321,7 +320,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn contains_key(&self, name: &str) -> bool {
-        self.state().get(name).is_some()
+        self.state().data().contains_key(name)
     }
 
     /// Returns the names of all variables, sorted.

@@ -46,7 +46,11 @@ impl SessionLayer {
                 sealed: false,
             },
             #[cfg(feature = "bound")]
-            bound: bound::Settings::default(),
+            bound: bound::Settings {
+                bound: false,
+                life: 10 * 60,
+                path: Cow::Borrowed("/.session"),
+            },
             keys,
             cookie_name: Cow::Borrowed("session"),
             attributes,

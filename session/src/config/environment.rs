@@ -13,10 +13,6 @@ use crate::web::layer::SessionLayer;
 /// The longest timeout that is accepted, in seconds: a year.
 const LONGEST_TIMEOUT: u64 = 365 * 24 * 60 * 60;
 
-/// The beginning of a CloudFormation dynamic reference. Lambda and `sam local` pass a reference on unchanged if
-/// CloudFormation has not resolved it.
-const UNRESOLVED: &str = "{{resolve:";
-
 const SUCH_AS: &str = "such as `openssl rand -hex 32` prints";
 
 /// Looks up a variable by its name, usually [`env::var_os`].
@@ -160,7 +156,8 @@ fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
 /// it is, in which place, and what to do.
 fn with_key(secret: &str, place: &str, make: impl FnOnce(&[u8]) -> Result<Keys, ShortKey>) -> Result<Keys, String> {
     const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
-    let (problem, remedy) = if secret.trim_start().starts_with(UNRESOLVED) {
+    // Lambda and `sam local` pass a dynamic reference on unchanged if CloudFormation has not resolved it.
+    let (problem, remedy) = if secret.trim_start().starts_with("{{resolve:") {
         let problem = "is a reference that nobody resolved ({{resolve:…)";
         (problem, "under `sam local`, pass its value with --env-vars")
     } else if secret.trim_start().starts_with("arn:") {
@@ -187,11 +184,10 @@ fn with_key(secret: &str, place: &str, make: impl FnOnce(&[u8]) -> Result<Keys, 
 }
 
 fn seconds(value: String) -> Result<u64, String> {
-    let seconds = value
-        .parse()
-        .ok()
-        .filter(|seconds| (1..=LONGEST_TIMEOUT).contains(seconds));
-    seconds.ok_or_else(|| format!("is not a whole number of seconds from 1 to {LONGEST_TIMEOUT}"))
+    match value.parse() {
+        Ok(seconds @ 1..=LONGEST_TIMEOUT) => Ok(seconds),
+        _ => Err(format!("is not a whole number of seconds from 1 to {LONGEST_TIMEOUT}")),
+    }
 }
 
 fn switch(value: String) -> Result<bool, &'static str> {

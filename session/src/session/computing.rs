@@ -36,8 +36,7 @@ pub(super) fn run<T>(session: usize, compute: impl FnOnce() -> T) -> Option<T> {
 pub(super) fn uses(session: &RequestSession) -> bool {
     let session = address(session);
     COMPUTING.with_borrow_mut(|computing| {
-        let mut of_session = computing.iter_mut().filter(|(computed, _)| *computed == session);
-        let computed = of_session.next_back();
+        let computed = computing.iter_mut().rfind(|(computed, _)| *computed == session);
         computed.map(|(_, used)| *used = true).is_some()
     })
 }

@@ -8,7 +8,6 @@ use http::{Extensions, Request};
 use super::Session;
 use super::found::Absence;
 use super::request::RequestSession;
-use crate::core::cookie::SessionCookie;
 use crate::protocol::budget::Budget;
 use crate::protocol::error::SessionError;
 
@@ -146,11 +145,6 @@ impl LazySession {
     #[must_use]
     pub fn store_calls(&self) -> u32 {
         self.0.budget.as_ref().map_or(0, Budget::calls)
-    }
-
-    /// Returns whether a layer with this cookie's name made it.
-    pub(crate) fn is_of(&self, cookie: &SessionCookie) -> bool {
-        self.cookie_name() == Some(&cookie.name)
     }
 
     /// The name of the layer's cookie.

@@ -180,7 +180,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn confirmed(&self, how: &str) -> Option<u64> {
-        self.state().get(CONFIRMED).map(proofs)?.remove(how)
+        self.state().data().get(CONFIRMED).map(proofs)?.remove(how)
     }
 
     /// Returns whether whoever is logged in proved it in this way during the last `time`, by the layer's clock. It
@@ -204,7 +204,7 @@ impl Session {
     /// Returns the hash of the user's stamp with which [`set_stamp`](Self::set_stamp) was called last.
     #[cfg(feature = "axum")]
     pub(crate) fn stamp(&self) -> Option<String> {
-        self.state().get(STAMP)?.decode().ok()
+        self.state().data().get(STAMP)?.decode().ok()
     }
 
     /// Keeps the hash of the stamp of the user who has just been logged in.

@@ -116,10 +116,7 @@ impl RequestSession {
         }
         let at = budget.settings.moment();
         let taken = self.state().take(&at);
-        match taken {
-            Some((found, wanted)) => self.save(budget, &at, found, wanted).await,
-            None => Ok(()),
-        }
+        self.save(budget, &at, taken).await
     }
 
     /// Saves for the layer, after the handler.
@@ -129,10 +126,9 @@ impl RequestSession {
             let at = budget.settings.moment();
             let closed = self.state().close(&at);
             // The outcome says whether it was saved.
-            let _ = match (turn, closed) {
-                (Ok(_one_at_a_time), Some((found, wanted))) => self.save(budget, &at, found, wanted).await,
-                (Err(error), _) => Err(self.fail(error)),
-                _ => Ok(()),
+            let _ = match turn {
+                Ok(_one_at_a_time) => self.save(budget, &at, closed).await,
+                Err(error) => Err(self.fail(error)),
             };
         }
         self.state().outcome.clone()
@@ -167,7 +163,8 @@ impl RequestSession {
         budget.turn(&self.writing, save).await
     }
 
-    async fn save(&self, budget: &Budget, at: &Moment, found: Found, wanted: Wanted) -> Result<(), SessionError> {
+    async fn save(&self, budget: &Budget, at: &Moment, taken: Option<(Found, Wanted)>) -> Result<(), SessionError> {
+        let Some((found, wanted)) = taken else { return Ok(()) };
         // Only this future holds what is wanted. If the handler drops it, the request fails.
         let dropped = Dropped(self);
         let saved = save(budget, at, found, wanted).await;

@@ -127,8 +127,7 @@ impl Sessions {
         let owner = OwnerKey::new(owner);
         let (known, at, _) = self.task(Task::List(owner.clone())).await?;
         let keys = known.list_of(&owner).into_iter().flat_map(|list| list.keys());
-        let records = keys.filter_map(|key| Some((key, &known.record(key)?.stored)));
-        let alive = records.filter(|(_, record)| record.is_alive(&at));
+        let alive = keys.filter_map(|key| Some((key, &known.alive(key, &at)?.record)));
         let sessions = alive.map(|(key, record)| ListedSession {
             current: current.as_deref() == Some(key.as_str()),
             handle: key.as_str().to_owned(),

@@ -18,18 +18,17 @@ pub(crate) const CONFIRMED: &str = "_confirmed";
 /// The variable that tells with which stamp of the user a login was made.
 pub(crate) const STAMP: &str = "_stamp";
 
-static NO_DATA: Data = Data::new();
-
 /// The variable that holds the messages of [`Session::flash`](crate::Session::flash), as in Flask.
 pub(crate) const FLASHES: &str = "_flashes";
 
 /// The state of one request's session.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "any of them can be true beside any other")]
 pub(crate) struct State {
     pub(crate) found: Found,
     pub(crate) wanted: Wanted,
-    limits: Limits,
+    /// The limits of the store; `None` outside a layer.
+    limits: Option<Limits>,
     /// The variables after the handler's writes; `None` before the first write.
     now: Option<Data>,
     /// The size of the variables in bytes; `None` until it is needed.
@@ -60,12 +59,6 @@ pub(crate) struct Outcome {
     pub(crate) failed: Option<SessionError>,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self::new(Vec::new(), Limits::NONE, false)
-    }
-}
-
 impl State {
     /// Creates the state of a session that is not read yet, for a request whose cookies have these IDs.
     pub(crate) fn new(ids: Vec<SessionId>, mut limits: Limits, sealing: bool) -> Self {
@@ -76,17 +69,9 @@ impl State {
                 ids,
                 ..Found::default()
             },
-            wanted: Wanted::default(),
-            limits,
-            now: None,
-            size: None,
+            limits: Some(limits),
             sealing,
-            before_save: None,
-            disowned: false,
-            saved: false,
-            keeps_alive: false,
-            too_late: false,
-            outcome: Outcome::default(),
+            ..Self::default()
         }
     }
 
@@ -202,16 +187,12 @@ impl State {
     }
 
     fn found_data(&self) -> &Data {
-        self.live().map_or(&NO_DATA, |(_, record)| &record.data)
+        self.live().map_or(const { &Data::new() }, |(_, record)| &record.data)
     }
 
     /// Returns the variables as they are now.
     pub(crate) fn data(&self) -> &Data {
         self.now.as_ref().unwrap_or_else(|| self.found_data())
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.data().get(name)
     }
 
     pub(crate) fn insert(&mut self, name: &str, value: Value) -> Result<(), ValueError> {
@@ -225,7 +206,7 @@ impl State {
     /// Removes the variable. Does nothing after the session was ended or saved.
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         self.in_time().ok()?;
-        let old = self.get(name)?.clone();
+        let old = self.data().get(name)?.clone();
         self.put(name, None).ok()?;
         self.wanted.edits.set(name, None);
         Some(old)
@@ -233,7 +214,7 @@ impl State {
 
     /// Removes the variable, unless another request has changed it.
     pub(crate) fn discard(&mut self, name: &str) {
-        let put = self.in_time().map(|()| self.get(name).cloned());
+        let put = self.in_time().map(|()| self.data().get(name).cloned());
         if let Ok(Some(bad)) = put
             && self.put(name, None).is_ok()
         {
@@ -248,12 +229,12 @@ impl State {
 
     fn compute_if(&mut self, open: Result<(), Reason>, name: &str, step: Step) -> Result<Value, ValueError> {
         let computed = open.and_then(|()| {
-            let value = step(self.get(name))?;
+            let value = step(self.data().get(name))?;
             self.put(name, Some(value.clone()))?;
             Ok(value)
         });
         let value = computed.map_err(|reason| ValueError::new(name, reason))?;
-        let (limits, named) = (self.limits.clone(), name.to_owned());
+        let (limits, named) = (self.limits().clone(), name.to_owned());
         let checked: Step = Arc::new(move |before| {
             let value = step(before)?;
             limits::check(&limits, &named, &value)?;
@@ -391,14 +372,19 @@ impl State {
         if self.saved { Err(Reason::Saved) } else { Ok(()) }
     }
 
-    /// Sets or removes the variable, if the store can hold the result.
+    /// Sets or removes the variable, if the store can hold the result, or if that is no larger than before.
     fn put(&mut self, name: &str, value: Option<Value>) -> Result<(), Reason> {
         let bytes = |(name, value): (&String, &Value)| self.stored_size(name, value);
         let all = self.size.unwrap_or_else(|| self.data().iter().map(bytes).sum());
-        let others = all - self.data().get_key_value(name).map_or(0, bytes);
-        let size = value
-            .as_ref()
-            .map_or(Ok(others), |value| self.fit(all, others, name, value))?;
+        let mut size = all - self.data().get_key_value(name).map_or(0, bytes);
+        if let Some(value) = &value {
+            limits::check(self.limits(), name, value)?;
+            size += self.stored_size(name, value);
+            let most = self.limits().bytes;
+            if size > most && size > all {
+                return Err(Reason::TooLarge { bytes: size, most });
+            }
+        }
         let mut now = self.now.take().unwrap_or_else(|| self.found_data().clone());
         match value {
             Some(value) => now.insert(name.to_owned(), value),
@@ -408,15 +394,8 @@ impl State {
         Ok(())
     }
 
-    /// Returns the bytes of this variable and the `others`, if they are within the limit or no more than those of `all`
-    /// variables now.
-    fn fit(&self, all: usize, others: usize, name: &str, value: &Value) -> Result<usize, Reason> {
-        limits::check(&self.limits, name, value)?;
-        let (bytes, most) = (others + self.stored_size(name, value), self.limits.bytes);
-        if bytes > most && bytes > all {
-            return Err(Reason::TooLarge { bytes, most });
-        }
-        Ok(bytes)
+    fn limits(&self) -> &Limits {
+        self.limits.as_ref().unwrap_or(&Limits::NONE)
     }
 
     /// Returns the bytes of a variable as it is stored.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::{Service, ServiceExt as _};
 
@@ -150,7 +150,7 @@ where
     ///
     /// The service or its body fails, or `path` is not a valid path.
     pub async fn get(&mut self, path: &str) -> Page {
-        self.visit(Method::GET, path, String::new()).await
+        self.visit(path, None).await
     }
 
     /// Posts a form, as a page of the same site does.
@@ -161,7 +161,7 @@ where
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let form = form.extend_pairs(fields).finish();
-        self.visit(Method::POST, path, form).await
+        self.visit(path, Some(form)).await
     }
 
     /// Sends a request, such as one that a script of the page sends, and does not follow redirects. Headers that the
@@ -220,8 +220,8 @@ where
         }
     }
 
-    async fn visit(&mut self, method: Method, path: &str, form: String) -> Page {
-        let mut page = self.navigate(method, path, form).await;
+    async fn visit(&mut self, path: &str, form: Option<String>) -> Page {
+        let mut page = self.navigate(path, form).await;
         for _ in 0..MOST_REDIRECTS {
             let Some(location) = page.location().filter(|_| self.follows && page.status.is_redirection()) else {
                 break;
@@ -230,25 +230,24 @@ where
                 .strip_prefix("https://")
                 .and_then(|rest| rest.strip_prefix(HOST));
             let path = own.unwrap_or(location).to_owned();
-            page = self.navigate(Method::GET, &path, String::new()).await;
+            page = self.navigate(&path, None).await;
         }
         page
     }
 
-    async fn navigate(&mut self, method: Method, path: &str, form: String) -> Page {
-        let is_post = method == Method::POST;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
-            .header("sec-fetch-mode", "navigate")
-            .header("sec-fetch-site", if is_post { "same-origin" } else { "none" });
-        if is_post {
-            request = request
+    /// Posts the form, or gets the page if there is none.
+    async fn navigate(&mut self, path: &str, form: Option<String>) -> Page {
+        let request = match form {
+            Some(_) => Request::post(path)
+                .header("sec-fetch-site", "same-origin")
                 .header(header::ORIGIN, format!("https://{HOST}"))
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        }
-        self.send(request.body(form).expect("a path")).await
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
+            None => Request::get(path).header("sec-fetch-site", "none"),
+        };
+        let request = request
+            .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
+            .header("sec-fetch-mode", "navigate");
+        self.send(request.body(form.unwrap_or_default()).expect("a path")).await
     }
 }
 

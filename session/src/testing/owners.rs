@@ -1,15 +1,11 @@
 //! The rules for owners' lists.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::steps::{START, key, load};
 use crate::{OwnerKey, OwnerList, OwnerStore, RecordKey, Stored};
 
 /// An owner that no other test uses.
 fn owner() -> OwnerKey {
-    static OWNERS: AtomicU64 = AtomicU64::new(0);
-    let number = OWNERS.fetch_add(1, Ordering::Relaxed);
-    OwnerKey::new(&format!("{} {number}", key().as_str()))
+    OwnerKey::new(key().as_str())
 }
 
 async fn enlist(store: &impl OwnerStore, owner: &OwnerKey, key: &RecordKey, seconds: u64) -> OwnerList {

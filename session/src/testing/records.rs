@@ -1,9 +1,10 @@
 //! The rules for the record under a key.
 
 use super::steps::{
-    IDLE, START, admin, change, changed, create, created, end, key, load, number, put, record, set_theme, text,
+    IDLE, START, admin, change, changed, create, created, end, key, key_of, load, number, put, record, set_theme, swap,
+    text,
 };
-use crate::{Binding, Store, Stored, Swap, Tombstone, Value, WriteToken};
+use crate::{Binding, Record, Store, Stored, Swap, Tombstone, Value, WriteToken};
 
 rules! {
     $ records store_contract Store
@@ -23,8 +24,7 @@ rules! {
         whole.bound = Some(Binding::from_stored("1800000060.BJ2xwg"));
         whole.writes = vec![WriteToken::from_stored("one"), WriteToken::from_stored("two")];
         for record in [admin(), whole] {
-            let key = key();
-            assert_eq!(create(store, &key, &record).await, Swap::Done);
+            let key = key_of(store, &record).await;
             assert_eq!(load(store, &key).await, Some(Stored::Record(record)));
         }
     }
@@ -41,27 +41,19 @@ rules! {
         let (key, read) = created(store).await;
         let mut next = changed(&read, &[("username", None), ("visits", Some(number("3")))]);
         next.expires_at += 100;
-        let next = Stored::Record(next);
-        assert_eq!(put(store, &key, Some(&read), &next).await, Swap::Done);
-        assert_eq!(load(store, &key).await, Some(next));
+        swap(store, &key, &read, &Stored::Record(next)).await;
     }
 
     async fn a_swap_moves_times_alone(store) {
-        let key = key();
-        let mut read = admin();
-        read.seen_at = Some(START);
-        assert_eq!(create(store, &key, &read).await, Swap::Done);
-        let mut next = read.clone();
-        (next.expires_at, next.seen_at) = (read.expires_at + 200, Some(START + 200));
-        assert_eq!(put(store, &key, Some(&read), &Stored::Record(next.clone())).await, Swap::Done);
-        assert_eq!(record(load(store, &key).await), next);
+        let read = Record { seen_at: Some(START), ..admin() };
+        let key = key_of(store, &read).await;
+        let next = Record { expires_at: read.expires_at + 200, seen_at: Some(START + 200), ..read.clone() };
+        swap(store, &key, &read, &Stored::Record(next)).await;
     }
 
     async fn a_swap_of_another_version_is_refused_and_told_what_stands(store) {
-        let key = key();
-        let mut stands = admin();
-        (stands.revision, stands.seen_at) = (5, Some(START));
-        assert_eq!(create(store, &key, &stands).await, Swap::Done);
+        let stands = Record { revision: 5, seen_at: Some(START), ..admin() };
+        let key = key_of(store, &stands).await;
         for (revision, expires_at, seen_at) in [
             (4, 0, Some(START)),
             (6, 0, Some(START)),
@@ -70,9 +62,8 @@ rules! {
             (5, 0, Some(START + 1)),
             (5, 0, None),
         ] {
-            let mut read = stands.clone();
-            (read.revision, read.seen_at) = (revision, seen_at);
-            read.expires_at += expires_at;
+            let expires_at = stands.expires_at + expires_at;
+            let read = Record { expires_at, revision, seen_at, ..stands.clone() };
             let mut next = Stored::Record(read.clone());
             for _ in 0..2 {
                 let found = Swap::Found(Some(Stored::Record(stands.clone())));
@@ -80,12 +71,11 @@ rules! {
                 next = Stored::Tombstone(Tombstone::of(Some(&next), START));
             }
         }
-        let mut unseen = admin();
-        assert_eq!(create(store, &super::steps::key(), &unseen).await, Swap::Done);
-        unseen.seen_at = Some(START);
-        let refused = put(store, &super::steps::key(), Some(&unseen), &Stored::Record(unseen.clone())).await;
-        assert!(matches!(refused, Swap::Found(_)), "{refused:?}");
         assert_eq!(load(store, &key).await, Some(Stored::Record(stands)));
+        let (key, unseen) = created(store).await;
+        let seen = Record { seen_at: Some(START), ..unseen.clone() };
+        let refused = put(store, &key, Some(&seen), &Stored::Record(seen.clone())).await;
+        assert_eq!(refused, Swap::Found(Some(Stored::Record(unseen))));
     }
 
     async fn a_swap_that_is_made_again_finds_what_it_wrote(store) {
@@ -102,26 +92,20 @@ rules! {
     }
 
     async fn a_store_judges_no_times(store) {
-        let key = key();
-        let mut long_ago = admin();
-        (long_ago.created_at, long_ago.expires_at) = (1, 1);
+        let long_ago = Record { created_at: 1, expires_at: 1, ..admin() };
         // A store may delete an expired record at any time, but not hide it.
-        assert_eq!(create(store, &key, &long_ago).await, Swap::Done);
+        let key = key_of(store, &long_ago).await;
         if load(store, &key).await.is_some() {
             assert_eq!(set_theme(store, &key, &long_ago, "dark").await, Swap::Done);
         }
     }
 
     async fn a_swap_may_seal_a_record_and_its_owner(store) {
-        let key = key();
-        let mut read = admin();
-        read.owner = Some(text("user-4711"));
-        assert_eq!(create(store, &key, &read).await, Swap::Done);
+        let read = Record { owner: Some(text("user-4711")), ..admin() };
+        let key = key_of(store, &read).await;
         let mut next = changed(&read, &[("username", Some(text("sealed")))]);
         (next.sealed, next.owner) = (true, Some(text("sealed, too")));
-        let next = Stored::Record(next);
-        assert_eq!(put(store, &key, Some(&read), &next).await, Swap::Done);
-        assert_eq!(load(store, &key).await, Some(next));
+        swap(store, &key, &read, &Stored::Record(next)).await;
     }
 
     async fn the_tokens_of_the_last_changes_come_back(store) {
@@ -129,9 +113,8 @@ rules! {
         for n in 0..20 {
             let mut next = changed(&read, &[("n", Some(number(&n.to_string())))]);
             next.writes.drain(..next.writes.len().saturating_sub(16));
-            assert_eq!(put(store, &key, Some(&read), &Stored::Record(next.clone())).await, Swap::Done);
-            read = record(load(store, &key).await);
-            assert_eq!(read, next, "{n}");
+            swap(store, &key, &read, &Stored::Record(next.clone())).await;
+            read = next;
         }
     }
 
@@ -173,13 +156,13 @@ rules! {
         for renewed in [None, Some(false), Some(true)] {
             let (key, first) = created(store).await;
             let read = changed(&first, &[("theme", Some(text("dark")))]);
-            assert_eq!(put(store, &key, Some(&first), &Stored::Record(read.clone())).await, Swap::Done);
-            let mut left = Tombstone::of(Some(&Stored::Record(read.clone())), START + 7);
+            let stands = Stored::Record(read.clone());
+            swap(store, &key, &first, &stands).await;
+            let mut left = Tombstone::of(Some(&stands), START + 7);
             left.replaced_by = renewed.map(|_| super::steps::key());
             left.renewed = renewed.unwrap_or_default();
             let left = Stored::Tombstone(left);
-            assert_eq!(put(store, &key, Some(&read), &left).await, Swap::Done);
-            assert_eq!(load(store, &key).await, Some(left.clone()));
+            swap(store, &key, &read, &left).await;
             assert_eq!(set_theme(store, &key, &read, "light").await, Swap::Found(Some(left.clone())));
             assert_eq!(create(store, &key, &first).await, Swap::Found(Some(left.clone())));
             assert_eq!(Stored::Tombstone(end(store, &key, 60).await), left, "it stays as it is");

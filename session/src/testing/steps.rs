@@ -36,11 +36,17 @@ pub fn admin() -> Record {
     Record::new(data([("username", text("admin"))]), START, START + IDLE)
 }
 
+/// Creates this record under a new key, and returns the key.
+pub async fn key_of(store: &impl Store, record: &Record) -> RecordKey {
+    let key = key();
+    assert_eq!(create(store, &key, record).await, Swap::Done);
+    key
+}
+
 /// Creates a record, and returns its key and the record.
 pub async fn created(store: &impl Store) -> (RecordKey, Record) {
-    let (key, record) = (key(), admin());
-    assert_eq!(create(store, &key, &record).await, Swap::Done);
-    (key, record)
+    let record = admin();
+    (key_of(store, &record).await, record)
 }
 
 pub async fn create(store: &impl Store, key: &RecordKey, record: &Record) -> Swap {
@@ -49,6 +55,12 @@ pub async fn create(store: &impl Store, key: &RecordKey, record: &Record) -> Swa
 
 pub async fn put(store: &impl Store, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Swap {
     store.swap(key, read, next).await.expect("an answer")
+}
+
+/// Swaps `read` for `next`, and checks that it stands there.
+pub async fn swap(store: &impl Store, key: &RecordKey, read: &Record, next: &Stored) {
+    assert_eq!(put(store, key, Some(read), next).await, Swap::Done);
+    assert_eq!(load(store, key).await.as_ref(), Some(next));
 }
 
 pub async fn load(store: &impl Store, key: &RecordKey) -> Option<Stored> {

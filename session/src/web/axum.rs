@@ -19,8 +19,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = SessionError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
-        let lazy = LazySession::in_extensions(&parts.extensions)?;
-        lazy.load().await
+        LazySession::in_extensions(&parts.extensions)?.load().await
     }
 }
 

@@ -88,16 +88,12 @@ impl<B: Body<Data: From<<String as Body>::Data>>> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Some(inner) => inner.is_end_stream(),
-            None => self.text.is_end_stream(),
-        }
+        let inner = self.inner.as_ref();
+        inner.map_or_else(|| self.text.is_end_stream(), B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Some(inner) => inner.size_hint(),
-            None => self.text.size_hint(),
-        }
+        let inner = self.inner.as_ref();
+        inner.map_or_else(|| self.text.size_hint(), B::size_hint)
     }
 }

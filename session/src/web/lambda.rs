@@ -235,10 +235,7 @@ where
 async fn in_a_task(events: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
     let mut serving = JoinSet::new();
     serving.spawn(events);
-    match serving.join_next().await {
-        Some(served) => served?,
-        None => Ok(()),
-    }
+    serving.join_next().await.map_or(Ok(()), |served| served?)
 }
 
 /// The service that [`run_with`] gives to the Lambda runtime, which takes an event and returns its answer. It is for a

@@ -91,7 +91,7 @@ where
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let outer = request.extensions().get::<LazySession>();
-        if outer.is_some_and(|session| session.is_of(&self.layer.settings.cookie)) {
+        if outer.is_some_and(|session| session.cookie_name() == Some(self.layer.cookie_name())) {
             return passed(self.inner.call(request));
         }
         let opened = self.layer.open_request(&request);

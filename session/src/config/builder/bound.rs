@@ -13,18 +13,8 @@ use crate::web::bound::Bound;
 #[derive(Debug)]
 pub(in crate::config) struct Settings {
     pub(in crate::config) bound: bool,
-    life: u64,
-    path: Cow<'static, str>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bound: false,
-            life: 10 * 60,
-            path: Cow::Borrowed("/.session"),
-        }
-    }
+    pub(super) life: u64,
+    pub(super) path: Cow<'static, str>,
 }
 
 impl SessionLayerBuilder {

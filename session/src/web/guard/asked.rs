@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{Extensions, HeaderMap, Method, Request, Uri, header};
-
-#[cfg(feature = "lambda")]
-use crate::web::lambda::path::in_event;
+use http::{HeaderMap, Method, Request, Uri, header};
 
 /// A request as the browser sent it, with the stage or base path in front of the site's own paths, and with the
 /// prefixes of axum's nested routers.
@@ -20,8 +17,15 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
-        let uri = before_nesting(request.extensions()).unwrap_or(request.uri());
-        let (path, base) = in_event(request.extensions()).unwrap_or((uri.path().into(), "".into()));
+        let uri = request.uri();
+        #[cfg(feature = "axum")]
+        let uri = request
+            .extensions()
+            .get()
+            .map_or(uri, |axum::extract::OriginalUri(before_nesting)| before_nesting);
+        let (path, base) = (uri.path().into(), "".into());
+        #[cfg(feature = "lambda")]
+        let (path, base) = crate::web::lambda::path::in_event(request.extensions()).unwrap_or((path, base));
         Self {
             method: request.method(),
             headers: request.headers(),
@@ -81,22 +85,6 @@ impl<'a> Asked<'a> {
     pub(crate) fn is_for(&self, path: &str) -> bool {
         self.outside(path) == self.path
     }
-}
-
-/// The URI before axum's nested routers removed their prefixes.
-#[cfg(feature = "axum")]
-fn before_nesting(extensions: &Extensions) -> Option<&Uri> {
-    extensions.get().map(|axum::extract::OriginalUri(uri)| uri)
-}
-
-#[cfg(not(feature = "axum"))]
-fn before_nesting(_: &Extensions) -> Option<&Uri> {
-    None
-}
-
-#[cfg(not(feature = "lambda"))]
-fn in_event(_: &Extensions) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    None
 }
 
 #[cfg(all(test, feature = "axum", feature = "lambda"))]
