@@ -1,7 +1,6 @@
 //! The protocol by which a session's record changes: a pure function decides (`next`, with `save` and `owners`), and a
 //! loop makes the store calls (`run`).
 
-#[cfg(any(feature = "bound", test))]
 pub(crate) mod bind;
 pub(crate) mod budget;
 pub(crate) mod call;

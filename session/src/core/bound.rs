@@ -67,7 +67,6 @@ impl Binding {
 
     /// Whether this binding, which belongs to `session`, comes from the registration for the session `first`. The two
     /// differ after a renewal.
-    #[cfg(any(feature = "bound", test))]
     pub(crate) fn is_of(&self, session: &RecordKey, first: &RecordKey) -> bool {
         self.first().unwrap_or(session.as_str()) == first.as_str()
     }

@@ -63,10 +63,8 @@ impl SessionId {
     /// Decodes `text` if it is the canonical spelling of an ID.
     pub(crate) fn decode(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; ID_BYTES];
-        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-            Ok(ID_BYTES) => Some(Self::new(bytes)),
-            _ => None,
-        }
+        let is_id = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(ID_BYTES);
+        is_id.then(|| Self::new(bytes))
     }
 
     /// The key of this session's record.

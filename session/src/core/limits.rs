@@ -120,7 +120,7 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
 fn same_attribute(a: &AttributeValue, b: &AttributeValue) -> bool {
     use AttributeValue as Value;
     match (a, b) {
-        (Value::N(a), Value::N(b)) => same_number(a, b),
+        (Value::N(a), Value::N(b)) => a == b || Decimal::parse(a).is_some_and(|a| Some(a) == Decimal::parse(b)),
         (Value::L(a), Value::L(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_attribute(a, b)),
         (Value::M(a), Value::M(b)) => {
             a.len() == b.len()
@@ -132,10 +132,6 @@ fn same_attribute(a: &AttributeValue, b: &AttributeValue) -> bool {
         (Value::Ns(a), Value::Ns(b)) => numbers(a) == numbers(b),
         _ => a == b,
     }
-}
-
-fn same_number(a: &str, b: &str) -> bool {
-    a == b || Decimal::parse(a).is_some_and(|number| Some(number) == Decimal::parse(b))
 }
 
 fn members<T: Eq + Hash>(set: &[T]) -> HashSet<&T> {

@@ -12,7 +12,7 @@ pub(crate) const REMEMBERED_WRITES: usize = 16;
 
 /// How long a tombstone is kept, in seconds: far longer than the minutes for which a signed request is valid, so a
 /// write that was delayed in the network finds it.
-const TOMBSTONE: u64 = 60 * 60;
+pub(crate) const TOMBSTONE: u64 = 60 * 60;
 
 /// The value under a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -250,11 +250,12 @@ impl Record {
 
     /// The record after a change, with these variables.
     pub(crate) fn changed(&self, data: Data, token: &WriteToken, at: &Moment) -> Self {
+        let kept = self.writes.len().saturating_sub(REMEMBERED_WRITES - 1);
         Self {
             data,
             expires_at: self.expiry(at),
             revision: self.revision.saturating_add(1),
-            writes: marked(&self.writes, token),
+            writes: self.writes[kept..].iter().chain([token]).cloned().collect(),
             owner: self.owner.clone(),
             label: self.label.clone(),
             seen_at: self.seen_after(at),
@@ -272,21 +273,6 @@ impl Record {
             ..Tombstone::default()
         }
     }
-
-    /// The tombstone that the session leaves if another takes its place; `renewed` if that is a renewal of this one.
-    pub(crate) fn replaced(&self, successor: &RecordKey, renewed: bool, at: &Moment) -> Tombstone {
-        Tombstone {
-            replaced_by: Some(successor.clone()),
-            renewed,
-            ..self.ended(at.now)
-        }
-    }
-}
-
-/// The tokens of the last writes, including this one.
-fn marked(writes: &[WriteToken], token: &WriteToken) -> Vec<WriteToken> {
-    let kept = writes.len().saturating_sub(REMEMBERED_WRITES - 1);
-    writes[kept..].iter().chain([token]).cloned().collect()
 }
 
 /// Whether the write with this token, which would change revision `read`, was made. `writes` are the tokens of the
@@ -345,12 +331,6 @@ impl Tombstone {
     #[must_use]
     pub fn expires_at(&self) -> u64 {
         self.ended_at.saturating_add(TOMBSTONE)
-    }
-
-    /// When a session ended whose tombstone may be deleted at this time.
-    #[cfg(feature = "dynamodb")]
-    pub(crate) fn ended_at(expires_at: u64) -> u64 {
-        expires_at.saturating_sub(TOMBSTONE)
     }
 }
 

@@ -92,10 +92,8 @@ pub(crate) enum Call {
 /// The purpose of a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// Creates the record of a new session.
-    Create,
-    /// Rewrites the record of a new session before its cookie is sent.
-    Rewrite,
+    /// Creates the record of a new session, or rewrites it before its cookie is sent.
+    New,
     /// Changes the visitor's session, or ends it because nothing is left in it.
     Change,
     /// Replaces the visitor's old session by a tombstone that names the new one, or ends it if it has expired.

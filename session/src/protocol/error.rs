@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::core::refusal::Refusal;
 use crate::core::value::{Reason, ValueError};
@@ -95,16 +95,18 @@ impl SessionError {
 
     #[cfg(feature = "axum")]
     pub(crate) fn users(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            source: Some(Arc::from(source.into())),
-            ..Self::new(SessionErrorKind::Users, "it cannot be found out who you are")
-        }
+        Self::caused(SessionErrorKind::Users, "it cannot be found out who you are", source)
     }
 
     pub(crate) fn random(source: &str) -> Self {
+        let message = "the operating system gave no random numbers";
+        Self::caused(SessionErrorKind::Random, message, source)
+    }
+
+    fn caused(kind: SessionErrorKind, message: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
-            source: Some(Arc::from(Box::<dyn Error + Send + Sync>::from(source))),
-            ..Self::new(SessionErrorKind::Random, "the operating system gave no random numbers")
+            source: Some(Arc::from(source.into())),
+            ..Self::new(kind, message)
         }
     }
 
@@ -184,7 +186,7 @@ impl SessionError {
         if let SessionErrorKind::Refused(Refusal::NotConfirmed(how)) = self.kind
             && let Ok(how) = HeaderValue::from_str(how)
         {
-            headers.insert(WWW_CONFIRM, how);
+            headers.insert("www-confirm", how);
         }
         response.extensions_mut().insert(self);
         response
@@ -203,9 +205,6 @@ impl SessionError {
         }
     }
 }
-
-/// Says what has to be proved again.
-const WWW_CONFIRM: HeaderName = HeaderName::from_static("www-confirm");
 
 /// An answer with a short text and `Cache-Control: no-store`.
 pub(crate) fn short_answer<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
@@ -235,11 +234,7 @@ impl From<StoreError> for SessionError {
 
 impl From<ValueError> for SessionError {
     fn from(error: ValueError) -> Self {
-        Self {
-            kind: SessionErrorKind::Value,
-            message: error.to_string().into(),
-            source: Some(Arc::new(error)),
-        }
+        Self::caused(SessionErrorKind::Value, &error.to_string(), error)
     }
 }
 

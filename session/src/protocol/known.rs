@@ -11,8 +11,8 @@ use crate::store::OwnerList;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    /// What is stored under each key that was read or written.
-    places: BTreeMap<RecordKey, Place>,
+    /// What is stored under each key that was read or written, or what a write found there instead.
+    pub(crate) places: BTreeMap<RecordKey, Place>,
     /// The owner's list, without the entries that were struck since it was read.
     pub(crate) list: Option<(OwnerKey, OwnerList)>,
     /// The sessions that were known to have ended when the list was read. The list is recent enough to name the
@@ -91,18 +91,13 @@ impl Known {
             Call::Load(keys) => self.reloaded |= keys.iter().any(|key| self.places.contains_key(key)),
             Call::End(keys) => self.ended.extend(keys.iter().cloned()),
             Call::Swap { read, write, .. } => match (write, read) {
-                (Write::Create, _) => self.created = true,
+                (_, None) => self.created = true,
                 (Write::Change, Some(read)) => self.sent = Some((Arc::clone(&read.record), true)),
                 (Write::Replace, Some(read)) => self.sent = Some((Arc::clone(&read.record), false)),
                 _ => {}
             },
             _ => {}
         }
-    }
-
-    /// Records what is stored under the key now: what was read or written, or what a write found instead.
-    pub(crate) fn stands(&mut self, key: RecordKey, place: Place) {
-        self.places.insert(key, place);
     }
 
     /// Records an owner's list.

@@ -1,7 +1,6 @@
 //! The protocol: one pure function that decides what a task does next, from what is known, what is wanted, and the
 //! time.
 
-#[cfg(any(feature = "bound", test))]
 use super::bind::{self, Bind};
 use super::call::{Call, Next, Place};
 use super::error::SessionError;
@@ -13,16 +12,15 @@ use crate::core::time::Moment;
 
 /// What a request asks of the store.
 #[derive(Clone)]
+#[cfg_attr(not(any(feature = "bound", test)), expect(dead_code, reason = "nothing is bound"))]
 pub(crate) enum Task {
     /// Reads what is stored under these keys, and the sessions that renewed those.
-    #[cfg(any(feature = "bound", test))]
     Follow(Vec<RecordKey>),
     /// Records that this session was seen.
     View(RecordKey),
     /// Saves what a handler did to its session.
     Save(Box<Save>),
     /// Binds a session to a device.
-    #[cfg(any(feature = "bound", test))]
     Bind(Box<Bind>),
     /// Lists an owner's sessions.
     List(OwnerKey),
@@ -35,23 +33,22 @@ pub(crate) enum Task {
 /// Decides what the task does next. The same code decides before and after a conflict: a conflict only adds to what is
 /// known.
 pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, SessionError> {
+    let list = |owner: &OwnerKey| Next::Call(Call::List(owner.clone()));
     match task {
-        #[cfg(any(feature = "bound", test))]
         Task::Follow(keys) => Ok(bind::follow(known, keys)),
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
-        #[cfg(any(feature = "bound", test))]
         Task::Bind(bind) => Ok(bind::bind(known, bind, at)),
-        Task::List(owner) => Ok(owners::list(known, owner, at)),
-        Task::End(owner, handle) => Ok(owners::end(known, owner, handle, at)),
-        Task::EndAll(owner, but) => owners::end_all(known, owner, but.as_ref()),
+        Task::List(owner) => Ok(owners::list(known, owner, at).unwrap_or_else(|| list(owner))),
+        Task::End(owner, handle) => Ok(owners::end(known, owner, handle, at).unwrap_or_else(|| list(owner))),
+        Task::EndAll(owner, but) => owners::end_all(known, owner, but.as_ref()).unwrap_or_else(|| Ok(list(owner))),
     }
 }
 
 /// Returns a call that cleans up after a task that handed out no new session: nobody has the cookie of its new record.
 pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
     let Task::Save(save) = task else { return None };
-    let new = &save.fresh.key;
+    let new = save.fresh.id.record_key();
     let owner = known.list.as_ref().filter(|(_, list)| list.contains_key(new));
     let may_stand = match known.place(new) {
         Some(Place::Record(_)) => true,

@@ -72,7 +72,7 @@ fn others<'a>(
     at: &'a Moment,
 ) -> impl Iterator<Item = (&'a RecordKey, Entry)> {
     // Starts at the new key and wraps around. Keys are hashes, so each login looks at another piece of the list.
-    let new = &login.fresh.key;
+    let new = login.fresh.id.record_key();
     let round = list.range(new..).chain(list.range(..new));
     round
         .filter(move |(key, _)| *key != new && !login.keys.contains(key))
@@ -100,7 +100,7 @@ fn strike<'a>(owner: &OwnerKey, entries: impl Iterator<Item = (&'a RecordKey, En
 /// The owner has too many sessions, or their list is full. If the other sessions could not be read, a login fails only
 /// if the list is full or has more than [`MOST_ENTRIES`] entries.
 pub(super) fn enter(known: &Known, owner: &OwnerKey, login: &Save, at: &Moment) -> Result<Option<Next>, SessionError> {
-    let new = &login.fresh.key;
+    let new = login.fresh.id.record_key();
     let enlist = || Next::Call(Call::Enlist(owner.clone(), new.clone()));
     let Some(list) = known.list_of(owner) else {
         return Ok(Some(enlist()));
@@ -164,62 +164,57 @@ pub(super) fn make_room(known: &Known, login: &Save, at: &Moment) -> Option<Call
     strike(owner, others(known, list, login, at))
 }
 
-/// Loads the records of all entries, and strikes the entries whose sessions are gone.
-pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Next {
-    let Some(list) = known.list_of(owner) else {
-        return Next::Call(Call::List(owner.clone()));
-    };
+/// Loads the records of all entries, and strikes the entries whose sessions are gone. Returns `None` if the list has to
+/// be read before.
+pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Option<Next> {
+    let list = known.list_of(owner)?;
     let entries = || {
         list.iter()
             .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
     };
     // Striking comes before further loads, so that a listing that is interrupted still shortens the list.
     if let Some(call) = strike(owner, entries()).filter(|_| !known.hurried) {
-        return Next::Aside(call);
+        return Some(Next::Aside(call));
     }
-    some_of(entries(), Entry::Unread).map_or(Next::Over(Told::Keep), |unread| Next::Call(Call::Load(unread)))
+    let unread = some_of(entries(), Entry::Unread);
+    Some(unread.map_or(Next::Over(Told::Keep), |unread| Next::Call(Call::Load(unread))))
 }
 
-/// Ends the session with this `handle`, or the session that has renewed it since.
-pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Moment) -> Next {
-    let Some(list) = known.list_of(owner) else {
-        return Next::Call(Call::List(owner.clone()));
-    };
-    let Some([standing, ended]) = known.follow_listed(list, [handle]) else {
-        return Next::Call(Call::List(owner.clone()));
-    };
+/// Ends the session with this `handle`, or the session that has renewed it since. Returns `None` if the list has to be
+/// read before, or again.
+pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Moment) -> Option<Next> {
+    let list = known.list_of(owner)?;
+    let [standing, ended] = known.follow_listed(list, [handle])?;
     if let Some(unread) = standing.iter().find(|key| known.place(key).is_none()) {
-        return Next::Call(Call::Load(vec![(*unread).clone()]));
+        return Some(Next::Call(Call::Load(vec![(*unread).clone()])));
     }
     let all = || ended.iter().chain(&standing).copied().chain([handle]);
     let was_ended = all().any(|key| known.ended.contains(key));
     let Some(enlisted) = all().find_map(|key| list.get(key)) else {
-        return Next::Over(if was_ended { Told::Keep } else { Told::Missing });
+        return Some(Next::Over(if was_ended { Told::Keep } else { Told::Missing }));
     };
     let stands = |key: &RecordKey| !matches!(entry(known, key, *enlisted, at), Entry::Gone);
     let pending = Some(handle).filter(|key| matches!(known.place(key), Some(Place::Nothing)));
     let standing = standing.iter().copied().chain(pending).find(|key| stands(key));
     if let Some(standing) = standing {
-        return Next::Call(Call::End(vec![standing.clone()]));
+        return Some(Next::Call(Call::End(vec![standing.clone()])));
     }
     if was_ended {
         let listed: BTreeSet<_> = all().filter(|key| list.contains_key(key)).cloned().collect();
-        return Next::Call(Call::Strike(owner.clone(), listed.into_iter().collect()));
+        return Some(Next::Call(Call::Strike(owner.clone(), listed.into_iter().collect())));
     }
-    Next::Over(Told::Missing)
+    Some(Next::Over(Told::Missing))
 }
 
-/// Ends all sessions of an owner, except `but`.
-pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) -> Result<Next, SessionError> {
-    let Some(list) = known.list_of(owner) else {
-        return Ok(Next::Call(Call::List(owner.clone())));
-    };
+/// Ends all sessions of an owner, except `but`. Returns `None` if the list has to be read before, or again.
+pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) -> Option<Result<Next, SessionError>> {
+    let list = known.list_of(owner)?;
     if let Some(but) = but {
         match known.place(but) {
-            None => return Ok(Next::Call(Call::Load(vec![but.clone()]))),
+            None => return Some(Ok(Next::Call(Call::Load(vec![but.clone()])))),
             // Another tab of the same browser has replaced this session, and ending all others would end the new one.
             Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => {
-                return Err(SessionError::conflict());
+                return Some(Err(SessionError::conflict()));
             }
             Some(_) => {}
         }
@@ -230,15 +225,13 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
     // A full chunk of ended sessions is struck before others are ended, but not before the sessions that renewed them
     // have ended.
     let piece = if ended.len() == CHUNK { ended } else { listed };
-    let Some([mut standing, ended]) = known.follow_listed(list, piece) else {
-        return Ok(Next::Call(Call::List(owner.clone())));
-    };
+    let [mut standing, ended] = known.follow_listed(list, piece)?;
     standing.retain(|key| Some(*key) != but);
-    Ok(if !standing.is_empty() {
+    Some(Ok(if !standing.is_empty() {
         Next::Call(Call::End(standing.into_iter().take(CHUNK).cloned().collect()))
     } else if ended.is_empty() {
         Next::Over(Told::Keep)
     } else {
         Next::Call(Call::Strike(owner.clone(), ended.into_iter().cloned().collect()))
-    })
+    }))
 }

@@ -2,21 +2,19 @@
 
 use super::error::SessionError;
 use super::save::Fresh;
-use crate::core::id::{ID_BYTES, SessionId};
+use crate::core::id::SessionId;
 use crate::core::record::WriteToken;
 
 /// Generates a session ID that nobody can guess, and a token for writes.
 pub(crate) fn fresh() -> Result<Fresh, SessionError> {
-    let id = SessionId::new(bytes::<ID_BYTES>()?);
-    Ok(Fresh::new(id, WriteToken::new(bytes()?)))
+    let (id, token) = (SessionId::new(bytes()?), WriteToken::new(bytes()?));
+    Ok(Fresh { id, token })
 }
 
 /// Generates bytes that nobody can guess.
 #[expect(clippy::disallowed_methods, reason = "all random numbers come from here")]
 pub(crate) fn bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], SessionError> {
     let mut bytes = [0; LENGTH];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(error) => Err(SessionError::random(&error.to_string())),
-    }
+    getrandom::fill(&mut bytes).map_err(|error| SessionError::random(&error.to_string()))?;
+    Ok(bytes)
 }

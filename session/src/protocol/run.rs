@@ -107,18 +107,17 @@ impl Run<'_> {
                 let found = budget.call(limit, "store.load", keys.len(), loads, outcome).await?;
                 for (key, found) in keys.into_iter().zip(found) {
                     let place = self.place(&key, found)?;
-                    known.stands(key, place);
+                    known.places.insert(key, place);
                 }
             }
             Call::Swap { key, read, next, write } => {
                 let sealed = self.seal(&key, read.as_ref(), &next, write)?;
                 let read = read.as_ref().map(|read| &*read.stored);
-                if let (Write::Change, Some(read), Stored::Record(next)) =
-                    (write, read, sealed.as_ref().unwrap_or(&next))
-                {
+                let stored = sealed.as_ref().unwrap_or(&next);
+                if let (Write::Change, Some(read), Stored::Record(next)) = (write, read, stored) {
                     self.check_size(read, next)?;
                 }
-                let swap = store.any_swap(&key, read, sealed.as_ref().unwrap_or(&next));
+                let swap = store.any_swap(&key, read, stored);
                 let outcome = |swap: &Swap| match swap {
                     Swap::Done => "done",
                     Swap::Found(_) => "found something else",
@@ -136,13 +135,13 @@ impl Run<'_> {
                         self.place(&key, found)?
                     }
                 };
-                known.stands(key, place);
+                known.places.insert(key, place);
             }
             Call::End(keys) => {
                 let ends = together(keys.iter().map(|key| store.any_end(key, at.now)).collect());
                 let ended = budget.call(limit, "store.end", keys.len(), ends, |_| "done").await?;
                 for (key, tombstone) in keys.into_iter().zip(ended) {
-                    known.stands(key, Place::Tombstone(tombstone.into()));
+                    known.places.insert(key, Place::Tombstone(tombstone.into()));
                 }
             }
             Call::Enlist(owner, key) => {

@@ -13,7 +13,7 @@ use super::owners;
 use crate::core::bound::Binding;
 use crate::core::edits::Edits;
 use crate::core::id::{RecordKey, SessionId};
-use crate::core::record::{Record, Stored, WriteToken, has};
+use crate::core::record::{Record, Stored, Tombstone, WriteToken, has};
 use crate::core::time::{Lifetime, Moment};
 use crate::core::value::{Data, Value};
 
@@ -102,15 +102,7 @@ impl Wanted {
 #[derive(Clone, Debug)]
 pub(crate) struct Fresh {
     pub(crate) id: SessionId,
-    pub(crate) key: RecordKey,
-    token: WriteToken,
-}
-
-impl Fresh {
-    pub(crate) fn new(id: SessionId, token: WriteToken) -> Self {
-        let key = id.record_key().clone();
-        Self { id, key, token }
-    }
+    pub(crate) token: WriteToken,
 }
 
 /// The key and the record of the session that the handler saw.
@@ -243,7 +235,11 @@ impl Save {
         match new {
             _ if emptied && !changed && edits.cleared => self.end(known, std::slice::from_ref(key), at),
             Some(new) if !(emptied && changed) => {
-                let left = now.record.replaced(&self.fresh.key, self.wanted.inherits(), at);
+                let left = Tombstone {
+                    replaced_by: Some(self.fresh.id.record_key().clone()),
+                    renewed: self.wanted.inherits(),
+                    ..now.record.ended(at.now)
+                };
                 let replace = Call::swap(key, Some(now), Stored::Tombstone(left), Write::Replace);
                 self.stand(known, new, Some(replace), at)
             }
@@ -312,7 +308,7 @@ impl Save {
         }
         let replaced = tombstone.filter(|tombstone| tombstone.replaced_by.is_some());
         let data = match replaced {
-            Some(mine) if mine.replaced_by.as_ref() == Some(&self.fresh.key) => as_read,
+            Some(mine) if mine.replaced_by.as_ref() == Some(self.fresh.id.record_key()) => as_read,
             // A renewal inherits its owner from the session, so it fails if that session has ended.
             _ if read.owner.is_some() && self.wanted.inherits() => return Err(SessionError::conflict()),
             // Another login from the same state was faster, as after a double click, and both are valid. A newer state
@@ -326,7 +322,7 @@ impl Save {
                     return Err(SessionError::conflict());
                 }
                 // A request that ended all of the owner's sessions may have ended the new one, too.
-                let new = &self.fresh.key;
+                let new = self.fresh.id.record_key();
                 if known.record(new).is_some() && !known.reloaded {
                     return Ok(Next::Call(Call::Load(vec![new.clone()])));
                 }
@@ -338,14 +334,14 @@ impl Save {
 
     /// Creates a new session. The call `old` replaces the session before it by a tombstone.
     fn stand(&self, known: &Known, record: Record, old: Option<Call>, at: &Moment) -> Result<Next, SessionError> {
-        let new = &self.fresh.key;
+        let new = self.fresh.id.record_key();
         if let Some(owner) = record.owner_key()
             && let Some(next) = owners::enter(known, &owner, self, at)?
         {
             return Ok(next);
         }
         let call = match known.place(new) {
-            None => Call::swap(new, None, Stored::Record(record), Write::Create),
+            None => Call::swap(new, None, Stored::Record(record), Write::New),
             Some(Place::Record(now))
                 if now.record.data != record.data
                     || now.record.bound != record.bound
@@ -354,7 +350,7 @@ impl Save {
                 let mut next = now.record.changed(record.data, &self.fresh.token, at);
                 next.sealed |= record.sealed;
                 next.bound = record.bound;
-                Call::swap(new, Some(now), Stored::Record(next), Write::Rewrite)
+                Call::swap(new, Some(now), Stored::Record(next), Write::New)
             }
             Some(Place::Record(_)) => return Ok(self.take_over(known, old, at)),
             // A request that ended all of the owner's sessions has ended this one, too.

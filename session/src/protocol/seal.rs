@@ -12,6 +12,8 @@ use serde_dynamo::AttributeValue;
 use sha2::Sha256;
 
 use super::call::Opened;
+use super::error::SessionError;
+use super::random;
 use crate::core::id::SessionId;
 use crate::core::record::Record;
 use crate::core::value::{Data, Value};
@@ -20,7 +22,7 @@ use crate::core::value::{Data, Value};
 /// hash, is the second part.
 const CONTEXT: &[u8] = b"lambda-session/sealed/v1\0";
 
-pub(crate) const NONCE_BYTES: usize = 24;
+const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 /// The bytes that sealing adds to a value.
 const ADDED_BYTES: usize = NONCE_BYTES + TAG_BYTES;
@@ -32,9 +34,6 @@ const OWNER: &[u8] = b"owner";
 fn variable(name: &str) -> Vec<u8> {
     [b"variable\0", name.as_bytes()].concat()
 }
-
-/// A random nonce, which is used once.
-pub(crate) type Nonce = [u8; NONCE_BYTES];
 
 /// Seals and opens one session's record.
 pub(crate) struct Seal(XChaCha20Poly1305);
@@ -56,28 +55,23 @@ impl Seal {
     ///
     /// # Errors
     ///
-    /// `nonce` failed.
-    pub(crate) fn seal<E>(
-        &self,
-        record: &Record,
-        read: Option<&Opened>,
-        nonce: &mut impl FnMut() -> Result<Nonce, E>,
-    ) -> Result<Record, E> {
+    /// The operating system gives no random numbers.
+    pub(crate) fn seal(&self, record: &Record, read: Option<&Opened>) -> Result<Record, SessionError> {
         let read = read.filter(|read| read.stored.sealed);
         let data = record.data.iter().map(|(name, value)| {
             let kept = read.filter(|read| read.record.data.get(name) == Some(value));
             let sealed = match kept.and_then(|read| read.stored.data.get(name)) {
                 Some(sealed) => sealed.clone(),
-                None => self.value(&variable(name), value, nonce()?),
+                None => self.value(&variable(name), value, random::bytes()?),
             };
-            Ok((name.clone(), sealed))
+            Ok::<_, SessionError>((name.clone(), sealed))
         });
         Ok(Record {
             data: data.collect::<Result<_, _>>()?,
             owner: match (&record.owner, read.and_then(|read| read.stored.owner.clone())) {
                 (None, _) => None,
                 (Some(_), Some(sealed)) => Some(sealed),
-                (Some(owner), None) => Some(self.value(OWNER, owner, nonce()?)),
+                (Some(owner), None) => Some(self.value(OWNER, owner, random::bytes()?)),
             },
             sealed: true,
             writes: record.writes.clone(),
@@ -107,8 +101,8 @@ impl Seal {
         })
     }
 
-    /// Encrypts the value's DynamoDB JSON, and puts the nonce before it.
-    fn value(&self, place: &[u8], value: &Value, nonce: Nonce) -> Value {
+    /// Encrypts the value's DynamoDB JSON, and puts the nonce before it. A nonce is random, and is used once.
+    fn value(&self, place: &[u8], value: &Value, nonce: [u8; NONCE_BYTES]) -> Value {
         let text = plain(value);
         let payload = Payload { msg: &text, aad: place };
         let encrypted = self.0.encrypt(&XNonce::from(nonce), payload);

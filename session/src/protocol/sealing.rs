@@ -26,7 +26,7 @@ pub(super) fn open(id: &SessionId, stored: Record) -> Result<Result<Opened, &'st
 /// that writes only differences writes only what changed.
 #[cfg(feature = "sealed")]
 pub(super) fn seal(id: &SessionId, read: Option<&Opened>, record: &Record) -> Result<Record, SessionError> {
-    super::seal::Seal::of(id).seal(record, read, &mut super::random::bytes)
+    super::seal::Seal::of(id).seal(record, read)
 }
 
 #[cfg(not(feature = "sealed"))]

@@ -176,7 +176,8 @@ impl Found {
             (Told::Issue, Task::Save(save)) => {
                 self.ids.push(save.fresh.id.clone());
                 self.locked = false;
-                let is_bound = known.record(&save.fresh.key).is_some_and(|new| new.record.is_bound());
+                let new = known.record(save.fresh.id.record_key());
+                let is_bound = new.is_some_and(|new| new.record.is_bound());
                 let until = save.saw.as_ref().and_then(|(before, _)| self.second(before));
                 if is_bound && until.is_some() {
                     self.second.push((save.fresh.id.clone(), until));

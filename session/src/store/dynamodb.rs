@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Config, retry::RetryConfig};
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use self::expression::Expression;
 use crate::config::environment::EnvironmentError;
@@ -225,7 +225,7 @@ impl DynamoDbStore {
         self.client
             .get_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(key.to_owned()))
+            .key(PARTITION_KEY, item::string(key))
             .consistent_read(true)
     }
 
@@ -239,7 +239,7 @@ impl DynamoDbStore {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(key.to_owned()))
+            .key(PARTITION_KEY, item::string(key))
             .update_expression(update)
             .set_condition_expression(condition)
             .set_expression_attribute_names(Some(expression.names))

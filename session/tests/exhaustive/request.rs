@@ -366,7 +366,8 @@ impl Request {
         // If an earlier save of the request has changed the cookie, the last one may not use its session ID again.
         let place = 1 + 2 * self.place + usize::from(stage == Stage::Saving && self.cookie != CookieAction::Keep);
         let token = WriteToken::new([u8::try_from(10 * self.place + self.made).expect("few calls"); 6]);
-        let fresh = || Ok::<_, SessionError>(Fresh::new(IDS[place].clone(), token));
+        let id = IDS[place].clone();
+        let fresh = || Ok::<_, SessionError>(Fresh { id, token });
         match found.saving(wanted, self.asked.per_owner, &self.at, fresh) {
             Ok(Some(task)) => {
                 self.known = std::mem::take(&mut found.known);
@@ -432,22 +433,17 @@ impl Request {
 /// Records the store's answer to a call, which consists of the replies to its parts.
 fn learn(known: &mut Known, call: Call, mut replies: impl Iterator<Item = Reply>) {
     match call {
-        Call::Load(keys) => keys
-            .into_iter()
-            .zip(places(replies))
-            .for_each(|(key, place)| known.stands(key, place)),
+        Call::Load(keys) => known.places.extend(keys.into_iter().zip(places(replies))),
         Call::Swap { key, .. } => {
             let place = places(replies).next().expect("a reply");
-            known.stands(key, place);
+            known.places.insert(key, place);
         }
         Call::End(keys) => {
             let ended = places(replies).map(|place| match place {
                 Place::Tombstone(_) => place,
                 _ => Place::Tombstone(Box::default()),
             });
-            keys.into_iter()
-                .zip(ended)
-                .for_each(|(key, place)| known.stands(key, place));
+            known.places.extend(keys.into_iter().zip(ended));
         }
         Call::Enlist(owner, _) | Call::List(owner) => match replies.next() {
             Some(Reply::List(list)) => known.listed(owner, list),

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{
     Attributes, BOUND, CREATED_AT, DATA, ENDED, ENDED_AT, LABEL, OWNER, PARTITION_KEY, REVISION, SEEN_AT,
-    TTL_ATTRIBUTE, attributes, number, to_attribute, to_map, tombstone_attributes,
+    TTL_ATTRIBUTE, attributes, number, record_attributes, string, to_attribute, to_map,
 };
 use crate::core::id::RecordKey;
 use crate::core::record::{Record, Stored, Tombstone};
@@ -58,35 +58,22 @@ impl Expression {
         self.set.push(part);
     }
 
-    /// Sets an attribute unless the item already has it.
-    fn set_once(&mut self, name: &str, value: AttributeValue) {
-        let (name, value) = (self.name(name), self.value(&format!(":{name}"), value));
-        self.set.push(format!("{name} = if_not_exists({name}, {value})"));
-    }
-
     fn remove(&mut self, name: &str) {
         let name = self.name(name);
         self.remove.push(name);
     }
 
-    /// Adds the condition that the record is still as it was read, and has not become malformed.
-    fn stands(&mut self, read: &Record) {
+    /// Adds the condition that the record with these attributes is still as it was read, and has not become malformed.
+    fn stands(&mut self, read: &Attributes) {
         let (ended, data) = (self.name(ENDED), self.name(DATA));
-        let map = self.value(":map", AttributeValue::S("M".to_owned()));
+        let map = self.value(":map", string("M"));
         self.condition.push(format!("attribute_not_exists({ended})"));
         self.condition.push(format!("attribute_type({data}, {map})"));
-        for (name, value) in [
-            (CREATED_AT, Some(read.created_at)),
-            (REVISION, Some(read.revision)),
-            (TTL_ATTRIBUTE, Some(read.expires_at)),
-            (SEEN_AT, read.seen_at),
-        ] {
+        for name in [CREATED_AT, REVISION, TTL_ATTRIBUTE, SEEN_AT] {
             let attribute = self.name(name);
-            let part = if let Some(value) = value {
-                let value = self.value(&format!(":read_{name}"), number(value));
-                format!("{attribute} = {value}")
-            } else {
-                format!("attribute_not_exists({attribute})")
+            let part = match read.get(name) {
+                Some(value) => format!("{attribute} = {}", self.value(&format!(":read_{name}"), value.clone())),
+                None => format!("attribute_not_exists({attribute})"),
             };
             self.condition.push(part);
         }
@@ -116,16 +103,11 @@ impl Expression {
 /// Replaces `read` with `next`, writing only the differences.
 pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
     let mut expression = Expression::default();
-    expression.stands(read);
-    let before = attributes(read);
-    let after = match next {
-        Stored::Record(next) => {
-            expression.variables(&read.data, &next.data);
-            attributes(next)
-        }
-        Stored::Tombstone(tombstone) => tombstone_attributes(tombstone),
-        Stored::Malformed(_) => Attributes::new(),
-    };
+    let (before, after) = (record_attributes(read), attributes(next));
+    expression.stands(&before);
+    if let Stored::Record(next) = next {
+        expression.variables(&read.data, &next.data);
+    }
     for name in before.keys().filter(|name| !after.contains_key(*name)) {
         expression.remove(name);
     }
@@ -146,13 +128,15 @@ pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
 pub(super) fn end(at: u64) -> Expression {
     let tombstone = Tombstone::of(None, at);
     let mut expression = Expression::default();
-    let ended = expression.name(ENDED);
+    let (ended, revision) = (expression.name(ENDED), expression.name(REVISION));
     expression.condition.push(format!("attribute_not_exists({ended})"));
     expression.set(ENDED, AttributeValue::Bool(true));
     expression.set(DATA, AttributeValue::M(HashMap::new()));
     expression.set(TTL_ATTRIBUTE, number(tombstone.expires_at()));
     expression.set(ENDED_AT, number(tombstone.ended_at));
-    expression.set_once(REVISION, number(tombstone.revision));
+    let unknown = expression.value(":revision", number(tombstone.revision));
+    let kept = format!("{revision} = if_not_exists({revision}, {unknown})");
+    expression.set.push(kept);
     for name in [OWNER, LABEL, SEEN_AT, BOUND] {
         expression.remove(name);
     }

@@ -71,8 +71,7 @@ impl DynamoDbStore {
             let needed = format!("a string partition key `{PARTITION_KEY}` and no sort key");
             format!("the table {:?} in {region} {problem}; it needs {needed}", self.table)
         };
-        let (kind, cause) = (kind(error), cause(error, table));
-        StoreError::new(kind, cause)
+        StoreError::new(kind(error), cause(error, table))
     }
 }
 

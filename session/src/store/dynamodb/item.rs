@@ -7,7 +7,7 @@ use serde_dynamo::AttributeValue as Kept;
 
 use crate::core::bound::Binding;
 use crate::core::id::RecordKey;
-use crate::core::record::{Record, Stored, Tombstone, WriteToken};
+use crate::core::record::{Record, Stored, TOMBSTONE, Tombstone, WriteToken};
 use crate::core::value::{Data, Value};
 use crate::store::OwnerList;
 
@@ -40,21 +40,26 @@ pub(super) type Attributes = BTreeMap<&'static str, AttributeValue>;
 
 /// The item of a record or a tombstone.
 pub(super) fn write(key: &RecordKey, stored: &Stored) -> Item {
-    let mut attributes = match stored {
-        Stored::Record(record) => attributes(record),
-        Stored::Tombstone(tombstone) => tombstone_attributes(tombstone),
-        Stored::Malformed(_) => Attributes::from([(DATA, AttributeValue::Null(true))]),
-    };
+    let mut attributes = attributes(stored);
     if let Stored::Record(record) = stored {
         attributes.insert(DATA, to_map(&record.data));
     }
-    attributes.insert(PARTITION_KEY, AttributeValue::S(key.as_str().to_owned()));
+    attributes.insert(PARTITION_KEY, string(key.as_str()));
     let named = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
     named.collect()
 }
 
+/// The attributes of a record, except for its variables, or of a tombstone.
+pub(super) fn attributes(stored: &Stored) -> Attributes {
+    match stored {
+        Stored::Record(record) => record_attributes(record),
+        Stored::Tombstone(tombstone) => tombstone_attributes(tombstone),
+        Stored::Malformed(_) => Attributes::from([(DATA, AttributeValue::Null(true))]),
+    }
+}
+
 /// A record's attributes except for its variables. Optional attributes are left out of records that do not need them.
-pub(super) fn attributes(record: &Record) -> Attributes {
+pub(super) fn record_attributes(record: &Record) -> Attributes {
     let truth = |value: bool| value.then_some(AttributeValue::Bool(true));
     present([
         (CREATED_AT, Some(number(record.created_at))),
@@ -68,19 +73,12 @@ pub(super) fn attributes(record: &Record) -> Attributes {
         (LABEL, record.label.clone().map(AttributeValue::S)),
         (SEEN_AT, record.seen_at.map(number)),
         (SEALED, truth(record.sealed)),
-        (
-            BOUND,
-            record
-                .bound
-                .as_ref()
-                .map(|bound| AttributeValue::S(bound.as_str().to_owned())),
-        ),
+        (BOUND, record.bound.as_ref().map(|bound| string(bound.as_str()))),
     ])
 }
 
-pub(super) fn tombstone_attributes(tombstone: &Tombstone) -> Attributes {
+fn tombstone_attributes(tombstone: &Tombstone) -> Attributes {
     let successor = tombstone.replaced_by.as_ref();
-    let key = successor.map(|key| AttributeValue::S(key.as_str().to_owned()));
     present([
         (DATA, Some(AttributeValue::M(HashMap::new()))),
         (ENDED, Some(AttributeValue::Bool(true))),
@@ -88,7 +86,7 @@ pub(super) fn tombstone_attributes(tombstone: &Tombstone) -> Attributes {
         (TTL_ATTRIBUTE, Some(number(tombstone.expires_at()))),
         (REVISION, Some(number(tombstone.revision))),
         (WRITES, tokens(&tombstone.writes)),
-        (REPLACED_BY, key),
+        (REPLACED_BY, successor.map(|key| string(key.as_str()))),
         (RENEWED, successor.map(|_| AttributeValue::Bool(tombstone.renewed))),
     ])
 }
@@ -114,7 +112,7 @@ pub(super) fn read(mut item: Item) -> Stored {
 pub(super) fn tombstone(mut item: Item) -> Tombstone {
     let mut time = |name| item.remove(name).and_then(unsigned);
     let (revision, ended_at) = (time(REVISION), time(ENDED_AT));
-    let ended_at = ended_at.or_else(|| time(TTL_ATTRIBUTE).map(Tombstone::ended_at));
+    let ended_at = ended_at.or_else(|| time(TTL_ATTRIBUTE).map(|expiry| expiry.saturating_sub(TOMBSTONE)));
     let successor = item.remove(REPLACED_BY).and_then(text);
     let successor = successor.filter(|key| !key.is_empty() && revision.is_some());
     Tombstone {
@@ -152,10 +150,8 @@ fn writes(item: &mut Item) -> Vec<WriteToken> {
 
 /// Reads an owner's list, which has an attribute for each session's key, with the time when it was added.
 pub(super) fn read_list(item: Item) -> OwnerList {
-    let entries = item.into_iter().filter_map(|(name, value)| match value {
-        AttributeValue::N(text) if name != TTL_ATTRIBUTE => Some((RecordKey::from_stored(name), text.parse().ok()?)),
-        _ => None,
-    });
+    let keys = item.into_iter().filter(|(name, _)| name != TTL_ATTRIBUTE);
+    let entries = keys.filter_map(|(name, at)| Some((RecordKey::from_stored(name), unsigned(at)?)));
     entries.collect()
 }
 
@@ -195,6 +191,10 @@ fn variables(attribute: AttributeValue) -> Option<Data> {
         .into_iter()
         .map(|(name, value)| Some((name, Value(received(value)?))));
     variables.collect()
+}
+
+pub(super) fn string(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
 }
 
 pub(super) fn number(value: u64) -> AttributeValue {
