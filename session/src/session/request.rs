@@ -96,8 +96,8 @@ impl RequestSession {
             let read = "another read of this session did not end";
             let _one_at_a_time = budget.turn(&self.reading, read).await?;
             if !self.is_used() {
-                let unread = self.state().found.clone();
-                let found = find(budget, unread).await.inspect_err(SessionError::log)?;
+                let Found { ids, second, .. } = self.state().found.clone();
+                let found = find(budget, ids, second).await.inspect_err(SessionError::log)?;
                 self.state().found = found;
             }
         }
@@ -202,8 +202,11 @@ impl Drop for Dropped<'_> {
 }
 
 /// Reads the sessions of the cookies.
-async fn find(budget: &Budget, unread: Found) -> Result<Found, SessionError> {
-    let Found { ids, second, .. } = unread;
+async fn find(
+    budget: &Budget,
+    ids: Vec<SessionId>,
+    second: Vec<(SessionId, Option<u64>)>,
+) -> Result<Found, SessionError> {
     let at = &budget.settings.moment();
     let mut known = Known::default();
     if let Some(keys) = Found::reading(&ids) {
@@ -223,7 +226,7 @@ async fn save(
 ) -> Result<(Found, CookieAction), SessionError> {
     if found.read_at.is_none() && !found.unproven().is_empty() && !wanted.is_nothing() {
         // Only the record says whether the session is bound to a device, and then it is not this request's to end.
-        found = find(budget, found).await?;
+        found = Box::pin(find(budget, found.ids, found.second)).await?;
     }
     let Some(task) = found.saving(wanted, budget.settings.per_owner, at, random::fresh)? else {
         return Ok((found, CookieAction::Keep));

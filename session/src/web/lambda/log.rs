@@ -28,11 +28,16 @@ pub fn start_log() {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("lambda_session", level);
     let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(io::stdout);
-    let lines = if set("AWS_LAMBDA_LOG_FORMAT") == "JSON" {
+    let (shown, lines) = if set("AWS_LAMBDA_LOG_FORMAT") == "JSON" {
         let lines = lines.json().flatten_event(true);
-        lines.with_current_span(false).with_span_list(false).boxed()
+        let lines = lines.with_current_span(false).with_span_list(false);
+        // These lines have no spans, so each invocation is spared the runtime's.
+        (
+            shown.with_target("lambda_runtime", level.min(LevelFilter::WARN)),
+            lines.boxed(),
+        )
     } else {
-        lines.boxed()
+        (shown, lines.boxed())
     };
     // Fails if there is a subscriber.
     let _ = registry().with(shown).with(lines).try_init();
