@@ -221,7 +221,7 @@ impl Session {
     {
         let session = computing::address(&self.0);
         let step = move |before: Option<&Value>| {
-            let before = before.map(Value::decode).transpose()?;
+            let before = before.map(Value::decode).transpose().map_err(Reason::OtherType)?;
             let computed = computing::run(session, || compute(before));
             encode(computed.ok_or(Reason::OwnSession)?)
         };
@@ -244,7 +244,7 @@ impl Session {
     /// ```
     pub fn increment(&self, name: &str, by: i64) -> Result<i64, ValueError> {
         let step = move |before: Option<&Value>| {
-            let before: i64 = before.map_or(Ok(0), Value::decode)?;
+            let before: i64 = before.map_or(Ok(0), Value::decode).map_err(Reason::OtherType)?;
             encode(before.checked_add(by).ok_or(Reason::Overflow)?)
         };
         self.compute(name, step)
@@ -396,7 +396,8 @@ fn encode<T: Serialize>(value: T) -> Result<Value, Reason> {
 }
 
 fn decode<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, ValueError> {
-    value.decode().map_err(|error| ValueError::new(name, error))
+    let decoded = value.decode().map_err(Reason::OtherType);
+    decoded.map_err(|reason| ValueError::new(name, reason))
 }
 
 impl IntoIterator for &Session {

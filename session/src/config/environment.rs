@@ -153,7 +153,7 @@ fn keys(variables: Variables<'_>) -> Result<Keys, EnvironmentError> {
 }
 
 /// Makes the keys with this secret, unless it is too short, or probably not the key that was meant. The error says what
-/// it is, in which place, and what to do.
+/// is wrong with the secret, in which `place` of the variable, and what to do.
 fn with_key(secret: &str, place: &str, make: impl FnOnce(&[u8]) -> Result<Keys, ShortKey>) -> Result<Keys, String> {
     const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
     // Lambda and `sam local` pass a dynamic reference on unchanged if CloudFormation has not resolved it.
@@ -174,7 +174,7 @@ fn with_key(secret: &str, place: &str, make: impl FnOnce(&[u8]) -> Result<Keys, 
         ("begins or ends with a quotation mark", "remove it")
     } else if secret.contains(',') {
         let problem = "has a comma in it, so it could not be moved to SECRET_KEY_FALLBACKS later";
-        return Err(format!("{problem}; choose one without, {SUCH_AS}"));
+        return Err(format!("{problem}{place}; choose one without, {SUCH_AS}"));
     } else {
         return make(secret.as_bytes()).map_err(|ShortKey { bytes }| {
             format!("has {bytes} bytes{place}; a key needs at least {MIN_KEY_BYTES}, {SUCH_AS}")

@@ -41,10 +41,14 @@ impl Binding {
         &self.0
     }
 
-    /// A binding to this key, in base64url, for requests from this time on. If the key is empty, the browser has to
-    /// send one before.
+    /// A binding to this key, in base64url, for requests from this time on.
     pub(crate) fn new(from: u64, key: &str) -> Self {
         Self(format!("{from}.{key}"))
+    }
+
+    /// A binding to a key that the browser has to send before this time.
+    pub(crate) fn awaited(from: u64) -> Self {
+        Self::new(from, "")
     }
 
     /// The binding of the session that renews the one under this key.
@@ -86,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_binding_is_due_from_its_time_on_and_always_if_nobody_can_read_it() {
-        let awaited = Binding::new(NOW, "");
+        let awaited = Binding::awaited(NOW);
         assert_eq!(
             (awaited.key(), awaited.is_due(NOW - 1), awaited.is_due(NOW)),
             (None, false, true)
@@ -113,7 +117,7 @@ mod tests {
             (Some("key"), false, true)
         );
         assert!(renewed.is_of(&third, &first) && !renewed.is_of(&third, &third));
-        let awaited = Binding::new(NOW, "");
+        let awaited = Binding::awaited(NOW);
         assert_eq!(awaited.renewed(&first), awaited);
     }
 }

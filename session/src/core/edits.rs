@@ -160,7 +160,7 @@ mod tests {
 
     fn one_more() -> Step {
         Arc::new(|value| {
-            let number: u64 = value.map_or(Ok(0), Value::decode)?;
+            let number: u64 = value.map_or(Ok(0), Value::decode).map_err(Reason::OtherType)?;
             Ok(Value::encode(number + 1).unwrap())
         })
     }

@@ -167,7 +167,11 @@ impl Record {
 
     /// Whether no timeout has passed at this moment.
     pub(crate) fn is_alive(&self, at: &Moment) -> bool {
-        let longest = self.own(at).timeouts.lifetime;
+        let longest = if self.is_fixed() {
+            at.longest()
+        } else {
+            self.own(at).timeouts.lifetime
+        };
         self.expires_at > at.now && self.created_at > at.now.saturating_sub(longest)
     }
 
@@ -179,10 +183,9 @@ impl Record {
     /// The moment with the timeouts of this session: its own, up to the layer's longest, or the layer's.
     fn own(&self, at: &Moment) -> Moment {
         let own = |seconds: Option<u64>, of_layer| seconds.map_or(of_layer, |seconds| seconds.min(at.longest()));
-        let lifetime = if self.is_fixed() { Some(u64::MAX) } else { self.lifetime };
         let timeouts = Timeouts {
             idle: own(self.idle, at.timeouts.idle),
-            lifetime: own(lifetime, at.timeouts.lifetime),
+            lifetime: own(self.lifetime, at.timeouts.lifetime),
             ..at.timeouts
         };
         Moment { timeouts, ..*at }
@@ -202,7 +205,8 @@ impl Record {
     pub(crate) fn live(&mut self, lifetime: Lifetime, at: &Moment) {
         (self.remembered, self.idle, self.lifetime) = (lifetime.beyond_browser, lifetime.idle, lifetime.at_most);
         self.expires_at = if self.is_fixed() {
-            let seconds = self.lifetime.take().unwrap_or(u64::MAX);
+            let seconds = lifetime.at_most.unwrap_or(u64::MAX);
+            self.lifetime = None;
             at.now.saturating_add(seconds.min(at.timeouts.remembered))
         } else {
             if self.remembered {

@@ -191,7 +191,7 @@ pub(crate) enum Reason {
     #[error(transparent)]
     NotSerializable(CodecError),
     #[error(transparent)]
-    OtherType(#[from] CodecError),
+    OtherType(CodecError),
     #[error("the session was saved already, nothing can be stored in it any more")]
     Saved,
     #[error("not a finite number")]

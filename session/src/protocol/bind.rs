@@ -45,7 +45,7 @@ pub(super) fn bind(known: &Known, bind: &Bind, at: &Moment) -> Next {
 /// Reads the sessions under these keys, and those that renewed them.
 pub(super) fn follow(known: &Known, keys: &[RecordKey]) -> Next {
     let [standing, _] = known.follow(keys);
-    known.load(standing).map_or(Next::Over(Told::Keep), Next::Call)
+    known.loading(standing).map_or(Next::Over(Told::Keep), Next::Call)
 }
 
 /// Searches the sessions under `keys` and those that renewed them for the session that is bound by the registration for

@@ -57,14 +57,14 @@ impl Known {
     }
 
     /// Returns the call that reads those of these keys which were not read yet; `None` if all were.
-    pub(crate) fn load<'a>(&self, keys: impl IntoIterator<Item = &'a RecordKey>) -> Option<Call> {
+    pub(crate) fn loading<'a>(&self, keys: impl IntoIterator<Item = &'a RecordKey>) -> Option<Call> {
         let unread = keys.into_iter().filter(|key| self.place(key).is_none());
         let unread: Vec<_> = unread.cloned().collect();
         (!unread.is_empty()).then_some(Call::Load(unread))
     }
 
     /// Returns whether the session under the key is alive, and open only to requests with the second cookie.
-    pub(crate) fn is_locked(&self, key: &RecordKey, at: &Moment) -> bool {
+    pub(crate) fn needs_second(&self, key: &RecordKey, at: &Moment) -> bool {
         let bound = self.alive(key, at).and_then(|opened| opened.record.bound.as_ref());
         bound.is_some_and(|bound| bound.is_due(at.now))
     }
@@ -91,7 +91,7 @@ impl Known {
             Call::Load(keys) => self.reloaded |= keys.iter().any(|key| self.places.contains_key(key)),
             Call::End(keys) => self.ended.extend(keys.iter().cloned()),
             Call::Swap { read, write, .. } => match (write, read) {
-                (_, None) => self.created = true,
+                (Write::New, None) => self.created = true,
                 (Write::Change, Some(read)) => self.sent = Some((Arc::clone(&read.record), true)),
                 (Write::Replace, Some(read)) => self.sent = Some((Arc::clone(&read.record), false)),
                 _ => {}

@@ -33,15 +33,18 @@ pub(crate) enum Task {
 /// Decides what the task does next. The same code decides before and after a conflict: a conflict only adds to what is
 /// known.
 pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, SessionError> {
-    let list = |owner: &OwnerKey| Next::Call(Call::List(owner.clone()));
+    let read_list = |owner: &OwnerKey| Next::Call(Call::List(owner.clone()));
     match task {
         Task::Follow(keys) => Ok(bind::follow(known, keys)),
         Task::View(key) => Ok(view(known, key, at)),
         Task::Save(save) => save.next(known, at),
         Task::Bind(bind) => Ok(bind::bind(known, bind, at)),
-        Task::List(owner) => Ok(owners::list(known, owner, at).unwrap_or_else(|| list(owner))),
-        Task::End(owner, handle) => Ok(owners::end(known, owner, handle, at).unwrap_or_else(|| list(owner))),
-        Task::EndAll(owner, but) => owners::end_all(known, owner, but.as_ref()).unwrap_or_else(|| Ok(list(owner))),
+        Task::List(owner) => Ok(owners::list(known, owner, at).unwrap_or_else(|| read_list(owner))),
+        Task::End(owner, handle) => Ok(owners::end(known, owner, handle, at).unwrap_or_else(|| read_list(owner))),
+        Task::EndAll(owner, but) => {
+            let next = owners::end_all(known, owner, but.as_ref())?;
+            Ok(next.unwrap_or_else(|| read_list(owner)))
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use super::call::{Call, Next, Place, Told};
 use super::error::{SessionError, SessionErrorKind};
 use super::known::Known;
-use super::save::Save;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 use crate::store::OwnerList;
@@ -36,6 +35,17 @@ const SETTLED: u64 = 24 * 60 * 60;
 
 /// The seconds that a login may take. After them the login has almost certainly failed.
 const LOGIN: u64 = 60;
+
+/// A login, as the decisions about its owner's list need it.
+#[derive(Clone, Copy)]
+pub(super) struct Login<'a> {
+    /// The key of the new session.
+    pub(super) new: &'a RecordKey,
+    /// The keys of the sessions that the new one replaces.
+    pub(super) replaced: &'a [RecordKey],
+    /// The most sessions that the owner may have.
+    pub(super) most: Option<usize>,
+}
 
 /// The state of an entry in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +78,13 @@ fn entry(known: &Known, key: &RecordKey, enlisted: u64, at: &Moment) -> Entry {
 fn others<'a>(
     known: &'a Known,
     list: &'a OwnerList,
-    login: &'a Save,
+    login: Login<'a>,
     at: &'a Moment,
 ) -> impl Iterator<Item = (&'a RecordKey, Entry)> {
     // Starts at the new key and wraps around. Keys are hashes, so each login looks at another piece of the list.
-    let new = login.fresh.id.record_key();
-    let round = list.range(new..).chain(list.range(..new));
+    let round = list.range(login.new..).chain(list.range(..login.new));
     round
-        .filter(move |(key, _)| *key != new && !login.keys.contains(key))
+        .filter(move |(key, _)| *key != login.new && !login.replaced.contains(key))
         .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
 }
 
@@ -99,18 +108,22 @@ fn strike<'a>(owner: &OwnerKey, entries: impl Iterator<Item = (&'a RecordKey, En
 ///
 /// The owner has too many sessions, or their list is full. If the other sessions could not be read, a login fails only
 /// if the list is full or has more than [`MOST_ENTRIES`] entries.
-pub(super) fn enter(known: &Known, owner: &OwnerKey, login: &Save, at: &Moment) -> Result<Option<Next>, SessionError> {
-    let new = login.fresh.id.record_key();
-    let enlist = || Next::Call(Call::Enlist(owner.clone(), new.clone()));
+pub(super) fn enter(
+    known: &Known,
+    owner: &OwnerKey,
+    login: Login<'_>,
+    at: &Moment,
+) -> Result<Option<Next>, SessionError> {
+    let enlist = || Next::Call(Call::Enlist(owner.clone(), login.new.clone()));
     let Some(list) = known.list_of(owner) else {
         return Ok(Some(enlist()));
     };
     let entries = || others(known, list, login, at);
     let count = list.len();
     // The store refused to add the new key, because the list is too large.
-    let full = known.place(new).is_none() && !list.contains_key(new);
+    let full = known.place(login.new).is_none() && !list.contains_key(login.new);
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
-    let crowded = full || count > MOST || login.per_owner.is_some_and(reaches);
+    let crowded = full || count > MOST || login.most.is_some_and(reaches);
     // A login that has swept knows some entries or has struck some.
     let is_unswept = || count == known.listed && entries().all(|(_, entry)| entry == Entry::Unread);
     let sweeps = count.is_multiple_of(SWEEP_EVERY) && is_unswept();
@@ -129,7 +142,7 @@ pub(super) fn enter(known: &Known, owner: &OwnerKey, login: &Save, at: &Moment) 
     }
     let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
     // With a lower maximum, `make_room` ends the oldest sessions later.
-    let most = login.per_owner.filter(|most| *most < MOST);
+    let most = login.most.filter(|most| *most < MOST);
     let no_room = full && count == known.listed;
     if no_room || count > MOST_ENTRIES || count > MOST && most.is_none() && !known.hurried && standing.count() >= MOST {
         let refused = "there are too many sessions of this owner; nobody was logged in";
@@ -139,8 +152,8 @@ pub(super) fn enter(known: &Known, owner: &OwnerKey, login: &Save, at: &Moment) 
 }
 
 /// Ends the owner's oldest sessions beyond the maximum, after the new record was created.
-pub(super) fn make_room(known: &Known, login: &Save, at: &Moment) -> Option<Call> {
-    let most = login.per_owner?;
+pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<Call> {
+    let most = login.most?;
     let (owner, list) = known.list.as_ref().filter(|_| !known.hurried)?;
     let mut standing: Vec<_> = others(known, list, login, at)
         .filter_map(|(key, entry)| match entry {
@@ -165,7 +178,7 @@ pub(super) fn make_room(known: &Known, login: &Save, at: &Moment) -> Option<Call
 }
 
 /// Loads the records of all entries, and strikes the entries whose sessions are gone. Returns `None` if the list has to
-/// be read before.
+/// be read first.
 pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Option<Next> {
     let list = known.list_of(owner)?;
     let entries = || {
@@ -181,7 +194,7 @@ pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Option<Next>
 }
 
 /// Ends the session with this `handle`, or the session that has renewed it since. Returns `None` if the list has to be
-/// read before, or again.
+/// read first, or again.
 pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Moment) -> Option<Next> {
     let list = known.list_of(owner)?;
     let [standing, ended] = known.follow_listed(list, [handle])?;
@@ -206,15 +219,18 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
     Some(Next::Over(Told::Missing))
 }
 
-/// Ends all sessions of an owner, except `but`. Returns `None` if the list has to be read before, or again.
-pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) -> Option<Result<Next, SessionError>> {
-    let list = known.list_of(owner)?;
+/// Ends all sessions of an owner, except `but`. Returns `Ok(None)` if the list has to be read first, or
+/// again.
+pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) -> Result<Option<Next>, SessionError> {
+    let Some(list) = known.list_of(owner) else {
+        return Ok(None);
+    };
     if let Some(but) = but {
         match known.place(but) {
-            None => return Some(Ok(Next::Call(Call::Load(vec![but.clone()])))),
+            None => return Ok(Some(Next::Call(Call::Load(vec![but.clone()])))),
             // Another tab of the same browser has replaced this session, and ending all others would end the new one.
             Some(Place::Tombstone(tombstone)) if tombstone.replaced_by.is_some() => {
-                return Some(Err(SessionError::conflict()));
+                return Err(SessionError::conflict());
             }
             Some(_) => {}
         }
@@ -225,9 +241,11 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
     // A full chunk of ended sessions is struck before others are ended, but not before the sessions that renewed them
     // have ended.
     let piece = if ended.len() == CHUNK { ended } else { listed };
-    let [mut standing, ended] = known.follow_listed(list, piece)?;
+    let Some([mut standing, ended]) = known.follow_listed(list, piece) else {
+        return Ok(None);
+    };
     standing.retain(|key| Some(*key) != but);
-    Some(Ok(if !standing.is_empty() {
+    Ok(Some(if !standing.is_empty() {
         Next::Call(Call::End(standing.into_iter().take(CHUNK).cloned().collect()))
     } else if ended.is_empty() {
         Next::Over(Told::Keep)

@@ -31,13 +31,12 @@ pub(crate) struct Run<'a> {
     pub(crate) at: &'a Moment,
 }
 
-/// Runs a task without any session's ID, so sealed sessions stay as they are. Returns what is known after it, when it
-/// began, and its result.
-pub(crate) async fn alone(budget: &Budget, task: &Task) -> Result<(Known, Moment, Told), SessionError> {
-    let at = &budget.settings.moment();
+/// Runs a task without any session's ID, so sealed sessions stay as they are. Returns what is known after it, and its
+/// result.
+pub(crate) async fn without_ids(budget: &Budget, task: &Task, at: &Moment) -> Result<(Known, Told), SessionError> {
     let mut known = Known::default();
     let told = Run { budget, ids: &[], at }.task(&mut known, task).await?;
-    Ok((known, *at, told))
+    Ok((known, told))
 }
 
 impl Run<'_> {
@@ -92,8 +91,17 @@ impl Run<'_> {
         told
     }
 
+    /// Reads what is stored under these keys.
+    pub(crate) fn read(
+        &self,
+        known: &mut Known,
+        keys: Vec<RecordKey>,
+    ) -> impl Future<Output = Result<bool, SessionError>> {
+        self.make(known, Call::Load(keys), ALL_CALLS)
+    }
+
     /// Makes a call and records its answer. Returns false if a swap found something other than what was read.
-    pub(crate) async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
+    async fn make(&self, known: &mut Known, call: Call, limit: Duration) -> Result<bool, SessionError> {
         known.sending(&call);
         let (budget, store, at) = (self.budget, &self.budget.settings.store, self.at);
         let mut as_read = true;

@@ -69,7 +69,7 @@ impl Wanted {
     /// binding.
     fn binding(&self, key: &RecordKey, before: &Record, at: &Moment) -> Option<Binding> {
         let bound = before.bound.as_ref()?;
-        let awaited = || Binding::new(at.now.saturating_add(REGISTRATION), "");
+        let awaited = || Binding::awaited(at.now.saturating_add(REGISTRATION));
         match &self.login {
             Some(login) => (before.owner.as_ref() == Some(&login.owner)).then(awaited),
             None => self.inherits().then(|| bound.renewed(key)),
@@ -158,10 +158,10 @@ impl Save {
         // The request's own sessions were checked for a lock when they were read. Their renewals are checked here.
         let is_doubtful = |key: &&RecordKey| !keys.contains(key) && !proven.contains(key);
         let doubtful = standing.iter().copied().filter(is_doubtful);
-        if let Some(load) = known.load(doubtful.clone()) {
+        if let Some(load) = known.loading(doubtful.clone()) {
             return Ok(Next::Call(load));
         }
-        let locked: Vec<_> = doubtful.filter(|key| known.is_locked(key, at)).collect();
+        let locked: Vec<_> = doubtful.filter(|key| known.needs_second(key, at)).collect();
         standing.retain(|key| !locked.contains(key));
         if !standing.is_empty() {
             return Ok(Next::Call(Call::End(standing.into_iter().cloned().collect())));
@@ -245,11 +245,11 @@ impl Save {
             }
             _ if !changed => Ok(view(known, key, at)),
             _ => {
-                let changed = now.record.changed(data, &self.fresh.token, at);
+                let next = now.record.changed(data, &self.fresh.token, at);
                 let next = if emptied {
-                    Stored::Tombstone(changed.ended(at.now))
+                    Stored::Tombstone(next.ended(at.now))
                 } else {
-                    Stored::Record(changed)
+                    Stored::Record(next)
                 };
                 Ok(Next::Call(Call::swap(key, Some(now), next, Write::Change)))
             }
@@ -336,7 +336,7 @@ impl Save {
     fn stand(&self, known: &Known, record: Record, old: Option<Call>, at: &Moment) -> Result<Next, SessionError> {
         let new = self.fresh.id.record_key();
         if let Some(owner) = record.owner_key()
-            && let Some(next) = owners::enter(known, &owner, self, at)?
+            && let Some(next) = owners::enter(known, &owner, self.login(), at)?
         {
             return Ok(next);
         }
@@ -359,6 +359,14 @@ impl Save {
         Ok(Next::Call(call))
     }
 
+    fn login(&self) -> owners::Login<'_> {
+        owners::Login {
+            new: self.fresh.id.record_key(),
+            replaced: &self.keys,
+            most: self.per_owner,
+        }
+    }
+
     /// After the new record was created, ends the other sessions, and then sends the cookie.
     fn take_over(&self, known: &Known, old: Option<Call>, at: &Moment) -> Next {
         if let Some(replace) = old {
@@ -370,7 +378,7 @@ impl Save {
         if !standing.is_empty() {
             return Next::Call(Call::End(standing));
         }
-        match owners::make_room(known, self, at) {
+        match owners::make_room(known, self.login(), at) {
             Some(call) => Next::Aside(call),
             None => Next::Over(Told::Issue),
         }

@@ -107,7 +107,7 @@ impl Found {
         let is_locked = |id: &SessionId| {
             let key = id.record_key();
             // More cookies than a request may have are not read, so that nobody knows.
-            unproven.contains(key) && (known.place(key).is_none() || known.is_locked(key, at))
+            unproven.contains(key) && (known.place(key).is_none() || known.needs_second(key, at))
         };
         let before = self.ids.len();
         self.ids.retain(|id| !is_locked(id));
@@ -196,7 +196,10 @@ impl Found {
             // This request ended the sessions itself, so its next save is not too late.
             known.ended.extend(save.keys.iter().cloned());
         }
-        self.session = id.and_then(|id| Some((id.clone(), Arc::clone(&known.record(id.record_key())?.record))));
+        self.session = id.and_then(|id| {
+            let record = Arc::clone(&known.record(id.record_key())?.record);
+            Some((id, record))
+        });
         self.known = known;
         let action = match (told, &self.session) {
             (Told::Issue, Some((id, record))) => {

@@ -37,7 +37,7 @@ impl Session {
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
-        self.state().renew(None);
+        self.state().renew();
     }
 
     /// Logs `owner` in. The session gets a new ID, as by [`renew`](Self::renew), and enters the list of this owner's
@@ -266,7 +266,7 @@ impl Session {
     /// ```
     #[doc(alias = "set_expiry")]
     pub fn lifetime(&self, lifetime: Lifetime) {
-        self.state().renew(Some(lifetime));
+        self.state().lifetime(lifetime);
     }
 
     /// Returns whether the session outlives the browser.

@@ -9,8 +9,8 @@ use super::state::{Outcome, State};
 use crate::core::id::SessionId;
 use crate::core::time::Moment;
 use crate::core::value::Value;
-use crate::protocol::budget::{ALL_CALLS, Budget, Deadline};
-use crate::protocol::call::{Call, Next};
+use crate::protocol::budget::{Budget, Deadline};
+use crate::protocol::call::Next;
 use crate::protocol::error::{SessionError, SessionErrorKind};
 use crate::protocol::known::Known;
 use crate::protocol::next::{Task, next};
@@ -47,8 +47,14 @@ impl RequestSession {
         limits.bytes = limits.bytes.min(settings.max_bytes);
         Self {
             state: Mutex::new(State::new(ids, limits, settings.sealed)),
+            scratch: OnceLock::new(),
+            #[cfg(feature = "axum")]
+            besides: Mutex::default(),
             budget: Some(Budget::new(settings, deadline)),
-            ..Self::default()
+            unseen: false,
+            polls: false,
+            reading: tokio::sync::Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -150,7 +156,10 @@ impl RequestSession {
                     }
                     // The session has ended, and its variables with it.
                     Err(error) if error.kind() == SessionErrorKind::Conflict => {}
-                    Err(error) => return Err(error).inspect_err(SessionError::log),
+                    Err(error) => {
+                        error.log();
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -211,8 +220,7 @@ async fn find(
     let mut known = Known::default();
     if let Some(keys) = Found::reading(&ids) {
         let run = Run { budget, ids: &ids, at };
-        let load = run.make(&mut known, Call::Load(keys), ALL_CALLS);
-        spans::within(spans::load(), Box::pin(load)).await?;
+        spans::within(spans::load(), Box::pin(run.read(&mut known, keys))).await?;
     }
     Ok(Found::read(ids, known, at).locked(second, at))
 }

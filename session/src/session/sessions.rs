@@ -13,7 +13,7 @@ use crate::protocol::call::Told;
 use crate::protocol::error::SessionError;
 use crate::protocol::known::Known;
 use crate::protocol::next::Task;
-use crate::protocol::run::alone;
+use crate::protocol::run::without_ids;
 use crate::protocol::settings::Settings;
 
 /// Lists and ends the sessions of owners.
@@ -226,7 +226,9 @@ impl Sessions {
     async fn task(&self, task: Task) -> Result<(Known, Moment, Told), SessionError> {
         let of_request = self.current.as_ref().and_then(|current| current.0.budget.as_ref());
         let own = Budget::new(Arc::clone(&self.settings), None);
-        let ran = alone(of_request.unwrap_or(&own), &task).await;
-        ran.inspect_err(SessionError::log)
+        let at = self.settings.moment();
+        let ran = without_ids(of_request.unwrap_or(&own), &task, &at).await;
+        let (known, told) = ran.inspect_err(SessionError::log)?;
+        Ok((known, at, told))
     }
 }

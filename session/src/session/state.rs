@@ -10,6 +10,7 @@ use crate::core::record::Record;
 use crate::core::time::{Lifetime, Moment};
 use crate::core::value::{Data, Reason, Value, ValueError};
 use crate::protocol::error::SessionError;
+use crate::protocol::known::Known;
 use crate::protocol::save::{NewOwner, Wanted};
 
 /// The variable that holds the proofs of [`Session::confirm`](crate::Session::confirm).
@@ -27,7 +28,7 @@ pub(crate) const FLASHES: &str = "_flashes";
 pub(crate) struct State {
     pub(crate) found: Found,
     pub(crate) wanted: Wanted,
-    /// The limits of the store; `None` outside a layer.
+    /// The limits of the store, if there are any.
     limits: Option<Limits>,
     /// The variables after the handler's writes; `None` before the first write.
     now: Option<Data>,
@@ -133,7 +134,11 @@ impl State {
 
     /// Records what a save left. It may differ from what the handler saw, because other requests may have written, too.
     pub(crate) fn saved_as(&mut self, mut found: Found) {
-        found.known = found.known.for_next_task();
+        found.known = if self.saved {
+            Known::default()
+        } else {
+            found.known.for_next_task()
+        };
         self.found = found;
         if self.saved {
             // Nothing is saved any more, so only what the handles read counts.
@@ -180,7 +185,8 @@ impl State {
         self.live().filter(|_| !self.wanted.ended)
     }
 
-    /// Returns the record of the session, if its owner and its lifetime stay.
+    /// Returns the record of the session, unless the handler ended it or asked for a new one that does not inherit from
+    /// it.
     fn kept(&self) -> Option<&Arc<Record>> {
         let stays = !self.wanted.renewed || self.wanted.inherits();
         self.lasting().filter(|_| stays).map(|(_, record)| record)
@@ -252,11 +258,16 @@ impl State {
         }
     }
 
-    /// Asks for a new ID, perhaps with a lifetime of its own.
-    pub(crate) fn renew(&mut self, lifetime: Option<Lifetime>) {
+    pub(crate) fn renew(&mut self) {
         if self.in_time().is_ok() {
             self.wanted.renewed = true;
-            self.wanted.lifetime = lifetime.or(self.wanted.lifetime);
+        }
+    }
+
+    pub(crate) fn lifetime(&mut self, lifetime: Lifetime) {
+        if self.in_time().is_ok() {
+            self.wanted.lifetime = Some(lifetime);
+            self.wanted.renewed = true;
         }
     }
 
@@ -287,7 +298,7 @@ impl State {
     #[cfg(feature = "axum")]
     pub(crate) fn disown(&mut self) {
         self.clear();
-        self.renew(None);
+        self.renew();
         self.wanted.login = None;
         self.disowned = true;
     }

@@ -88,12 +88,16 @@ impl<B: Body<Data: From<<String as Body>::Data>>> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        let inner = self.inner.as_ref();
-        inner.map_or_else(|| self.text.is_end_stream(), B::is_end_stream)
+        match &self.inner {
+            Some(inner) => inner.is_end_stream(),
+            None => self.text.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let inner = self.inner.as_ref();
-        inner.map_or_else(|| self.text.size_hint(), B::size_hint)
+        match &self.inner {
+            Some(inner) => inner.size_hint(),
+            None => self.text.size_hint(),
+        }
     }
 }

@@ -33,7 +33,7 @@ use crate::protocol::budget::Budget;
 use crate::protocol::error::{SessionError, short_answer};
 use crate::protocol::next::Task;
 use crate::protocol::random;
-use crate::protocol::run::alone;
+use crate::protocol::run::without_ids;
 use crate::session::found::{CookieAction, Found};
 use crate::session::lazy::LazySession;
 
@@ -212,7 +212,8 @@ impl Bound {
 
     /// Binds the session for which the challenge was made, at its login or its renewal.
     async fn bind(&self, proof: Option<String>, budget: &Budget) -> Result<Response<String>, SessionError> {
-        let now = budget.settings.moment().now;
+        let at = budget.settings.moment();
+        let now = at.now;
         let proven = || {
             let proof = Proof::read(proof.as_deref()?)?;
             let session = self.tokens.challenged(Purpose::Bind, &proof.challenge, now, MINUTES)?;
@@ -230,7 +231,7 @@ impl Bound {
             binding,
             token: WriteToken::new(random::bytes()?),
         }));
-        let (known, at, _) = alone(budget, &task).await?;
+        let (known, _) = without_ids(budget, &task, &at).await?;
         match bound(&known, std::slice::from_ref(&first), &first, &at) {
             Some((session, _)) => {
                 let name = self.tokens.token(Purpose::Name, &first, now);
@@ -249,7 +250,8 @@ impl Bound {
         proof: Option<String>,
         budget: &Budget,
     ) -> Result<Response<String>, SessionError> {
-        let now = budget.settings.moment().now;
+        let at = budget.settings.moment();
+        let now = at.now;
         let first = name.as_deref().and_then(|name| self.named(name));
         let (Some(name), Some(first)) = (name, first) else {
             return Ok(refused("the request does not name a bound session"));
@@ -269,7 +271,7 @@ impl Bound {
         if keys.is_empty() {
             keys.push(first.clone());
         }
-        let (known, at, _) = alone(budget, &Task::Follow(keys.clone())).await?;
+        let (known, _) = without_ids(budget, &Task::Follow(keys.clone()), &at).await?;
         match bound(&known, &keys, &first, &at) {
             Some((session, key)) if proof.verifies(key) => Ok(self.instructions(&name, &first, session, now)),
             Some(_) => Ok(refused("the proof was made with another key")),

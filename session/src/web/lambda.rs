@@ -235,7 +235,10 @@ where
 async fn in_a_task(events: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
     let mut serving = JoinSet::new();
     serving.spawn(events);
-    serving.join_next().await.map_or(Ok(()), |served| served?)
+    match serving.join_next().await {
+        Some(served) => served?,
+        None => Ok(()),
+    }
 }
 
 /// The service that [`run_with`] gives to the Lambda runtime, which takes an event and returns its answer. It is for a

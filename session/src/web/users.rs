@@ -127,7 +127,7 @@ pub trait Users: Send + Sync + 'static {
     }
 }
 
-/// The user whom `U` has found, with the session's owner and stamp at that time.
+/// The session's owner and stamp when `U` looked the user up, and the user.
 struct Known<U: Users>(String, Option<String>, U::User);
 
 /// What `U` has found for a request. The lock is held during the look-up, so that there is only one.

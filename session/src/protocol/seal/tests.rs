@@ -160,7 +160,7 @@ fn the_form_is_frozen_and_another_implementation_opens_it() {
     );
     let owner = bytes(sealed.owner.as_ref().unwrap());
     assert_eq!(opened_by_ring([7; 32], b"owner", &owner), br#"{"S":"user-4711"}"#);
-    let username = Seal::of(&ID).value(&variable("username"), &record().data["username"], [1; NONCE_BYTES]);
+    let fixed = Seal::of(&ID).value(&variable("username"), &record().data["username"], [1; NONCE_BYTES]);
     let frozen = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBpqMU0BqjlsXTt6v6bL2zJObUPKklUG2K-2FUs5I";
-    assert_eq!(URL_SAFE_NO_PAD.encode(bytes(&username)), frozen);
+    assert_eq!(URL_SAFE_NO_PAD.encode(bytes(&fixed)), frozen);
 }

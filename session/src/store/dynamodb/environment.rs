@@ -94,7 +94,7 @@ fn flag(value: String) -> Result<bool, &'static str> {
     value.to_ascii_lowercase().parse().map_err(|_| problem)
 }
 
-/// Reads the first of these variables that is set.
+/// Reads the first of these variables that is set. If that one is wrong, the later ones do not count.
 fn first<T>(
     variables: Variables<'_>,
     names: &[&'static str],

@@ -49,7 +49,7 @@ pub(super) fn write(key: &RecordKey, stored: &Stored) -> Item {
     named.collect()
 }
 
-/// The attributes of a record, except for its variables, or of a tombstone.
+/// The attributes of a record, except for its variables, of a tombstone, or of something malformed.
 pub(super) fn attributes(stored: &Stored) -> Attributes {
     match stored {
         Stored::Record(record) => record_attributes(record),

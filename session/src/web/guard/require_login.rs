@@ -233,9 +233,9 @@ impl RequireLoginLayer {
     /// ```
     #[must_use]
     pub fn next_name(mut self, name: impl Into<String>) -> Self {
-        let name = name.into();
+        let name: Arc<str> = name.into().into();
         for page in self.requirements.iter_mut().filter_map(|it| it.page.as_mut()) {
-            page.next_name = name.as_str().into();
+            page.next_name = Arc::clone(&name);
         }
         self
     }

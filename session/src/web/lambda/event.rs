@@ -15,6 +15,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Body, RequestExt as _};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -78,11 +79,19 @@ fn parse(event: &str) -> Option<LambdaRequest> {
     v2().or_else(v1).or_else(load_balancer).or_else(lattice)
 }
 
-/// Whether an event has so many headers that reading them would panic.
+/// Whether an event has more headers than a map holds, which panics, or headers that cannot be counted.
 fn has_a_crowd(event: &str) -> bool {
-    let event: Value = serde_json::from_str(event).unwrap_or_default();
-    ["headers", "multiValueHeaders"].into_iter().any(|name| {
-        let values = event[name].as_object().into_iter().flat_map(Map::values);
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Headers {
+        headers: Value,
+        multi_value_headers: Value,
+    }
+    let Ok(event) = serde_json::from_str::<Headers>(event) else {
+        return true;
+    };
+    [event.headers, event.multi_value_headers].iter().any(|headers| {
+        let values = headers.as_object().into_iter().flat_map(Map::values);
         values.map(|value| value.as_array().map_or(1, Vec::len)).sum::<usize>() > MOST_HEADERS
     })
 }
@@ -298,14 +307,17 @@ impl Parts {
             "https"
         };
         let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
-        // After an empty host, a URL parser takes the path's first segment for it. A query with a `#` ends there in a
-        // URL. No client can have sent it, and the rest would be lost.
-        if host.is_some_and(|host| host.is_empty() || !host.bytes().all(in_host)) || self.query.contains('#') {
+        // After an empty host, a URL parser takes the path's first segment for it.
+        if host.is_some_and(|host| host.is_empty() || !host.bytes().all(in_host)) {
+            return None;
+        }
+        // A query with a `#` ends there in a URL. No client can have sent it, and the rest would be lost.
+        if self.query.contains('#') {
             return None;
         }
         let url = format!("{scheme}://{}{slash}{}", host.unwrap_or("localhost"), self.path);
         let url = Url::parse(&url).ok()?;
-        let mut uri = host.map_or(url.path(), |_| url.as_str()).to_owned();
+        let mut uri = if host.is_some() { url.as_str() } else { url.path() }.to_owned();
         if !self.query.is_empty() {
             uri.push('?');
             uri.push_str(&self.query);

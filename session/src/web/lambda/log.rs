@@ -2,7 +2,7 @@
 
 use std::{env, io};
 
-use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets};
+use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets, filter_fn};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
@@ -28,19 +28,17 @@ pub fn start_log() {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("lambda_session", level);
     let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(io::stdout);
-    let (shown, lines) = if set("AWS_LAMBDA_LOG_FORMAT") == "JSON" {
+    let is_json = set("AWS_LAMBDA_LOG_FORMAT") == "JSON";
+    let lines = if is_json {
         let lines = lines.json().flatten_event(true);
-        let lines = lines.with_current_span(false).with_span_list(false);
-        // These lines have no spans, so each invocation is spared the runtime's.
-        (
-            shown.with_target("lambda_runtime", level.min(LevelFilter::WARN)),
-            lines.boxed(),
-        )
+        lines.with_current_span(false).with_span_list(false).boxed()
     } else {
-        (shown, lines.boxed())
+        lines.boxed()
     };
+    // A line in JSON has no spans, so the runtime need not make one for each invocation.
+    let spans = filter_fn(move |it| !(is_json && it.is_span() && it.target().starts_with("lambda_runtime")));
     // Fails if there is a subscriber.
-    let _ = registry().with(shown).with(lines).try_init();
+    let _ = registry().with(shown).with(spans).with(lines).try_init();
 }
 
 fn level(set: &str) -> LevelFilter {

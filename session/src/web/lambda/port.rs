@@ -24,7 +24,7 @@ const PORT: u16 = 3000;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_BODY: usize = 6 * 1024 * 1024;
 
-/// A function's service, whose answers are in their last form.
+/// A function's service, whose answers have the body of `lambda_http`.
 type Views = BoxCloneService<Request, Response<Body>, Infallible>;
 
 const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
@@ -58,8 +58,15 @@ where
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://{}", listener.local_addr()?);
-    let views = service.and_then(async |answer| Ok(answer::converted(answer).await));
-    match accept(listener, BoxCloneService::new(views)).await {}
+    match accept(listener, views(service)).await {}
+}
+
+fn views<S>(service: S) -> Views
+where
+    S: Service<Request, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+    S::Response: IntoResponse + Send + 'static,
+{
+    BoxCloneService::new(service.and_then(async |answer| Ok(answer::converted(answer).await)))
 }
 
 async fn accept(listener: TcpListener, service: Views) -> Infallible {
@@ -125,7 +132,7 @@ mod tests {
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(accept(listener, BoxCloneService::new(handler)));
+        tokio::spawn(accept(listener, views(handler)));
         let client = Client::builder(TokioExecutor::new()).build_http();
         for (sent, answered) in [(&b""[..], &b"nothing"[..]), (b"\xff\0", b"\xff\0")] {
             let request = http::Request::post(format!("http://{address}")).body(Full::new(Bytes::from(sent)));

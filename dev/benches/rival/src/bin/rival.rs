@@ -18,7 +18,7 @@ const VISITS: &str = "visits";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    // As in the template of `cargo lambda new`. This library sets a subscriber, too.
+    // As the template of `cargo lambda new` does. In *ours*, `lambda::run` sets a subscriber.
     lambda_http::tracing::init_default_subscriber();
     if std::env::var("STORE").is_ok_and(|store| store == "memory") {
         return serve(site(MemoryStore::default())).await;

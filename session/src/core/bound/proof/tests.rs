@@ -135,6 +135,7 @@ fn a_key_that_is_not_exactly_a_public_one_is_refused() {
         with("d", x.into()),
         with("k", x.into()),
         with("n", n.into()),
+        with("n", Value::Null),
         with("kty", "RSA".into()),
         with("kty", "oct".into()),
         with("crv", "P-384".into()),
@@ -146,6 +147,7 @@ fn a_key_that_is_not_exactly_a_public_one_is_refused() {
         with("y", 1.into()),
         json!({ "kty": "RSA", "n": "AAAA", "e": "AQAB" }),
         json!({ "kty": "RSA", "n": "A".repeat(683), "e": "AQAB" }),
+        json!({ "kty": "RSA", "n": "A".repeat(342), "e": "AQAB", "d": "AAAA" }),
         json!([]),
         json!("key"),
     ] {

@@ -264,6 +264,19 @@ fn an_event_with_more_headers_than_a_map_holds_has_no_request() {
         let mut event: Value = serde_json::from_str(&crowd).unwrap();
         event[other] = json!("of another type");
         assert!(has_a_crowd(&event.to_string()), "{name} beside a field of another type");
+        for other in [
+            r#""x":1e999"#,
+            r#""x":"\ud800""#,
+            r#""x":{"$serde_json::private::RawValue":"x"}"#,
+            r#""headers":{}"#,
+            r#""multiValueHeaders":{}"#,
+        ] {
+            let event = crowd.replacen('{', &format!("{{{other},"), 1);
+            assert!(
+                has_a_crowd(&event) && read(&event, false).request.is_none(),
+                "{other}, {name}"
+            );
+        }
     }
     let mut long = rest_api("/", json!({}));
     long["body"] = "x".repeat(SHORT).into();
