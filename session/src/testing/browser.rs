@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::{Service, ServiceExt as _};
 
@@ -125,32 +125,17 @@ impl<S> Browser<S> {
         self.cookies.get(name).map(String::as_str)
     }
 
-    /// Keeps what a `Set-Cookie` header says, or forgets the cookie.
-    fn keep(&mut self, cookie: &str) {
-        let mut parts = cookie.split("; ");
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
-            return;
-        };
-        if parts.any(|part| part == "Max-Age=0") {
-            self.cookies.remove(name);
-        } else {
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-    }
-}
-
-impl<S, R> Browser<S>
-where
-    R: http_body::Body<Error: std::fmt::Debug>,
-    S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
-{
     /// Opens a page, as a visitor who types its address.
     ///
     /// # Panics
     ///
     /// The service or its body fails, or `path` is not a valid path.
-    pub async fn get(&mut self, path: &str) -> Page {
-        self.visit(path, None).await
+    pub async fn get<R>(&mut self, path: &str) -> Page
+    where
+        R: http_body::Body<Error: std::fmt::Debug>,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+    {
+        self.visit(Method::GET, path, String::new()).await
     }
 
     /// Posts a form, as a page of the same site does.
@@ -158,10 +143,14 @@ where
     /// # Panics
     ///
     /// The service or its body fails, or `path` is not a valid path.
-    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub async fn post<R>(&mut self, path: &str, fields: &[(&str, &str)]) -> Page
+    where
+        R: http_body::Body<Error: std::fmt::Debug>,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+    {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let form = form.extend_pairs(fields).finish();
-        self.visit(path, Some(form)).await
+        self.visit(Method::POST, path, form).await
     }
 
     /// Sends a request, such as one that a script of the page sends, and does not follow redirects. Headers that the
@@ -184,7 +173,11 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn send(&mut self, mut request: Request<String>) -> Page {
+    pub async fn send<R>(&mut self, mut request: Request<String>) -> Page
+    where
+        R: http_body::Body<Error: std::fmt::Debug>,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+    {
         let path = request
             .uri()
             .path_and_query()
@@ -220,8 +213,12 @@ where
         }
     }
 
-    async fn visit(&mut self, path: &str, form: Option<String>) -> Page {
-        let mut page = self.navigate(path, form).await;
+    async fn visit<R>(&mut self, method: Method, path: &str, form: String) -> Page
+    where
+        R: http_body::Body<Error: std::fmt::Debug>,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+    {
+        let mut page = self.navigate(method, path, form).await;
         for _ in 0..MOST_REDIRECTS {
             let Some(location) = page.location().filter(|_| self.follows && page.status.is_redirection()) else {
                 break;
@@ -230,24 +227,42 @@ where
                 .strip_prefix("https://")
                 .and_then(|rest| rest.strip_prefix(HOST));
             let path = own.unwrap_or(location).to_owned();
-            page = self.navigate(&path, None).await;
+            page = self.navigate(Method::GET, &path, String::new()).await;
         }
         page
     }
 
-    /// Posts the form, or gets the page if there is none.
-    async fn navigate(&mut self, path: &str, form: Option<String>) -> Page {
-        let request = match form {
-            Some(_) => Request::post(path)
-                .header("sec-fetch-site", "same-origin")
-                .header(header::ORIGIN, format!("https://{HOST}"))
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
-            None => Request::get(path).header("sec-fetch-site", "none"),
-        };
-        let request = request
+    async fn navigate<R>(&mut self, method: Method, path: &str, form: String) -> Page
+    where
+        R: http_body::Body<Error: std::fmt::Debug>,
+        S: Service<Request<String>, Response = Response<R>, Error: std::fmt::Debug> + Clone,
+    {
+        let is_post = method == Method::POST;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
-            .header("sec-fetch-mode", "navigate");
-        self.send(request.body(form.unwrap_or_default()).expect("a path")).await
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-site", if is_post { "same-origin" } else { "none" });
+        if is_post {
+            request = request
+                .header(header::ORIGIN, format!("https://{HOST}"))
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        self.send(request.body(form).expect("a path")).await
+    }
+
+    /// Keeps what a `Set-Cookie` header says, or forgets the cookie.
+    fn keep(&mut self, cookie: &str) {
+        let mut parts = cookie.split("; ");
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return;
+        };
+        if parts.any(|part| part == "Max-Age=0") {
+            self.cookies.remove(name);
+        } else {
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
     }
 }
 
