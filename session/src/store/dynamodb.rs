@@ -229,11 +229,6 @@ impl DynamoDbStore {
             .consistent_read(true)
     }
 
-    async fn item(&self, key: &str) -> Result<Option<item::Item>, StoreError> {
-        let output = self.get(key).send().await;
-        Ok(output.map_err(|error| self.failed(&error))?.item)
-    }
-
     fn update(&self, key: &str, expression: Expression) -> UpdateItemFluentBuilder {
         let (update, condition) = (expression.update(), expression.condition());
         self.client
@@ -282,7 +277,9 @@ impl Store for DynamoDbStore {
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        Ok(self.item(key.as_str()).await?.map(item::read))
+        let output = self.get(key.as_str()).send().await;
+        let output = output.map_err(|error| self.failed(&error))?;
+        Ok(output.item.map(item::read))
     }
 
     async fn swap(&self, key: &RecordKey, read: Option<&Record>, next: &Stored) -> Result<Swap, StoreError> {
@@ -341,7 +338,9 @@ impl OwnerStore for DynamoDbStore {
     }
 
     async fn list(&self, owner: &OwnerKey) -> Result<OwnerList, StoreError> {
-        Ok(item::read_list(self.item(owner.as_str()).await?.unwrap_or_default()))
+        let output = self.get(owner.as_str()).send().await;
+        let output = output.map_err(|error| self.failed(&error))?;
+        Ok(item::read_list(output.item.unwrap_or_default()))
     }
 
     async fn strike(&self, owner: &OwnerKey, keys: &[RecordKey]) -> Result<(), StoreError> {
