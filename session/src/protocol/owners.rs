@@ -219,8 +219,7 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
     Some(Next::Over(Told::Missing))
 }
 
-/// Ends all sessions of an owner, except `but`. Returns `Ok(None)` if the list has to be read first, or
-/// again.
+/// Ends all sessions of an owner, except `but`. Returns `Ok(None)` if the list has to be read first, or again.
 pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) -> Result<Option<Next>, SessionError> {
     let Some(list) = known.list_of(owner) else {
         return Ok(None);
