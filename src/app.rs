@@ -1,8 +1,6 @@
 //! The route table and its views. A view turns a request and its session into a response.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderValue, Method, StatusCode, header};
@@ -11,7 +9,7 @@ use lambda_session::{LazySession, ResponseBody, SameOriginLayer, Session, Sessio
 use maud::Markup;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::log::{Event, Line};
+use crate::log::{Event, Line, Log};
 use crate::web::form::{self, FormError};
 use crate::web::headers::{self, Hsts};
 use crate::web::pages;
@@ -83,20 +81,19 @@ pub(crate) struct App {
     /// it refuses a request.
     same_origin: SameOriginLayer,
     hsts: Option<Hsts>,
-    /// Whether this process has answered a request.
-    warm: Arc<AtomicBool>,
+    pub(crate) log: Log,
 }
 
 impl App {
     /// Builds the application with this layer for its sessions. With `hsts_subdomains`, browsers insist on https for
     /// the names below the site's, too.
-    pub(crate) fn new(sessions: SessionLayer, hsts_subdomains: bool) -> Self {
+    pub(crate) fn new(sessions: SessionLayer, hsts_subdomains: bool, log: Log) -> Self {
         let secure = sessions.is_secure();
         Self {
             sessions,
             same_origin: SameOriginLayer::new().secure(secure),
             hsts: secure.then_some(if hsts_subdomains { Hsts::Subdomains } else { Hsts::Site }),
-            warm: Arc::default(),
+            log,
         }
     }
 
@@ -128,7 +125,7 @@ impl App {
     pub(crate) fn unreadable(&self, invocation: &str) -> Response<Body> {
         let start = Instant::now();
         let response = finished(problem(StatusCode::BAD_REQUEST), self.hsts);
-        self.log(&Line {
+        self.log.write(&Line {
             event: None,
             route: "unreadable",
             method: None,
@@ -138,11 +135,6 @@ impl App {
             request_id: Some(invocation.to_owned()),
         });
         response
-    }
-
-    /// Writes the log line of a request.
-    pub(crate) fn log(&self, line: &Line) {
-        line.write(!self.warm.swap(true, Ordering::Relaxed));
     }
 
     /// Every request goes through the layer, which answers some paths itself if sessions are bound to their devices.

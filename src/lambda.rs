@@ -87,7 +87,7 @@ fn service(
                 None => answer.await,
             };
             if logged {
-                app.log(&line);
+                app.log.write(&line);
             }
             Ok(response)
         }

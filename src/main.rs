@@ -41,9 +41,10 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let config = Config::from_env(|name| std::env::var_os(name))?;
     lambda::require()?;
-    log::start(&config);
+    let log = log::start(&config);
     let store = DynamoDbStore::from_env()?;
-    let app = App::new(SessionLayer::from_env(store.clone())?.build()?, config.hsts_subdomains);
+    let sessions = SessionLayer::from_env(store.clone())?.build()?;
+    let app = App::new(sessions, config.hsts_subdomains, log);
     // During init Lambda gives the function a whole processor, and afterwards only the share that its memory size buys.
     store.warm_up().await;
     lambda::warm_up(&app).await;

@@ -72,6 +72,8 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
         ("XRAY_TRACING", "true"),
         ("AWS_XRAY_DAEMON_ADDRESS", address.as_str()),
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        // At this level no layer's filter is asked again for each span.
+        ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
     ];
     let mut app = sampled(&variables).await;
     let first = app.login(MARK).await;

@@ -6,11 +6,14 @@ use lambda_http::tracing::subscriber::filter::{LevelFilter, Targets, filter_fn};
 use lambda_http::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_http::tracing::subscriber::util::SubscriberInitExt as _;
 use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
+use tracing::dispatcher;
+use tracing::subscriber::NoSubscriber;
 
 /// Writes `tracing` events to standard output, which Lambda collects, in the level and the format that
 /// `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT` ask for ([Lambda's logging controls][controls]). Does nothing if
-/// the program has set a subscriber before. [`run`](super::run), [`run_streaming`](super::run_streaming) and
-/// [`serve`](super::serve) call it; call it yourself to log what happens before them.
+/// there is a subscriber already, for the program or for this thread. [`run`](super::run),
+/// [`run_streaming`](super::run_streaming) and [`serve`](super::serve) call it; call it yourself to log what happens
+/// before them.
 ///
 /// Below `INFO`, it writes only the events of this library, not even those of the program itself, because other crates
 /// show requests there: at `TRACE`, `lambda_runtime` logs each event with its passwords and cookies, and the SDK logs
@@ -18,10 +21,16 @@ use lambda_http::tracing::subscriber::{Layer as _, fmt, registry};
 ///
 /// [controls]: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
 ///
-/// ```
+/// ```standalone_crate
+/// # tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || {});
 /// lambda_session::lambda::start_log();
+/// # assert!(tracing::enabled!(tracing::Level::ERROR), "a subscriber that a thread had before does not count");
 /// ```
 pub fn start_log() {
+    // Building a subscriber takes 32 KB and time, also if it is not used then.
+    if !dispatcher::get_default(tracing::Dispatch::is::<NoSubscriber>) {
+        return;
+    }
     let set = |name| env::var(name).unwrap_or_default().to_ascii_uppercase();
     let level = level(&set("AWS_LAMBDA_LOG_LEVEL"));
     let shown = Targets::new()
@@ -37,7 +46,7 @@ pub fn start_log() {
     };
     // A line in JSON has no spans, so the runtime need not make one for each invocation.
     let spans = filter_fn(move |it| !(is_json && it.is_span() && it.target().starts_with("lambda_runtime")));
-    // Fails if there is a subscriber.
+    // Fails if another thread has set a subscriber meanwhile.
     let _ = registry().with(shown).with(spans).with(lines).try_init();
 }
 
