@@ -57,7 +57,6 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     bound(&mut pairs, programs, world).await?;
     changes(&mut pairs, programs, world).await?;
     conflict(&mut pairs, programs, world).await?;
-    growth(&mut pairs, programs, world).await?;
     load(&mut pairs, programs, world).await?;
     let Pairs { mut turns, rows } = pairs;
     let mut before = Vec::new();
@@ -173,24 +172,6 @@ async fn conflict(pairs: &mut Pairs, programs: &Programs, world: &World) -> Resu
         "undisturbed",
         Some(2.10),
     );
-    Ok(())
-}
-
-/// A view of a large session, compared with one of a session that holds a username.
-async fn growth(pairs: &mut Pairs, programs: &Programs, world: &World) -> Result<(), Failure> {
-    let app = start(&programs.product, world, &[]).await?;
-    let ours = start(&programs.ours, world, &[]).await?;
-    for (variables, kilobytes) in [(2, 1), (100, 10), (2, 100), (1_000, 100), (1_000, 300)] {
-        let large = session(&ours, variables, kilobytes * 1_000).await?;
-        let small = log_in(&app).await?;
-        pairs.add(
-            format!("view, {variables} variables, {kilobytes} KB"),
-            (&app, Ask::InARow(view(&large))),
-            (&app, Ask::InARow(view(&small))),
-            "small",
-            None,
-        );
-    }
     Ok(())
 }
 
