@@ -86,8 +86,8 @@ impl Log {
     /// Writes the line of a request.
     pub(crate) fn write(&self, line: &Line) {
         let cold = !self.warm.swap(true, Ordering::Relaxed);
-        // `tracing` must not be asked whether it would write an event that is then not sent: it would leave out the next
-        // span.
+        // This does not ask `tracing` whether it would write an event that is then not sent, because it would leave out
+        // the next span.
         if self.shows_requests && self.is_json {
             // Like `tracing`, it ignores a line that cannot be written.
             let _ = io::stdout().write_all(&line.to_json(cold));
