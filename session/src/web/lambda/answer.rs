@@ -29,6 +29,9 @@ pub(super) fn fit<B>(response: &mut Response<B>, door: Door) {
 /// Joins the values of each repeated header, because only one of them would be left (RFC 9110, section 5.3). Cookies
 /// cannot be joined.
 fn join(headers: &mut HeaderMap) {
+    if headers.keys_len() == headers.len() {
+        return;
+    }
     let repeated = |name: &&HeaderName| **name != SET_COOKIE && headers.get_all(*name).iter().nth(1).is_some();
     let names: Vec<_> = headers.keys().filter(repeated).cloned().collect();
     for name in names {

@@ -304,3 +304,47 @@ fn a_path_that_leads_to_another_site_is_no_base() {
         assert_eq!(found, base, "{sent}");
     }
 }
+
+/// All texts of at most this many characters of the alphabet.
+fn texts(alphabet: &str, longest: usize) -> Vec<String> {
+    let mut texts = vec![String::new()];
+    let mut begin = 0;
+    for _ in 0..longest {
+        let end = texts.len();
+        for n in begin..end {
+            texts.extend(
+                alphabet
+                    .chars()
+                    .map(|next| format!("{}{next}", texts[n]))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        begin = end;
+    }
+    texts
+}
+
+#[test]
+fn a_url_parser_leaves_a_canonical_host_and_path_as_they_are() {
+    let is_kept = |host: &str, path: &str| {
+        let url = format!("https://{host}{path}");
+        Url::parse(&url).is_ok_and(|parsed| parsed.as_str() == url)
+    };
+    let mut canonical = 0;
+    for host in texts("a0-.xnZ:_", 5) {
+        if is_canonical(&host, "/") {
+            assert!(is_kept(&host, "/"), "{host}");
+            canonical += 1;
+        }
+    }
+    for path in texts("a/.%2eE\\;~_?#é", 4) {
+        let path = format!("/{path}");
+        if is_canonical("a.b", &path) {
+            assert!(is_kept("a.b", &path), "{path}");
+            canonical += 1;
+        }
+    }
+    assert!(canonical > 1_000, "{canonical}");
+    let of_lambda = "abcdefghijklmnop0123456789.lambda-url.eu-central-1.on.aws";
+    assert!(is_canonical(of_lambda, "/login"), "the case that has to be fast");
+}
