@@ -86,8 +86,7 @@ impl Log {
     /// Writes the line of a request.
     pub(crate) fn write(&self, line: &Line) {
         let cold = !self.warm.swap(true, Ordering::Relaxed);
-        // This does not ask `tracing` whether it would write an event that is then not sent, because it would leave out
-        // the next span.
+        // Do not call `tracing::enabled!` here: without an event after it, a layer's filter drops the next span.
         if self.shows_requests && self.is_json {
             // Like `tracing`, it ignores a line that cannot be written.
             let _ = io::stdout().write_all(&line.to_json(cold));
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_line_is_cold_and_only_known_methods_have_a_name() {
+    fn a_cold_line_says_so_and_only_known_methods_have_a_name() {
         let line = |method: &[u8], event| Line {
             event,
             route: "/login",

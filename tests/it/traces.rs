@@ -72,7 +72,7 @@ async fn a_sampled_request_sends_its_load_its_save_and_their_store_calls_and_no_
         ("XRAY_TRACING", "true"),
         ("AWS_XRAY_DAEMON_ADDRESS", address.as_str()),
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-        // At this level no layer's filter is asked again for each span.
+        // Only at this level would a call of `tracing::enabled!` in `Log::write` drop a span.
         ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
     ];
     let mut app = sampled(&variables).await;

@@ -85,7 +85,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
         ("parts, pages", &programs.parts, plain, &["page"]),
         ("product, pages", &programs.product, plain, &["page"]),
         // With the app's page, its headers and a line of the log, but without a session.
-        ("answer", &programs.parts, plain, STORE),
+        ("answer", &programs.parts, plain, &["view"]),
         ("answer, pages", &programs.parts, plain, &["page"]),
         // Its warm-up finds no store.
         ("product alone", &programs.product, Some(NOBODY), &["page"]),

@@ -46,6 +46,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ("parts: start", "ms", "parts: start", "hello: start", "hello", None),
         ("answer: view, CPU", "us", "answer: view, CPU", "getitem: view, CPU", "getitem", None),
         ("answer: view, CPU", "us", "answer: view, CPU", "parts: view, CPU", "parts", None),
+        ("answer: view, CPU, cold caches", "us", "answer: view, cold", "getitem: view, cold", "getitem", None),
         ("answer: view, median time", "ms", "answer: view, median", "getitem: view, median", "getitem", None),
         ("answer: page, CPU", "us", "answer, pages: page, CPU", "hello: page, CPU", "hello", None),
         ("getitem: first view", "ms", "getitem: first view", "getitem: view, median", "warm", None),

@@ -330,8 +330,8 @@ impl Parts {
     }
 }
 
-/// Whether a URL parser would leave this host and this path as they are, as it does with most. If not, it takes 4,000
-/// instructions to resolve dot segments, and to rewrite numbers, capitals and international names in the host.
+/// Whether a URL parser would leave this host and this path as they are. Parsing takes 4,000 instructions, and only
+/// resolves dot segments, and rewrites numbers, capitals and international names in the host.
 fn is_canonical(host: &str, path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     let in_path = |byte: u8| is_plain(byte) || byte.is_ascii_uppercase() || b"_~/".contains(&byte);

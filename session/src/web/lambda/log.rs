@@ -22,12 +22,14 @@ use tracing::subscriber::NoSubscriber;
 /// [controls]: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
 ///
 /// ```standalone_crate
-/// # tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || {});
+/// # let of_thread = lambda_http::tracing::subscriber::registry();
+/// # tracing::subscriber::with_default(of_thread, lambda_session::lambda::start_log);
+/// # assert!(!tracing::enabled!(tracing::Level::ERROR), "the thread had a subscriber");
 /// lambda_session::lambda::start_log();
-/// # assert!(tracing::enabled!(tracing::Level::ERROR), "a subscriber that a thread had before does not count");
+/// # assert!(tracing::enabled!(tracing::Level::ERROR), "the thread has none any more");
 /// ```
 pub fn start_log() {
-    // Building a subscriber takes 32 KB and time, also if it is not used then.
+    // Building a subscriber takes 32 KB and time, even if it is then dropped.
     if !dispatcher::get_default(tracing::Dispatch::is::<NoSubscriber>) {
         return;
     }

@@ -1,7 +1,7 @@
 //! Does what *getitem* does, with the parts that the app uses: the store's client, `lambda::run` and the app's
 //! allocator. It has no session, and without `ANSWER` it has no log line and a page of one word. `ANSWER` is a page of
 //! the app as Lambda gets it: this program then answers with its text and its headers, and writes a line of the log. What
-//! a view of the app takes beyond this is due to the session.
+//! a view of the app takes beyond this is the session, and making the page and the line.
 
 use std::sync::LazyLock;
 
