@@ -14,12 +14,15 @@ use lambda_session::{DynamoDbStore, lambda};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The headers and the text of `ANSWER`.
 static APP: LazyLock<Option<(HeaderMap, String)>> = LazyLock::new(|| {
     let answer = std::env::var("ANSWER").ok()?;
     let answer: ApiGatewayV2httpResponse = serde_json::from_str(&answer).expect("an answer");
     let page = answer.body.map(|page| String::from_utf8_lossy(&page).into_owned());
     Some((answer.headers, page.unwrap_or_default()))
 });
+
+/// As long as the app's line for a view.
 const LINE: &str = concat!(
     r#"{"timestamp":"2026-01-01T00:00:00.123456Z","level":"INFO","event":"request","route":"/","method":"GET","#,
     r#""status":200,"store_calls":1,"duration_ms":1.234,"request_id":"8476a536-e9f4-11e8-9739-2dfe598c3fcd"}"#,
