@@ -264,7 +264,7 @@ where
                 None => unreadable(&context.request_id),
             };
             answer::fit(&mut response, door);
-            Ok(answer::of(response, door))
+            Ok(answer::Answer { response, door })
         }
     })
 }

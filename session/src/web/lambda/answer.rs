@@ -1,14 +1,12 @@
 //! An answer in the form that its door takes, and how it is fitted to what the door lets through.
 
 use std::any::Any;
+use std::borrow::Cow;
 
 use http::header::{Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use lambda_http::aws_lambda_events::alb::AlbTargetGroupResponse;
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
-use lambda_http::aws_lambda_events::vpc_lattice::VpcLatticeResponse;
 use lambda_http::{Body, IntoResponse};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::event::Door;
 use crate::session::lazy::LazySession;
@@ -42,14 +40,65 @@ fn join(headers: &mut HeaderMap) {
     }
 }
 
-/// An answer as Lambda takes it.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Answer {
-    V2(ApiGatewayV2httpResponse),
-    V1(ApiGatewayProxyResponse),
-    LoadBalancer(AlbTargetGroupResponse),
-    Lattice(VpcLatticeResponse),
+/// An answer as its door takes it. `lambda_http` converts only the answer to a request that it has made of an event
+/// itself.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    pub(super) door: Door,
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (status, headers, body) = (self.response.status(), self.response.headers(), self.response.body());
+        let one_of_each = Entries(|| headers.keys().map(|name| (name.as_str(), text(&headers[name]))));
+        let all = Entries(|| headers.keys().map(|name| (name.as_str(), texts(headers, name))));
+        let mut answer = serializer.serialize_struct("Answer", 6)?;
+        answer.serialize_field("statusCode", &status.as_u16())?;
+        match self.door {
+            Door::V2 => {
+                let others = Entries(|| one_of_each.0().filter(|(name, _)| *name != SET_COOKIE));
+                answer.serialize_field("headers", &others)?;
+                answer.serialize_field("cookies", &texts(headers, &SET_COOKIE))?;
+            }
+            // A header that stands in both maps is sent twice.
+            Door::V1 => answer.serialize_field("multiValueHeaders", &all)?,
+            // The load balancer reads the one that its target group is set to.
+            Door::LoadBalancer | Door::SingleValueLoadBalancer => {
+                let reason = status.canonical_reason().unwrap_or_default();
+                answer.serialize_field("statusDescription", &format!("{} {reason}", status.as_u16()))?;
+                answer.serialize_field("headers", &one_of_each)?;
+                answer.serialize_field("multiValueHeaders", &all)?;
+            }
+            Door::Lattice => answer.serialize_field("headers", &one_of_each)?,
+        }
+        match body {
+            // SAM warns of an answer that has no body.
+            Body::Empty => answer.serialize_field("body", "")?,
+            body => answer.serialize_field("body", body)?,
+        }
+        answer.serialize_field("isBase64Encoded", &matches!(body, Body::Binary(_)))?;
+        answer.end()
+    }
+}
+
+/// A map in JSON, from what makes its entries.
+struct Entries<F>(F);
+
+impl<K: Serialize, V: Serialize, I: Iterator<Item = (K, V)>, F: Fn() -> I> Serialize for Entries<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map((self.0)())
+    }
+}
+
+/// The values of a header.
+fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
+    headers.get_all(name).iter().map(text).collect()
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    let value = value.as_bytes();
+    // `from_utf8_lossy` alone takes ten times as long.
+    str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::from)
 }
 
 /// Converts a service's answer to one with a body of `lambda_http`'s. An answer that has one already is left as it is:
@@ -69,55 +118,6 @@ pub(super) async fn converted<R: IntoResponse + Send + 'static>(answer: R) -> Re
     match answer {
         Some(answer) => answer.into_response().await,
         None => Response::default(),
-    }
-}
-
-/// Puts an answer into the form of its door. `lambda_http` does it only for a request that it has made of an event
-/// itself.
-pub(super) fn of(response: Response<Body>, door: Door) -> Answer {
-    let (parts, body) = response.into_parts();
-    let (status, mut headers) = (parts.status, parts.headers);
-    let is_base64 = matches!(body, Body::Binary(_));
-    // SAM warns of an answer that has no body, so an empty one is an empty text.
-    let body = Some(match body {
-        Body::Empty => Body::Text(String::new()),
-        body => body,
-    });
-    match door {
-        Door::V2 => {
-            let mut answer = ApiGatewayV2httpResponse::default();
-            let cookies = headers.get_all(SET_COOKIE).iter();
-            answer.cookies = cookies
-                .map(|cookie| String::from_utf8_lossy(cookie.as_bytes()).into())
-                .collect();
-            headers.remove(SET_COOKIE);
-            (answer.status_code, answer.headers) = (status.as_u16().into(), headers);
-            (answer.body, answer.is_base64_encoded) = (body, is_base64);
-            Answer::V2(answer)
-        }
-        Door::V1 => {
-            let mut answer = ApiGatewayProxyResponse::default();
-            // A header that stands in both maps is sent twice.
-            (answer.status_code, answer.multi_value_headers) = (status.as_u16().into(), headers);
-            (answer.body, answer.is_base64_encoded) = (body, is_base64);
-            Answer::V1(answer)
-        }
-        Door::LoadBalancer | Door::SingleValueLoadBalancer => {
-            let mut answer = AlbTargetGroupResponse::default();
-            // The load balancer reads the one that its target group is set to.
-            answer.headers.clone_from(&headers);
-            (answer.status_code, answer.multi_value_headers) = (status.as_u16().into(), headers);
-            let reason = status.canonical_reason().unwrap_or_default();
-            answer.status_description = Some(format!("{} {reason}", status.as_u16()));
-            (answer.body, answer.is_base64_encoded) = (body, is_base64);
-            Answer::LoadBalancer(answer)
-        }
-        Door::Lattice => {
-            let mut answer = VpcLatticeResponse::default();
-            (answer.status_code, answer.headers) = (status.as_u16(), headers);
-            (answer.body, answer.is_base64_encoded) = (body, is_base64);
-            Answer::Lattice(answer)
-        }
     }
 }
 
@@ -205,23 +205,25 @@ mod tests {
             let page = Response::builder()
                 .status(520)
                 .header(SET_COOKIE, "a=\u{e9}")
-                .header(LINK, "</a>");
-            serde_json::to_value(of(page.body(Body::Empty).unwrap(), door)).unwrap()
+                .header(LINK, "</a>")
+                .header("not-utf-8", HeaderValue::from_bytes(b"\xe9").unwrap());
+            let response = page.body(Body::Empty).unwrap();
+            serde_json::to_value(Answer { response, door }).unwrap()
         };
-        let both = json!({ "set-cookie": ["a=é"], "link": ["</a>"] });
+        let all = json!({ "set-cookie": ["a=é"], "link": ["</a>"], "not-utf-8": ["\u{fffd}"] });
         let answer = made(Door::V2);
         assert_eq!(
             (&answer["cookies"], &answer["headers"]),
-            (&json!(["a=é"]), &json!({ "link": "</a>" }))
+            (&json!(["a=é"]), &json!({ "link": "</a>", "not-utf-8": "\u{fffd}" }))
         );
         let answer = made(Door::V1);
-        assert_eq!((&answer["headers"], &answer["multiValueHeaders"]), (&json!({}), &both));
+        assert_eq!((answer.get("headers"), &answer["multiValueHeaders"]), (None, &all));
         for door in [Door::LoadBalancer, Door::SingleValueLoadBalancer] {
             let answer = made(door);
             assert_eq!(answer["statusDescription"], "520 ");
             assert_eq!(
                 (&answer["headers"]["link"], &answer["multiValueHeaders"]),
-                (&json!("</a>"), &both)
+                (&json!("</a>"), &all)
             );
         }
         assert_eq!(made(Door::Lattice)["headers"]["link"], "</a>");
