@@ -15,6 +15,7 @@ pub(crate) struct Programs {
     pub(crate) hello: PathBuf,
     pub(crate) getitem: PathBuf,
     pub(crate) parts: PathBuf,
+    pub(crate) hand: PathBuf,
     pub(crate) ours: PathBuf,
     pub(crate) rival: PathBuf,
 }
@@ -49,6 +50,7 @@ impl Programs {
             hello: program("hello"),
             getitem: program("getitem"),
             parts: program("parts"),
+            hand: program("hand"),
             ours: program("ours"),
             rival: program("rival"),
         })

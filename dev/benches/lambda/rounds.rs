@@ -84,9 +84,9 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
         // Their pages are compared with *hello*'s, so the store's code must not be in the caches either.
         ("parts, pages", &programs.parts, plain, &["page"]),
         ("product, pages", &programs.product, plain, &["page"]),
-        // With the app's page, its headers and a line of the log, but without a session.
-        ("answer", &programs.parts, plain, &["view"]),
-        ("answer, pages", &programs.parts, plain, &["page"]),
+        // With the app's page and headers, ready-made.
+        ("hand", &programs.hand, plain, STORE),
+        ("hand, pages", &programs.hand, plain, &["page"]),
         // Its warm-up finds no store.
         ("product alone", &programs.product, Some(NOBODY), &["page"]),
         ("getitem, TLS", &programs.getitem, tls, &["view"]),
@@ -94,8 +94,8 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     ] {
         let Some(endpoint) = endpoint else { continue };
         let mut environment = world.environment(endpoint);
-        if name.starts_with("answer") {
-            environment.push(("ANSWER".to_owned(), page.to_string()));
+        if name.starts_with("hand") {
+            environment.push(("PAGE".to_owned(), page.to_string()));
         }
         let mut events = Vec::new();
         for &request in requests {
