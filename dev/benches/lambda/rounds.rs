@@ -84,7 +84,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
         // Their pages are compared with *hello*'s, so the store's code must not be in the caches either.
         ("parts, pages", &programs.parts, plain, &["page"]),
         ("product, pages", &programs.product, plain, &["page"]),
-        // With the app's page and headers, ready-made.
+        // A session by hand, with the app's page for an anonymous visitor and its headers, ready-made.
         ("hand", &programs.hand, plain, STORE),
         ("hand, pages", &programs.hand, plain, &["page"]),
         // Its warm-up finds no store.

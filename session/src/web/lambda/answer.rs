@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use http::header::{Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use lambda_http::{Body, IntoResponse};
-use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::event::Door;
 use crate::session::lazy::LazySession;
@@ -52,31 +52,31 @@ impl Serialize for Answer {
         let (status, headers, body) = (self.response.status(), self.response.headers(), self.response.body());
         let one_of_each = Entries(|| headers.keys().map(|name| (name.as_str(), text(&headers[name]))));
         let all = Entries(|| headers.keys().map(|name| (name.as_str(), texts(headers, name))));
-        let mut answer = serializer.serialize_struct("Answer", 6)?;
-        answer.serialize_field("statusCode", &status.as_u16())?;
+        let mut answer = serializer.serialize_map(None)?;
+        answer.serialize_entry("statusCode", &status.as_u16())?;
         match self.door {
             Door::V2 => {
                 let others = Entries(|| one_of_each.0().filter(|(name, _)| *name != SET_COOKIE));
-                answer.serialize_field("headers", &others)?;
-                answer.serialize_field("cookies", &texts(headers, &SET_COOKIE))?;
+                answer.serialize_entry("headers", &others)?;
+                answer.serialize_entry("cookies", &texts(headers, &SET_COOKIE))?;
             }
             // A header that stands in both maps is sent twice.
-            Door::V1 => answer.serialize_field("multiValueHeaders", &all)?,
+            Door::V1 => answer.serialize_entry("multiValueHeaders", &all)?,
             // The load balancer reads the one that its target group is set to.
             Door::LoadBalancer | Door::SingleValueLoadBalancer => {
                 let reason = status.canonical_reason().unwrap_or_default();
-                answer.serialize_field("statusDescription", &format!("{} {reason}", status.as_u16()))?;
-                answer.serialize_field("headers", &one_of_each)?;
-                answer.serialize_field("multiValueHeaders", &all)?;
+                answer.serialize_entry("statusDescription", &format!("{} {reason}", status.as_u16()))?;
+                answer.serialize_entry("headers", &one_of_each)?;
+                answer.serialize_entry("multiValueHeaders", &all)?;
             }
-            Door::Lattice => answer.serialize_field("headers", &one_of_each)?,
+            Door::Lattice => answer.serialize_entry("headers", &one_of_each)?,
         }
         match body {
             // SAM warns of an answer that has no body.
-            Body::Empty => answer.serialize_field("body", "")?,
-            body => answer.serialize_field("body", body)?,
+            Body::Empty => answer.serialize_entry("body", "")?,
+            body => answer.serialize_entry("body", body)?,
         }
-        answer.serialize_field("isBase64Encoded", &matches!(body, Body::Binary(_)))?;
+        answer.serialize_entry("isBase64Encoded", &matches!(body, Body::Binary(_)))?;
         answer.end()
     }
 }

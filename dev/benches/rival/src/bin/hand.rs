@@ -1,7 +1,9 @@
 //! A session written by hand, on the parts that the app uses: the cookie with its MAC, a record as the app's, a form, and
-//! nothing that a second request at the same time, a renewal, a retry or another site would need. Its page, its headers
-//! and its line of the log are the app's, but ready-made. What the app takes beyond this is the library, and making them.
+//! nothing that a second request at the same time, a renewal, a retry or another site would need. It does not warm up,
+//! and its page, its headers and its line of the log are the app's, but ready-made. What the app takes beyond this is the
+//! library, the app's own checks, and making those.
 
+// The futures of the SDK are nested deeper than rustc expects.
 #![recursion_limit = "256"]
 
 use std::collections::HashMap;
@@ -84,7 +86,7 @@ async fn log_in(store: &DynamoDbStore, form: &[u8]) -> Result<String, Error> {
     put.item("id", S(hash(&id)))
         .item("data", M([("username".to_owned(), S(username.into()))].into()))
         .item("created_at", N(now()?.to_string()))
-        .item("expires_at", N((now()? + 1800).to_string()))
+        .item("expires_at", N((now()? + 43_200).to_string()))
         .item("revision", N("0".to_owned()))
         .condition_expression("attribute_not_exists(#id)")
         .expression_attribute_names("#id", "id")
