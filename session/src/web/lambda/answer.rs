@@ -97,7 +97,7 @@ fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     let value = value.as_bytes();
-    // `from_utf8_lossy` alone takes ten times as long.
+    // `from_utf8_lossy` alone would look at each byte by itself.
     str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::from)
 }
 
