@@ -14,8 +14,8 @@ pub struct Call {
     pub request: Value,
     /// The SDK's name for the operation, the same for all its attempts.
     pub invocation: String,
-    /// The SDK's number of the attempt, from 1.
-    pub attempt: u32,
+    /// The number of the attempt among the calls that are kept, from 1.
+    pub attempt: usize,
     /// The headers that identify the client.
     pub user_agents: Vec<String>,
     /// How many calls of this operation have arrived, this one included.
@@ -29,21 +29,17 @@ pub struct Call {
 }
 
 impl Call {
-    /// Reads everything but `nth`, which depends on the calls before.
+    /// Reads everything but `attempt` and `nth`, which depend on the calls before.
     pub(super) fn read(connection: usize, headers: &HeaderMap, body: &[u8]) -> Self {
         let header = |name: &str| {
             let value = headers.get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default()
         };
-        // The header looks like `attempt=1; max=3`.
-        let attempt = header("amz-sdk-request")
-            .split("; ")
-            .find_map(|part| part.strip_prefix("attempt="));
         Self {
             operation: header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned(),
             request: serde_json::from_slice(body).unwrap_or_default(),
             invocation: header("amz-sdk-invocation-id").to_owned(),
-            attempt: attempt.and_then(|number| number.parse().ok()).unwrap_or_default(),
+            attempt: 0,
             user_agents: ["user-agent", "x-amz-user-agent"].map(header).map(str::to_owned).into(),
             nth: 0,
             connection,

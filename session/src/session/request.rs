@@ -122,7 +122,10 @@ impl RequestSession {
         }
         let at = budget.settings.moment();
         let taken = self.state().take(&at);
-        self.save(budget, &at, taken).await
+        match taken {
+            Some(taken) => self.save(budget, &at, taken).await,
+            None => Ok(()),
+        }
     }
 
     /// Saves for the layer, after the handler.
@@ -131,10 +134,11 @@ impl RequestSession {
             let turn = self.turn(budget).await;
             let at = budget.settings.moment();
             let closed = self.state().close(&at);
-            // The outcome says whether it was saved.
-            let _ = match turn {
-                Ok(_one_at_a_time) => self.save(budget, &at, closed).await,
-                Err(error) => Err(self.fail(error)),
+            // The outcome says whether it was saved. Boxed, because most requests save nothing.
+            let _ = match (turn, closed) {
+                (Ok(_one_at_a_time), Some(taken)) => Box::pin(self.save(budget, &at, taken)).await,
+                (Ok(_), None) => Ok(()),
+                (Err(error), _) => Err(self.fail(error)),
             };
         }
         self.state().outcome.clone()
@@ -148,8 +152,8 @@ impl RequestSession {
             let _one_at_a_time = self.turn(budget).await?;
             self.not_failed()?;
             let taking = self.state().taking(name);
-            if let Some((found, wanted)) = taking {
-                match save(budget, &budget.settings.moment(), found, wanted).await {
+            if let Some(taking) = taking {
+                match save(budget, &budget.settings.moment(), taking).await {
                     Ok((found, _)) => {
                         stored = found.taken(name);
                         self.state().saved_as(found);
@@ -172,11 +176,10 @@ impl RequestSession {
         budget.turn(&self.writing, save).await
     }
 
-    async fn save(&self, budget: &Budget, at: &Moment, taken: Option<(Found, Wanted)>) -> Result<(), SessionError> {
-        let Some((found, wanted)) = taken else { return Ok(()) };
+    async fn save(&self, budget: &Budget, at: &Moment, taken: (Found, Wanted)) -> Result<(), SessionError> {
         // Only this future holds what is wanted. If the handler drops it, the request fails.
         let dropped = Dropped(self);
-        let saved = save(budget, at, found, wanted).await;
+        let saved = save(budget, at, taken).await;
         std::mem::forget(dropped);
         let (found, cookie) = saved.map_err(|error| self.fail(error))?;
         let mut state = self.state();
@@ -229,8 +232,7 @@ async fn find(
 async fn save(
     budget: &Budget,
     at: &Moment,
-    mut found: Found,
-    wanted: Wanted,
+    (mut found, wanted): (Found, Wanted),
 ) -> Result<(Found, CookieAction), SessionError> {
     if found.read_at.is_none() && !found.unproven().is_empty() && !wanted.is_nothing() {
         // Only the record says whether the session is bound to a device, and then it is not this request's to end.

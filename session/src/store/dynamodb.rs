@@ -7,6 +7,7 @@ mod failure;
 mod http_client;
 mod item;
 
+use std::pin::pin;
 use std::time::Duration;
 use std::{env, fmt};
 
@@ -67,7 +68,8 @@ impl DynamoDbStore {
     /// Everything else comes from `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
     /// and, if they are set, `AWS_SESSION_TOKEN`, `AWS_ACCOUNT_ID`, `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`,
     /// `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and the usual proxy variables. For profiles, roles and
-    /// single sign-on, use [`new`](Self::new).
+    /// single sign-on, use [`new`](Self::new). The machine's clock must be right, as Lambda's is, because the SDK's
+    /// correction of a wrong clock is off.
     ///
     /// # Errors
     ///
@@ -277,7 +279,8 @@ impl Store for DynamoDbStore {
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        let output = self.get(key.as_str()).send().await;
+        // Pinned, because `await` alone makes the SDK's future on the stack and then copies its 5 KB.
+        let output = pin!(self.get(key.as_str()).send()).await;
         let output = output.map_err(|error| self.failed(&error))?;
         Ok(output.item.map(item::read))
     }
@@ -287,7 +290,7 @@ impl Store for DynamoDbStore {
         let refused = if let Some(read) = read {
             let update = self.update(key.as_str(), expression::swap(read, next));
             let update = update.return_values_on_condition_check_failure(all_old);
-            update.send().await.map(drop).map_err(|error| self.refused(error))
+            pin!(update.send()).await.map(drop).map_err(|error| self.refused(error))
         } else {
             let put = self.client.put_item().table_name(&self.table);
             let put = put
@@ -295,7 +298,7 @@ impl Store for DynamoDbStore {
                 .condition_expression("attribute_not_exists(#id)")
                 .expression_attribute_names("#id", PARTITION_KEY)
                 .return_values_on_condition_check_failure(all_old);
-            put.send().await.map(drop).map_err(|error| self.refused(error))
+            pin!(put.send()).await.map(drop).map_err(|error| self.refused(error))
         };
         match refused {
             Ok(()) => Ok(Swap::Done),

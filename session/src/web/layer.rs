@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{Request, Response};
 use tower::Service;
 
@@ -78,8 +78,8 @@ impl<S, Q, R> Service<Request<Q>> for SessionService<S>
 where
     S: Service<Request<Q>, Response = Response<R>>,
     S::Future: Send + 'static,
-    S::Error: Send,
-    R: Send,
+    S::Error: Send + 'static,
+    R: Send + 'static,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -100,9 +100,9 @@ where
             return Box::pin(async move { Ok(answer.await.map(ResponseBody::from)) });
         }
         request.extensions_mut().insert(opened.session().clone());
-        let response = self.inner.call(request);
-        Box::pin(async move {
-            let mut response = ResponseBody::of(response.await?);
+        // An `async` block that awaited the handler's future would keep room for it twice.
+        Box::pin(self.inner.call(request).then(|response| async move {
+            let mut response = ResponseBody::of(response?);
             let Outcome { cookie, failed } = opened.session().0.finish().await;
             if let Some(error) = failed {
                 response = error.into_response();
@@ -110,7 +110,7 @@ where
             response.extensions_mut().insert(opened.session().clone());
             opened.set_headers(&cookie, &mut response);
             Ok(response)
-        })
+        }))
     }
 }
 

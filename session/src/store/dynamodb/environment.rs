@@ -1,8 +1,8 @@
 //! Reads and validates the store's environment variables.
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
 use http::Uri;
 
@@ -82,10 +82,10 @@ pub(super) const NO_REGION: &str =
     "is not set; set it, or AWS_DEFAULT_REGION, to the table's region, such as eu-central-1";
 
 /// A part of the credentials. The SDK puts it into a header of each call, and panics if it cannot stand there.
-fn credential(value: String) -> Result<(), &'static str> {
+fn credential(value: String) -> Result<String, &'static str> {
     let visible = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     let problem = "has a line break, a blank at an end, or a character that is not ASCII; remove it";
-    (visible && value.trim() == value).then_some(()).ok_or(problem)
+    (visible && value.trim() == value).then_some(value).ok_or(problem)
 }
 
 /// A switch in the SDK's spelling.
@@ -115,22 +115,25 @@ fn sdk(variables: Variables<'_>) -> Result<SdkConfig, EnvironmentError> {
     let endpoint = first(variables, &endpoints, endpoint)?;
     let region = first(variables, &["AWS_REGION", "AWS_DEFAULT_REGION"], region)?;
     let region = region.ok_or_else(|| EnvironmentError::new("AWS_REGION", NO_REGION))?;
-    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| read(variables, name, credential));
-    for key in keys {
-        key?.ok_or_else(|| {
-            let problem = "are not set; Lambda sets them for every function, and a local DynamoDB accepts any values";
-            EnvironmentError::new("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", problem)
-        })?;
-    }
-    for optional in ["AWS_SESSION_TOKEN", "AWS_ACCOUNT_ID"] {
-        read(variables, optional, credential)?;
-    }
+    let key = |name| {
+        let problem = "are not set; Lambda sets them for every function, and a local DynamoDB accepts any values";
+        let missing = || EnvironmentError::new("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", problem);
+        read(variables, name, credential)?.ok_or_else(missing)
+    };
+    let mut credentials = Credentials::builder()
+        .access_key_id(key("AWS_ACCESS_KEY_ID")?)
+        .secret_access_key(key("AWS_SECRET_ACCESS_KEY")?)
+        .provider_name("environment");
+    credentials.set_session_token(read(variables, "AWS_SESSION_TOKEN", credential)?);
+    credentials.set_account_id(read(variables, "AWS_ACCOUNT_ID", credential)?.map(Into::into));
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(region)
-        .credentials_provider(SharedCredentialsProvider::new(
-            EnvironmentVariableCredentialsProvider::new(),
-        ));
+        .credentials_provider(SharedCredentialsProvider::new(credentials.build()))
+        // They do not expire while the process runs.
+        .identity_cache(IdentityCache::no_cache())
+        // Lambda keeps the clock right.
+        .disable_clock_skew_correction(true);
     sdk.set_endpoint_url(endpoint);
     sdk.set_use_fips(read(variables, "AWS_USE_FIPS_ENDPOINT", flag)?);
     sdk.set_use_dual_stack(read(variables, "AWS_USE_DUALSTACK_ENDPOINT", flag)?);

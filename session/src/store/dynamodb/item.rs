@@ -96,12 +96,21 @@ fn present<const MOST: usize>(all: [(&'static str, Option<AttributeValue>); MOST
     present.collect()
 }
 
+/// The attributes of an item that are not read yet. Comparing the few names costs less than hashing each.
+type Unread = Vec<(String, AttributeValue)>;
+
+/// Takes an attribute out.
+fn take(item: &mut Unread, name: &str) -> Option<AttributeValue> {
+    let place = item.iter().position(|(known, _)| known == name)?;
+    Some(item.swap_remove(place).1)
+}
+
 /// Ignores unknown attributes, because a newer version may have written them.
-pub(super) fn read(mut item: Item) -> Stored {
+pub(super) fn read(item: Item) -> Stored {
     if item.contains_key(ENDED) {
         return Stored::Tombstone(tombstone(item));
     }
-    match record(&mut item) {
+    match record(&mut item.into_iter().collect()) {
         Ok(record) => Stored::Record(record),
         Err(attribute) => Stored::Malformed(format!("attribute `{attribute}` is missing or of another type")),
     }
@@ -109,22 +118,23 @@ pub(super) fn read(mut item: Item) -> Stored {
 
 /// Reads a tombstone. Tombstones of this library's version 0.3 say neither when the session ended nor what kind of
 /// successor it has. Such a successor counts as a renewal, so that a logout ends it, too.
-pub(super) fn tombstone(mut item: Item) -> Tombstone {
-    let mut time = |name| item.remove(name).and_then(unsigned);
+pub(super) fn tombstone(item: Item) -> Tombstone {
+    let mut item: Unread = item.into_iter().collect();
+    let mut time = |name| take(&mut item, name).and_then(unsigned);
     let (revision, ended_at) = (time(REVISION), time(ENDED_AT));
     let ended_at = ended_at.or_else(|| time(TTL_ATTRIBUTE).map(|expiry| expiry.saturating_sub(TOMBSTONE)));
-    let successor = item.remove(REPLACED_BY).and_then(text);
+    let successor = take(&mut item, REPLACED_BY).and_then(text);
     let successor = successor.filter(|key| !key.is_empty() && revision.is_some());
     Tombstone {
         revision: revision.unwrap_or_default(),
         writes: writes(&mut item),
         ended_at: ended_at.unwrap_or_default(),
-        renewed: successor.is_some() && item.get(RENEWED) != Some(&AttributeValue::Bool(false)),
+        renewed: successor.is_some() && take(&mut item, RENEWED) != Some(AttributeValue::Bool(false)),
         replaced_by: successor.map(RecordKey::from_stored),
     }
 }
 
-fn record(item: &mut Item) -> Result<Record, &'static str> {
+fn record(item: &mut Unread) -> Result<Record, &'static str> {
     Ok(Record {
         created_at: required(item, CREATED_AT, unsigned)?,
         expires_at: required(item, TTL_ATTRIBUTE, unsigned)?,
@@ -143,8 +153,8 @@ fn record(item: &mut Item) -> Result<Record, &'static str> {
 }
 
 /// The tokens of the last changes. Records of the first version have none.
-fn writes(item: &mut Item) -> Vec<WriteToken> {
-    let tokens = item.remove(WRITES).and_then(text);
+fn writes(item: &mut Unread) -> Vec<WriteToken> {
+    let tokens = take(item, WRITES).and_then(text);
     tokens.map_or_else(Vec::new, |text| text.split(' ').map(WriteToken::from_stored).collect())
 }
 
@@ -161,12 +171,12 @@ fn tokens(writes: &[WriteToken]) -> Option<AttributeValue> {
     (!texts.is_empty()).then(|| AttributeValue::S(texts.join(" ")))
 }
 
-fn required<T>(item: &mut Item, name: &'static str, read: Read<T>) -> Result<T, &'static str> {
+fn required<T>(item: &mut Unread, name: &'static str, read: Read<T>) -> Result<T, &'static str> {
     optional(item, name, read)?.ok_or(name)
 }
 
-fn optional<T>(item: &mut Item, name: &'static str, read: Read<T>) -> Result<Option<T>, &'static str> {
-    let value = item.remove(name);
+fn optional<T>(item: &mut Unread, name: &'static str, read: Read<T>) -> Result<Option<T>, &'static str> {
+    let value = take(item, name);
     value.map(|value| read(value).ok_or(name)).transpose()
 }
 

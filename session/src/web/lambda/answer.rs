@@ -53,6 +53,12 @@ impl Serialize for Answer {
         let one_of_each = Entries(|| headers.keys().map(|name| (name.as_str(), text(&headers[name]))));
         let all = Entries(|| headers.keys().map(|name| (name.as_str(), texts(headers, name))));
         let mut answer = serializer.serialize_map(None)?;
+        // The longest part is the first, so that the buffer grows in fewer steps.
+        match body {
+            // SAM warns of an answer that has no body.
+            Body::Empty => answer.serialize_entry("body", "")?,
+            body => answer.serialize_entry("body", body)?,
+        }
         answer.serialize_entry("statusCode", &status.as_u16())?;
         match self.door {
             Door::V2 => {
@@ -70,11 +76,6 @@ impl Serialize for Answer {
                 answer.serialize_entry("multiValueHeaders", &all)?;
             }
             Door::Lattice => answer.serialize_entry("headers", &one_of_each)?,
-        }
-        match body {
-            // SAM warns of an answer that has no body.
-            Body::Empty => answer.serialize_entry("body", "")?,
-            body => answer.serialize_entry("body", body)?,
         }
         answer.serialize_entry("isBase64Encoded", &matches!(body, Body::Binary(_)))?;
         answer.end()

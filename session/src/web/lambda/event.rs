@@ -12,8 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{COOKIE, HOST};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
-use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::aws_lambda_events::vpc_lattice::VpcLatticeRequestV2;
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt as _};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -53,30 +56,34 @@ pub(super) struct Read {
 
 /// Reads an event.
 pub(super) fn read(event: &str, ignores_stage: bool) -> Read {
-    let event = if event.len() > SHORT && has_a_crowd(event) {
+    let read = if event.len() > SHORT && has_a_crowd(event) {
         None
     } else {
-        parse(event).or_else(|| parse(&with_clean_cookies(event)?))
+        parse(event, ignores_stage).or_else(|| parse(&with_clean_cookies(event)?, ignores_stage))
     };
-    let door = match &event {
-        Some(LambdaRequest::ApiGatewayV1(_)) => Door::V1,
-        Some(LambdaRequest::Alb(event)) if event.multi_value_headers.is_empty() => Door::SingleValueLoadBalancer,
-        Some(LambdaRequest::Alb(_)) => Door::LoadBalancer,
-        Some(LambdaRequest::VpcLatticeV2(_)) => Door::Lattice,
-        _ => Door::V2,
-    };
-    let request = event.and_then(|event| parts(event, ignores_stage)?.into_request());
-    Read { door, request }
+    read.unwrap_or(Read {
+        door: Door::V2,
+        request: None,
+    })
 }
 
-/// Parses an HTTP event. Most events are those of a Function URL or an HTTP API, and only these have the method in
+/// Reads an HTTP event. Most events are those of a Function URL or an HTTP API, and only these have the method in
 /// `requestContext.http`; so they are tried first, and read once.
-fn parse(event: &str) -> Option<LambdaRequest> {
-    let v2 = || serde_json::from_str(event).ok().map(LambdaRequest::ApiGatewayV2);
-    let v1 = || serde_json::from_str(event).ok().map(LambdaRequest::ApiGatewayV1);
-    let load_balancer = || serde_json::from_str(event).ok().map(LambdaRequest::Alb);
-    let lattice = || serde_json::from_str(event).ok().map(LambdaRequest::VpcLatticeV2);
-    v2().or_else(v1).or_else(load_balancer).or_else(lattice)
+fn parse(event: &str, ignores_stage: bool) -> Option<Read> {
+    let (door, request) = if let Ok(event) = serde_json::from_str::<ApiGatewayV2httpRequest>(event) {
+        (Door::V2, v2(event, ignores_stage))
+    } else if let Ok(event) = serde_json::from_str::<ApiGatewayProxyRequest>(event) {
+        (Door::V1, v1(event, ignores_stage))
+    } else if let Ok(event) = serde_json::from_str::<AlbTargetGroupRequest>(event) {
+        if event.multi_value_headers.is_empty() {
+            (Door::SingleValueLoadBalancer, load_balancer(event))
+        } else {
+            (Door::LoadBalancer, load_balancer(event))
+        }
+    } else {
+        (Door::Lattice, lattice(serde_json::from_str(event).ok()?))
+    };
+    Some(Read { door, request })
 }
 
 /// Whether an event has more headers than a map holds, which panics, or headers that cannot be counted.
@@ -143,83 +150,75 @@ struct Parts {
     is_base64: bool,
 }
 
-fn parts(event: LambdaRequest, ignores_stage: bool) -> Option<Parts> {
-    Some(match event {
-        LambdaRequest::ApiGatewayV2(event) => {
-            let raw_path = encoded(event.raw_path.as_deref().unwrap_or_default()).into_owned();
-            let query = event.raw_query_string.unwrap_or_default();
-            let mut headers = event.headers;
-            if let Some(cookies) = event.cookies {
-                let cookies: Vec<_> = cookies.iter().map(|cookies| clean(cookies)).collect();
-                headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; ")).ok()?);
-            }
-            Parts {
-                method: event.request_context.http.method.clone(),
-                path: path::with_stage(
-                    event.request_context.stage.as_deref().filter(|_| !ignores_stage),
-                    &raw_path,
-                ),
-                headers,
-                domain: event.request_context.domain_name.clone(),
-                extensions: Extensions::new()
-                    .with_raw_http_path(raw_path)
-                    // These come from the raw query, because `queryStringParameters` joins repeated values with commas.
-                    .with_query_string_parameters(QueryMap::from_str(&query).unwrap_or_default())
-                    .with_path_parameters(event.path_parameters)
-                    .with_stage_variables(event.stage_variables)
-                    .with_request_context(RequestContext::ApiGatewayV2(event.request_context)),
-                query,
-                body: event.body,
-                is_base64: event.is_base64_encoded,
-            }
-        }
-        LambdaRequest::ApiGatewayV1(event) => {
-            let raw_path = encoded(event.path.as_deref().unwrap_or_default()).into_owned();
-            let parameters = either(
-                &event.multi_value_query_string_parameters,
-                &event.query_string_parameters,
-            );
-            let sent = path::sent(&event.request_context, &raw_path).into_owned();
-            Parts {
-                method: event.http_method,
-                path: if ignores_stage { raw_path.clone() } else { sent },
-                query: parameters.to_query_string(),
-                headers: all_values(event.multi_value_headers, event.headers),
-                domain: event.request_context.domain_name.clone(),
-                extensions: Extensions::new()
-                    .with_raw_http_path(raw_path)
-                    .with_query_string_parameters(parameters)
-                    .with_path_parameters(event.path_parameters)
-                    .with_stage_variables(event.stage_variables)
-                    .with_request_context(RequestContext::ApiGatewayV1(event.request_context)),
-                body: event.body,
-                is_base64: event.is_base64_encoded,
-            }
-        }
-        LambdaRequest::Alb(event) => {
-            let parameters = either(
-                &event.multi_value_query_string_parameters,
-                &event.query_string_parameters,
-            );
-            let headers = all_values(event.multi_value_headers, event.headers);
-            let context = RequestContext::Alb(event.request_context);
-            let body = (event.body, event.is_base64_encoded);
-            undecoded(event.http_method, event.path, &parameters, headers, context, body)
-        }
-        LambdaRequest::VpcLatticeV2(event) => {
-            let context = RequestContext::VpcLattice(event.request_context);
-            let body = (event.body, event.is_base64_encoded);
-            undecoded(
-                event.method?,
-                event.path,
-                &with_values(&event.query_string_parameters),
-                event.headers,
-                context,
-                body,
-            )
-        }
-        _ => return None,
-    })
+fn v2(event: ApiGatewayV2httpRequest, ignores_stage: bool) -> Option<Request<Body>> {
+    let raw_path = encoded(event.raw_path.as_deref().unwrap_or_default()).into_owned();
+    let query = event.raw_query_string.unwrap_or_default();
+    let mut headers = event.headers;
+    if let Some(cookies) = event.cookies {
+        let cookies: Vec<_> = cookies.iter().map(|cookies| clean(cookies)).collect();
+        headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; ")).ok()?);
+    }
+    let stage = event.request_context.stage.as_deref().filter(|_| !ignores_stage);
+    Parts {
+        method: event.request_context.http.method.clone(),
+        path: path::with_stage(stage, &raw_path),
+        headers,
+        domain: event.request_context.domain_name.clone(),
+        extensions: Extensions::new()
+            .with_raw_http_path(raw_path)
+            // These come from the raw query, because `queryStringParameters` joins repeated values with commas.
+            .with_query_string_parameters(QueryMap::from_str(&query).unwrap_or_default())
+            .with_path_parameters(event.path_parameters)
+            .with_stage_variables(event.stage_variables)
+            .with_request_context(RequestContext::ApiGatewayV2(event.request_context)),
+        query,
+        body: event.body,
+        is_base64: event.is_base64_encoded,
+    }
+    .into_request()
+}
+
+fn v1(event: ApiGatewayProxyRequest, ignores_stage: bool) -> Option<Request<Body>> {
+    let raw_path = encoded(event.path.as_deref().unwrap_or_default()).into_owned();
+    let parameters = either(
+        &event.multi_value_query_string_parameters,
+        &event.query_string_parameters,
+    );
+    let sent = path::sent(&event.request_context, &raw_path).into_owned();
+    Parts {
+        method: event.http_method,
+        path: if ignores_stage { raw_path.clone() } else { sent },
+        query: parameters.to_query_string(),
+        headers: all_values(event.multi_value_headers, event.headers),
+        domain: event.request_context.domain_name.clone(),
+        extensions: Extensions::new()
+            .with_raw_http_path(raw_path)
+            .with_query_string_parameters(parameters)
+            .with_path_parameters(event.path_parameters)
+            .with_stage_variables(event.stage_variables)
+            .with_request_context(RequestContext::ApiGatewayV1(event.request_context)),
+        body: event.body,
+        is_base64: event.is_base64_encoded,
+    }
+    .into_request()
+}
+
+fn load_balancer(event: AlbTargetGroupRequest) -> Option<Request<Body>> {
+    let parameters = either(
+        &event.multi_value_query_string_parameters,
+        &event.query_string_parameters,
+    );
+    let headers = all_values(event.multi_value_headers, event.headers);
+    let context = RequestContext::Alb(event.request_context);
+    let body = (event.body, event.is_base64_encoded);
+    undecoded(event.http_method, event.path, &parameters, headers, context, body).into_request()
+}
+
+fn lattice(event: VpcLatticeRequestV2) -> Option<Request<Body>> {
+    let parameters = with_values(&event.query_string_parameters);
+    let context = RequestContext::VpcLattice(event.request_context);
+    let body = (event.body, event.is_base64_encoded);
+    undecoded(event.method?, event.path, &parameters, event.headers, context, body).into_request()
 }
 
 /// The parts of an event whose query parameters are as the browser sent them.

@@ -21,8 +21,7 @@ use lambda_session::{DynamoDbStore, lambda};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use mimalloc as _;
 
 static KEY: LazyLock<Hmac<Sha256>> = LazyLock::new(|| {
     let key = std::env::var("SECRET_KEY").expect("SECRET_KEY");

@@ -5,8 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue::S;
 use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_session::{DynamoDbStore, lambda};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use mimalloc as _;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
