@@ -142,9 +142,11 @@ fn sdk(variables: Variables<'_>) -> Result<SdkConfig, EnvironmentError> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::config::ProvideCredentials as _;
+
     use super::*;
 
-    const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+    const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "secret")];
 
     const TABLE: (&str, &str) = ("TABLE_NAME", "sessions");
 
@@ -205,6 +207,19 @@ mod tests {
             };
             assert_eq!(is_local(&variables), expected, "{environment:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_credentials_are_taken() {
+        let sdk = sdk_in(&[("AWS_SESSION_TOKEN", "token"), ("AWS_ACCOUNT_ID", "123456789012")]);
+        let credentials = sdk.credentials_provider().unwrap().provide_credentials().await.unwrap();
+        let keys = [credentials.access_key_id(), credentials.secret_access_key()];
+        assert_eq!(keys, [KEYS[0].1, KEYS[1].1]);
+        assert_eq!(credentials.session_token(), Some("token"));
+        assert_eq!(credentials.account_id().unwrap().as_str(), "123456789012");
+        let sdk = sdk_in(&[("AWS_SESSION_TOKEN", "")]);
+        let credentials = sdk.credentials_provider().unwrap().provide_credentials().await.unwrap();
+        assert_eq!((credentials.session_token(), credentials.account_id()), (None, None));
     }
 
     #[test]

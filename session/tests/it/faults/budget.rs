@@ -51,10 +51,11 @@ async fn every_request_costs_what_the_table_says() {
     );
 }
 
-/// The SDK's own user agent is seven times as long, and names the system, the compiler and the configuration.
+/// The SDK's own user agent is seven times as long, and names the system, the compiler and the configuration. Another
+/// header would number the attempt.
 #[tokio::test]
 async fn a_call_tells_whose_it_is_and_no_more() {
     let (world, ..) = World::logged_in().await;
     let name = concat!("lambda-session/", env!("CARGO_PKG_VERSION"));
-    assert_eq!(world.proxy.calls()[0].user_agents, [name, ""]);
+    assert_eq!(world.proxy.calls()[0].client, [name, "", ""]);
 }
