@@ -20,7 +20,7 @@ use crate::config::Config;
 
 // The C library's `malloc` and `free` are a fifth of a page's instructions. Through its feature `override`, mimalloc
 // takes their place. As a `#[global_allocator]`, it would be asked for the alignment of each block, which takes 7,000
-// instructions of a view.
+// instructions of a view. Other systems than Linux, on which the app only runs for its developers, keep their own.
 #[cfg(target_os = "linux")]
 use mimalloc as _;
 

@@ -242,9 +242,12 @@ impl Shared {
     fn record(&self, connection: usize, headers: &HeaderMap, body: &[u8]) -> (usize, Fault) {
         let mut call = Call::read(connection, headers, body);
         let mut state = self.state();
-        let earlier = |same: &dyn Fn(&Call) -> bool| state.calls.iter().filter(|earlier| same(earlier)).count();
-        call.attempt = 1 + earlier(&|earlier| earlier.invocation == call.invocation);
-        call.nth = 1 + earlier(&|earlier| earlier.operation == call.operation);
+        let calls = state.calls.iter();
+        call.attempt = 1 + calls
+            .clone()
+            .filter(|earlier| earlier.invocation == call.invocation)
+            .count();
+        call.nth = 1 + calls.filter(|earlier| earlier.operation == call.operation).count();
         let mut fault = state.fault(&call);
         if !ALLOWED_OPERATIONS.contains(&call.operation.as_str()) {
             fault = Fault::Error(400, "AccessDeniedException");

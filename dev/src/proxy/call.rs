@@ -16,8 +16,8 @@ pub struct Call {
     pub invocation: String,
     /// The number of the attempt among the calls that are kept, from 1.
     pub attempt: usize,
-    /// The headers that describe the client.
-    pub client: Vec<String>,
+    /// The headers that DynamoDB does not need.
+    pub needless: Vec<String>,
     /// How many calls of this operation have arrived, this one included.
     pub nth: usize,
     /// The connection of the call, numbered from 0.
@@ -40,7 +40,7 @@ impl Call {
             request: serde_json::from_slice(body).unwrap_or_default(),
             invocation: header("amz-sdk-invocation-id").to_owned(),
             attempt: 0,
-            client: ["user-agent", "x-amz-user-agent", "amz-sdk-request"]
+            needless: ["user-agent", "x-amz-user-agent", "amz-sdk-request"]
                 .map(header)
                 .map(str::to_owned)
                 .into(),

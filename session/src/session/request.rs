@@ -121,11 +121,10 @@ impl RequestSession {
             return Err(SessionError::new(SessionErrorKind::Saved, late));
         }
         let at = budget.settings.moment();
-        let taken = self.state().take(&at);
-        match taken {
-            Some(taken) => self.save(budget, &at, taken).await,
-            None => Ok(()),
-        }
+        let Some(taken) = self.state().take(&at) else {
+            return Ok(());
+        };
+        self.save(budget, &at, taken).await
     }
 
     /// Saves for the layer, after the handler.
@@ -134,7 +133,7 @@ impl RequestSession {
             let turn = self.turn(budget).await;
             let at = budget.settings.moment();
             let closed = self.state().close(&at);
-            // The outcome says whether it was saved. Boxed, because most requests save nothing.
+            // The outcome says whether it was saved. The save is boxed, because most requests save nothing.
             let _ = match (turn, closed) {
                 (Ok(_one_at_a_time), Some(taken)) => Box::pin(self.save(budget, &at, taken)).await,
                 (Ok(_), None) => Ok(()),

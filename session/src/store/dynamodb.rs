@@ -123,8 +123,8 @@ impl DynamoDbStore {
 
     /// Makes a store in `table` for a program that runs elsewhere, with the SDK's configuration as
     /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. The store uses all of it except for timeouts,
-    /// retries, stalled-stream protection and user agent, which are its own. `endpoint` takes precedence over the
-    /// configuration's.
+    /// retries, stalled-stream protection and user agent, which are its own. It sends no header `amz-sdk-request`.
+    /// `endpoint` takes precedence over the configuration's.
     ///
     /// # Errors
     ///
@@ -279,7 +279,7 @@ impl Store for DynamoDbStore {
     }
 
     async fn load(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        // Pinned, because `await` alone makes the SDK's future on the stack and then copies its 5 KB.
+        // `pin!` keeps the SDK's future where it is made. `await` alone would copy its 5 KB.
         let output = pin!(self.get(key.as_str()).send()).await;
         let output = output.map_err(|error| self.failed(&error))?;
         Ok(output.item.map(item::read))

@@ -130,7 +130,7 @@ fn sdk(variables: Variables<'_>) -> Result<SdkConfig, EnvironmentError> {
         .behavior_version(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(SharedCredentialsProvider::new(credentials.build()))
-        // They do not expire while the process runs.
+        // There is nothing to refresh: the environment of a running process stays as it is.
         .identity_cache(IdentityCache::no_cache())
         // Lambda keeps the clock right.
         .disable_clock_skew_correction(true);

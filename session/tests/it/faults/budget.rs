@@ -57,5 +57,5 @@ async fn every_request_costs_what_the_table_says() {
 async fn a_call_tells_whose_it_is_and_no_more() {
     let (world, ..) = World::logged_in().await;
     let name = concat!("lambda-session/", env!("CARGO_PKG_VERSION"));
-    assert_eq!(world.proxy.calls()[0].client, [name, "", ""]);
+    assert_eq!(world.proxy.calls()[0].needless, [name, "", ""]);
 }

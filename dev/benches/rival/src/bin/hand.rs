@@ -21,6 +21,7 @@ use lambda_session::{DynamoDbStore, lambda};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+// Takes the place of `malloc`.
 use mimalloc as _;
 
 static KEY: LazyLock<Hmac<Sha256>> = LazyLock::new(|| {

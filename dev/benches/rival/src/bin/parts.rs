@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue::S;
 use lambda_http::{Body, Error, Request, Response, service_fn};
 use lambda_session::{DynamoDbStore, lambda};
 
+// Takes the place of `malloc`.
 use mimalloc as _;
 
 #[tokio::main(flavor = "current_thread")]
