@@ -18,6 +18,7 @@ use crate::protocol::run::Run;
 use crate::protocol::save::Wanted;
 use crate::protocol::settings::{Settings, system_clock};
 use crate::protocol::{random, spans};
+use crate::store::erased::boxed;
 
 /// One request's session.
 #[derive(Default)]
@@ -135,7 +136,7 @@ impl RequestSession {
             let closed = self.state().close(&at);
             // The outcome says whether it was saved. The save is boxed, because most requests save nothing.
             let _ = match (turn, closed) {
-                (Ok(_one_at_a_time), Some(taken)) => Box::pin(self.save(budget, &at, taken)).await,
+                (Ok(_one_at_a_time), Some(taken)) => boxed(|| self.save(budget, &at, taken)).await,
                 (Ok(_), None) => Ok(()),
                 (Err(error), _) => Err(self.fail(error)),
             };
@@ -222,7 +223,7 @@ async fn find(
     let mut known = Known::default();
     if let Some(keys) = Found::reading(&ids) {
         let run = Run { budget, ids: &ids, at };
-        spans::within(spans::load(), Box::pin(run.read(&mut known, keys))).await?;
+        spans::within(spans::load(), boxed(|| run.read(&mut known, keys))).await?;
     }
     Ok(Found::read(ids, known, at).locked(second, at))
 }
@@ -250,7 +251,7 @@ async fn save(
         }
         let run = Run { budget, ids: &ids, at };
         // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
-        spans::within(spans::save(), Box::pin(run.task(&mut known, &task))).await?
+        spans::within(spans::save(), boxed(|| run.task(&mut known, &task))).await?
     };
     Ok(found.saved(known, &task, told, at))
 }

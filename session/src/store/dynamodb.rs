@@ -295,8 +295,7 @@ impl Store for DynamoDbStore {
             let put = self.client.put_item().table_name(&self.table);
             let put = put
                 .set_item(Some(item::write(key, next)))
-                .condition_expression("attribute_not_exists(#id)")
-                .expression_attribute_names("#id", PARTITION_KEY)
+                .condition_expression(format!("attribute_not_exists({PARTITION_KEY})"))
                 .return_values_on_condition_check_failure(all_old);
             pin!(put.send()).await.map(drop).map_err(|error| self.refused(error))
         };

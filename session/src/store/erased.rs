@@ -12,6 +12,12 @@ use crate::core::record::{Record, Stored, Tombstone};
 /// A store's answer, boxed.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+/// Makes a future in its box. Optimised code writes it there at once; `Box::pin` would get it on the stack and copy it:
+/// 6 KB for a call of DynamoDB.
+pub(crate) fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
 /// A [`Store`] that can be a trait object.
 pub(crate) trait AnyStore: Store {
     fn any_load<'a>(&'a self, key: &'a RecordKey) -> Boxed<'a, Option<Stored>>;
@@ -21,15 +27,15 @@ pub(crate) trait AnyStore: Store {
 
 impl<S: Store> AnyStore for S {
     fn any_load<'a>(&'a self, key: &'a RecordKey) -> Boxed<'a, Option<Stored>> {
-        Box::pin(self.load(key))
+        boxed(|| self.load(key))
     }
 
     fn any_swap<'a>(&'a self, key: &'a RecordKey, read: Option<&'a Record>, next: &'a Stored) -> Boxed<'a, Swap> {
-        Box::pin(self.swap(key, read, next))
+        boxed(|| self.swap(key, read, next))
     }
 
     fn any_end<'a>(&'a self, key: &'a RecordKey, at: u64) -> Boxed<'a, Tombstone> {
-        Box::pin(self.end(key, at))
+        boxed(|| self.end(key, at))
     }
 }
 
@@ -46,14 +52,14 @@ pub trait AnyOwnerStore: Sync {
 
 impl<S: OwnerStore> AnyOwnerStore for S {
     fn any_enlist<'a>(&'a self, owner: &'a OwnerKey, key: &'a RecordKey, at: u64, until: u64) -> Boxed<'a, OwnerList> {
-        Box::pin(self.enlist(owner, key, at, until))
+        boxed(|| self.enlist(owner, key, at, until))
     }
 
     fn any_list<'a>(&'a self, owner: &'a OwnerKey) -> Boxed<'a, OwnerList> {
-        Box::pin(self.list(owner))
+        boxed(|| self.list(owner))
     }
 
     fn any_strike<'a>(&'a self, owner: &'a OwnerKey, keys: &'a [RecordKey]) -> Boxed<'a, ()> {
-        Box::pin(self.strike(owner, keys))
+        boxed(|| self.strike(owner, keys))
     }
 }

@@ -71,7 +71,7 @@ impl Expression {
         self.condition.push(format!("attribute_type({data}, {map})"));
         for name in [CREATED_AT, REVISION, TTL_ATTRIBUTE, SEEN_AT] {
             let attribute = self.name(name);
-            let part = match read.get(name) {
+            let part = match find(read, name) {
                 Some(value) => format!("{attribute} = {}", self.value(&format!(":read_{name}"), value.clone())),
                 None => format!("attribute_not_exists({attribute})"),
             };
@@ -100,6 +100,11 @@ impl Expression {
     }
 }
 
+fn find<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a AttributeValue> {
+    let found = attributes.iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| value)
+}
+
 /// Replaces `read` with `next`, writing only the differences.
 pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
     let mut expression = Expression::default();
@@ -108,11 +113,11 @@ pub(super) fn swap(read: &Record, next: &Stored) -> Expression {
     if let Stored::Record(next) = next {
         expression.variables(&read.data, &next.data);
     }
-    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+    for (name, _) in before.iter().filter(|(name, _)| find(&after, name).is_none()) {
         expression.remove(name);
     }
     for (name, value) in after {
-        if before.get(name) != Some(&value) {
+        if find(&before, name) != Some(&value) {
             expression.set(name, value);
         }
     }

@@ -1,6 +1,6 @@
 //! Converts records to DynamoDB items and back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_dynamo::AttributeValue as Kept;
@@ -35,16 +35,16 @@ pub(super) const BOUND: &str = "bound";
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The attributes of an item, except for a record's variables.
-pub(super) type Attributes = BTreeMap<&'static str, AttributeValue>;
+/// The attributes of an item, except for a record's variables. They are few, so comparing names costs less than a map.
+pub(super) type Attributes = Vec<(&'static str, AttributeValue)>;
 
 /// The item of a record or a tombstone.
 pub(super) fn write(key: &RecordKey, stored: &Stored) -> Item {
     let mut attributes = attributes(stored);
     if let Stored::Record(record) = stored {
-        attributes.insert(DATA, to_map(&record.data));
+        attributes.push((DATA, to_map(&record.data)));
     }
-    attributes.insert(PARTITION_KEY, string(key.as_str()));
+    attributes.push((PARTITION_KEY, string(key.as_str())));
     let named = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
     named.collect()
 }
@@ -54,7 +54,7 @@ pub(super) fn attributes(stored: &Stored) -> Attributes {
     match stored {
         Stored::Record(record) => record_attributes(record),
         Stored::Tombstone(tombstone) => tombstone_attributes(tombstone),
-        Stored::Malformed(_) => Attributes::from([(DATA, AttributeValue::Null(true))]),
+        Stored::Malformed(_) => vec![(DATA, AttributeValue::Null(true))],
     }
 }
 
@@ -92,11 +92,12 @@ fn tombstone_attributes(tombstone: &Tombstone) -> Attributes {
 }
 
 fn present<const MOST: usize>(all: [(&'static str, Option<AttributeValue>); MOST]) -> Attributes {
-    let present = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    present.collect()
+    let mut present = Vec::with_capacity(MOST);
+    present.extend(all.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    present
 }
 
-/// The attributes of an item that are not read yet. Comparing the few names costs less than hashing each.
+/// The attributes of an item that are not read yet.
 type Unread = Vec<(String, AttributeValue)>;
 
 /// Takes an attribute out.

@@ -88,8 +88,7 @@ async fn log_in(store: &DynamoDbStore, form: &[u8]) -> Result<String, Error> {
         .item("created_at", N(now()?.to_string()))
         .item("expires_at", N((now()? + 43_200).to_string()))
         .item("revision", N("0".to_owned()))
-        .condition_expression("attribute_not_exists(#id)")
-        .expression_attribute_names("#id", "id")
+        .condition_expression("attribute_not_exists(id)")
         .return_values_on_condition_check_failure(AllOld)
         .send()
         .await?;
