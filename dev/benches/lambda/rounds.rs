@@ -130,12 +130,16 @@ async fn starts(contestants: &[Contestant<'_>], figures: &mut Figures) -> Result
             for (request, event) in &contestant.requests {
                 let sandbox = Sandbox::start(contestant.program, &contestant.environment).await?;
                 let (_, first) = sandbox.invoke(event).await?;
+                let before = sandbox.cpu()?;
+                sandbox.invoke(event).await?;
+                let second = sandbox.cpu()?.saturating_sub(before);
                 let name = contestant.name;
-                for (figure, duration) in [
-                    (format!("{name}: start"), sandbox.first_poll),
-                    (format!("{name}: first {request}"), first),
+                for (figure, value) in [
+                    (format!("{name}: start"), ms(sandbox.first_poll)),
+                    (format!("{name}: first {request}"), ms(first)),
+                    (format!("{name}: second {request}, CPU"), ms(second) * 1e3),
                 ] {
-                    samples.entry(figure).or_default().push(ms(duration));
+                    samples.entry(figure).or_default().push(value);
                 }
             }
         }
