@@ -64,9 +64,8 @@ async fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let program =
         fs::canonicalize(program).map_err(|error| Failure::Usage(format!("{}: {error}", program.display())))?;
     let functions = functions(&program).await?;
-    let Trace { start, requests } = trace(&program).await?;
     let (mut script, mut written) = (HEAD.to_owned(), BTreeSet::new());
-    for address in requests.into_iter().chain(start) {
+    for address in trace(&program).await? {
         let pattern = name_at(&functions, address).map(pattern);
         if let Some(pattern) = pattern.filter(|pattern| written.insert(pattern.clone())) {
             writeln!(script, "    *(.text.{pattern})").map_err(Failure::run)?;
@@ -121,14 +120,9 @@ fn name_at(functions: &[Function], address: u64) -> Option<&str> {
     (address < *until).then_some(name)
 }
 
-/// The addresses in the program of what ran, each as an offset from the program's first byte.
-struct Trace {
-    start: Vec<u64>,
-    requests: Vec<u64>,
-}
-
-/// Starts the program in valgrind, and sends it what visitors send.
-async fn trace(program: &Path) -> Result<Trace, Failure> {
+/// Starts the program in valgrind, and sends it what visitors send. Returns the addresses of what the requests ran and
+/// then of what the start ran, each as an offset from the program's first byte.
+async fn trace(program: &Path) -> Result<Vec<u64>, Failure> {
     let directory = tempfile::tempdir().map_err(Failure::run)?;
     let file = directory.path().join("trace");
     let mut valgrind = Command::new("valgrind");
@@ -188,8 +182,8 @@ async fn trace(program: &Path) -> Result<Trace, Failure> {
     let trace = fs::read(&file).map_err(Failure::run)?;
     let start = usize::try_from(start).map_err(Failure::run)?;
     let (start, requests) = trace.split_at(start.min(trace.len()));
-    let [start, requests] = [start, requests].map(|trace| blocks(&String::from_utf8_lossy(trace), first_byte));
-    Ok(Trace { start, requests })
+    let ran = [requests, start].map(|trace| blocks(&String::from_utf8_lossy(trace), first_byte));
+    Ok(ran.concat())
 }
 
 /// Returns the address of the program's first byte in the memory of its process.
