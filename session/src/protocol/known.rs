@@ -13,13 +13,8 @@ use crate::store::OwnerList;
 pub(crate) struct Known {
     /// What is stored under each key that was read or written, or what a write found there instead.
     pub(crate) places: BTreeMap<RecordKey, Place>,
-    /// The owner's list, without the entries that were struck since it was read.
-    pub(crate) list: Option<(OwnerKey, OwnerList)>,
-    /// The sessions that were known to have ended when the list was read. The list is recent enough to name the
-    /// sessions that renewed them.
-    ended_before_list: BTreeSet<RecordKey>,
-    /// The number of sessions in the list when it was read.
-    pub(crate) listed: usize,
+    /// The owner's list, if it was read. Boxed, because most tasks read none.
+    pub(crate) list: Option<Box<Listed>>,
     /// Whether the task has loaded a key again, to find out whether another request has ended its new session.
     pub(crate) reloaded: bool,
     /// The visitor's record that the last write was made to replace, or the next write would have replaced when it was
@@ -31,6 +26,19 @@ pub(crate) struct Known {
     pub(crate) ended: BTreeSet<RecordKey>,
     /// Whether time is too short for work that a later request can do as well.
     pub(crate) hurried: bool,
+}
+
+/// An owner's list that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) owner: OwnerKey,
+    /// The sessions in the list, without those that were struck since.
+    pub(crate) sessions: OwnerList,
+    /// The number of sessions when the list was read.
+    pub(crate) count: usize,
+    /// The sessions that were known to have ended when the list was read. The list is recent enough to name the
+    /// sessions that renewed them.
+    ended_before: BTreeSet<RecordKey>,
 }
 
 impl Known {
@@ -51,9 +59,8 @@ impl Known {
         self.record(key).filter(|opened| opened.record.is_alive(at))
     }
 
-    pub(crate) fn list_of(&self, owner: &OwnerKey) -> Option<&OwnerList> {
-        let (known, list) = self.list.as_ref()?;
-        (known == owner).then_some(list)
+    pub(crate) fn list_of(&self, owner: &OwnerKey) -> Option<&Listed> {
+        self.list.as_deref().filter(|list| list.owner == *owner)
     }
 
     /// Returns the call that reads those of these keys which were not read yet; `None` if all were.
@@ -101,18 +108,21 @@ impl Known {
     }
 
     /// Records an owner's list.
-    pub(crate) fn listed(&mut self, owner: OwnerKey, list: OwnerList) {
+    pub(crate) fn listed(&mut self, owner: OwnerKey, sessions: OwnerList) {
         let ended = |place: &Place| matches!(place, Place::Tombstone(_));
         let ended = self.places.iter().filter(|(_, place)| ended(place));
-        self.ended_before_list = ended.map(|(key, _)| key.clone()).collect();
-        self.listed = list.len();
-        self.list = Some((owner, list));
+        self.list = Some(Box::new(Listed {
+            owner,
+            count: sessions.len(),
+            sessions,
+            ended_before: ended.map(|(key, _)| key.clone()).collect(),
+        }));
     }
 
     /// Records that these keys were struck from the owner's list.
     pub(crate) fn struck(&mut self, keys: &[RecordKey]) {
-        if let Some((_, list)) = &mut self.list {
-            list.retain(|key, _| !keys.contains(key));
+        if let Some(list) = &mut self.list {
+            list.sessions.retain(|key, _| !keys.contains(key));
         }
     }
 
@@ -139,17 +149,20 @@ impl Known {
     /// the list names it. Returns `None` if the list was read too early to name a renewal.
     pub(crate) fn follow_listed<'a>(
         &'a self,
-        list: &OwnerList,
+        list: &Listed,
         keys: impl IntoIterator<Item = &'a RecordKey>,
     ) -> Option<[BTreeSet<&'a RecordKey>; 2]> {
         let keys: BTreeSet<_> = keys.into_iter().collect();
         let [mut standing, ended] = self.follow(keys.iter().copied());
-        let is_unlisted = |key: &RecordKey| self.renewal(key).is_some_and(|renewal| !list.contains_key(renewal));
-        let mut since = ended.iter().filter(|key| !self.ended_before_list.contains(**key));
+        let is_unlisted = |key: &RecordKey| {
+            self.renewal(key)
+                .is_some_and(|renewal| !list.sessions.contains_key(renewal))
+        };
+        let mut since = ended.iter().filter(|key| !list.ended_before.contains(**key));
         if since.any(|key| is_unlisted(key)) {
             return None;
         }
-        standing.retain(|key| list.contains_key(key) || keys.contains(key));
+        standing.retain(|key| list.sessions.contains_key(key) || keys.contains(key));
         Some([standing, ended])
     }
 

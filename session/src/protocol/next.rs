@@ -52,7 +52,7 @@ pub(crate) fn next(known: &Known, task: &Task, at: &Moment) -> Result<Next, Sess
 pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
     let Task::Save(save) = task else { return None };
     let new = save.fresh.id.record_key();
-    let owner = known.list.as_ref().filter(|(_, list)| list.contains_key(new));
+    let owner = known.list.as_ref().filter(|list| list.sessions.contains_key(new));
     let may_stand = match known.place(new) {
         Some(Place::Record(_)) => true,
         Some(_) => false,
@@ -61,5 +61,5 @@ pub(crate) fn undo(known: &Known, task: &Task) -> Option<Call> {
     if may_stand {
         return Some(Call::End(vec![new.clone()]));
     }
-    owner.map(|(owner, _)| Call::Strike(owner.clone(), vec![new.clone()]))
+    owner.map(|list| Call::Strike(list.owner.clone(), vec![new.clone()]))
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::call::{Call, Next, Place, Told};
 use super::error::{SessionError, SessionErrorKind};
-use super::known::Known;
+use super::known::{Known, Listed};
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::time::Moment;
 use crate::store::OwnerList;
@@ -118,14 +118,15 @@ pub(super) fn enter(
     let Some(list) = known.list_of(owner) else {
         return Ok(Some(enlist()));
     };
-    let entries = || others(known, list, login, at);
-    let count = list.len();
+    let sessions = &list.sessions;
+    let entries = || others(known, sessions, login, at);
+    let count = sessions.len();
     // The store refused to add the new key, because the list is too large.
-    let full = known.place(login.new).is_none() && !list.contains_key(login.new);
+    let full = known.place(login.new).is_none() && !sessions.contains_key(login.new);
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
     let crowded = full || count > MOST || login.most.is_some_and(reaches);
     // A login that has swept knows some entries or has struck some.
-    let is_unswept = || count == known.listed && entries().all(|(_, entry)| entry == Entry::Unread);
+    let is_unswept = || count == list.count && entries().all(|(_, entry)| entry == Entry::Unread);
     let sweeps = count.is_multiple_of(SWEEP_EVERY) && is_unswept();
     if !known.hurried {
         let looks = crowded || sweeps;
@@ -143,7 +144,7 @@ pub(super) fn enter(
     let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
     // With a lower maximum, `make_room` ends the oldest sessions later.
     let most = login.most.filter(|most| *most < MOST);
-    let no_room = full && count == known.listed;
+    let no_room = full && count == list.count;
     if no_room || count > MOST_ENTRIES || count > MOST && most.is_none() && !known.hurried && standing.count() >= MOST {
         let refused = "there are too many sessions of this owner; nobody was logged in";
         return Err(SessionError::new(SessionErrorKind::TooManySessions, refused));
@@ -154,8 +155,9 @@ pub(super) fn enter(
 /// Ends the owner's oldest sessions beyond the maximum, after the new record was created.
 pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<Call> {
     let most = login.most?;
-    let (owner, list) = known.list.as_ref().filter(|_| !known.hurried)?;
-    let mut standing: Vec<_> = others(known, list, login, at)
+    let list = known.list.as_ref().filter(|_| !known.hurried)?;
+    let Listed { owner, sessions, .. } = &**list;
+    let mut standing: Vec<_> = others(known, sessions, login, at)
         .filter_map(|(key, entry)| match entry {
             Entry::Standing(since) => Some((since, key)),
             _ => None,
@@ -167,14 +169,14 @@ pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<
         let oldest = standing[..excess].iter().map(|(_, key)| (*key).clone());
         return Some(Call::End(oldest.take(CHUNK).collect()));
     }
-    let ended = known.ended.iter().filter(|key| list.contains_key(key));
+    let ended = known.ended.iter().filter(|key| sessions.contains_key(key));
     let Some([renewals, _]) = known.follow_listed(list, ended) else {
         return Some(Call::List(owner.clone()));
     };
     if !renewals.is_empty() {
         return Some(Call::End(renewals.into_iter().cloned().collect()));
     }
-    strike(owner, others(known, list, login, at))
+    strike(owner, others(known, sessions, login, at))
 }
 
 /// Loads the records of all entries, and strikes the entries whose sessions are gone. Returns `None` if the list has to
@@ -182,7 +184,8 @@ pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<
 pub(super) fn list(known: &Known, owner: &OwnerKey, at: &Moment) -> Option<Next> {
     let list = known.list_of(owner)?;
     let entries = || {
-        list.iter()
+        list.sessions
+            .iter()
             .map(|(key, enlisted)| (key, entry(known, key, *enlisted, at)))
     };
     // Striking comes before further loads, so that a listing that is interrupted still shortens the list.
@@ -203,7 +206,7 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
     }
     let all = || ended.iter().chain(&standing).copied().chain([handle]);
     let was_ended = all().any(|key| known.ended.contains(key));
-    let Some(enlisted) = all().find_map(|key| list.get(key)) else {
+    let Some(enlisted) = all().find_map(|key| list.sessions.get(key)) else {
         return Some(Next::Over(if was_ended { Told::Keep } else { Told::Missing }));
     };
     let stands = |key: &RecordKey| !matches!(entry(known, key, *enlisted, at), Entry::Gone);
@@ -213,7 +216,7 @@ pub(super) fn end(known: &Known, owner: &OwnerKey, handle: &RecordKey, at: &Mome
         return Some(Next::Call(Call::End(vec![standing.clone()])));
     }
     if was_ended {
-        let listed: BTreeSet<_> = all().filter(|key| list.contains_key(key)).cloned().collect();
+        let listed: BTreeSet<_> = all().filter(|key| list.sessions.contains_key(key)).cloned().collect();
         return Some(Next::Call(Call::Strike(owner.clone(), listed.into_iter().collect())));
     }
     Some(Next::Over(Told::Missing))
@@ -234,7 +237,7 @@ pub(super) fn end_all(known: &Known, owner: &OwnerKey, but: Option<&RecordKey>) 
             Some(_) => {}
         }
     }
-    let listed: Vec<_> = list.keys().filter(|key| Some(*key) != but).collect();
+    let listed: Vec<_> = list.sessions.keys().filter(|key| Some(*key) != but).collect();
     let is_ended = |key: &&RecordKey| matches!(known.place(key), Some(Place::Tombstone(_)));
     let ended: Vec<_> = listed.iter().copied().filter(is_ended).take(CHUNK).collect();
     // A full chunk of ended sessions is struck before others are ended, but not before the sessions that renewed them

@@ -103,7 +103,10 @@ impl RequestSession {
             let read = "another read of this session did not end";
             let _one_at_a_time = budget.turn(&self.reading, read).await?;
             if !self.is_used() {
-                let Found { ids, second, .. } = self.state().found.clone();
+                let (ids, second) = {
+                    let found = &self.state().found;
+                    (found.ids.clone(), found.second.clone())
+                };
                 let found = find(budget, ids, second).await.inspect_err(SessionError::log)?;
                 self.state().found = found;
             }

@@ -126,7 +126,7 @@ impl Sessions {
         let current = self.current.as_ref().and_then(Session::handle);
         let owner = OwnerKey::new(owner);
         let (known, at, _) = self.task(Task::List(owner.clone())).await?;
-        let keys = known.list_of(&owner).into_iter().flat_map(|list| list.keys());
+        let keys = known.list_of(&owner).into_iter().flat_map(|list| list.sessions.keys());
         let alive = keys.filter_map(|key| Some((key, &known.alive(key, &at)?.record)));
         let sessions = alive.map(|(key, record)| ListedSession {
             current: current.as_deref() == Some(key.as_str()),
