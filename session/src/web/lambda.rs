@@ -75,6 +75,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::protocol::budget::Deadline;
 use crate::protocol::error::{SessionError, short_answer};
+use crate::store::erased::boxed;
 use crate::web::body::ResponseBody;
 
 mod answer;
@@ -173,7 +174,10 @@ where
     U: Fn(&str) -> Response<Body> + Clone + Send + 'static,
 {
     start_log();
-    in_a_task(lambda_runtime::run_concurrent(self::service(service, unreadable))).await
+    in_a_task(boxed(|| {
+        lambda_runtime::run_concurrent(self::service(service, unreadable))
+    }))
+    .await
 }
 
 /// Serves events as [`run`] does, and sends each answer as its body comes: for server-sent events, and for up to 200 MB
@@ -216,7 +220,7 @@ where
         });
         StreamAdapter::from(answer).call(LambdaEvent::new(nothing, context))
     });
-    in_a_task(lambda_runtime::run_concurrent(events)).await
+    in_a_task(boxed(|| lambda_runtime::run_concurrent(events))).await
 }
 
 /// A service's answer, which begins in the same form for all doors when it is streamed.
