@@ -208,9 +208,11 @@ impl Line {
             request_id: self.request_id.as_deref(),
             cold: cold.then_some(true),
         };
-        let mut line = serde_json::to_vec(&line).expect("text and numbers have a form in JSON");
-        line.push(b'\n');
-        line
+        // Longer than nearly all lines.
+        let mut json = Vec::with_capacity(256);
+        serde_json::to_writer(&mut json, &line).expect("text and numbers have a form in JSON");
+        json.push(b'\n');
+        json
     }
 
     /// Sends the line to `tracing`.
