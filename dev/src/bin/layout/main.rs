@@ -1,7 +1,7 @@
 //! `cargo run -p dev --features tls --bin layout`: finds the functions of the app that a start and a request run, and
 //! writes them to `src/layout.ld`, for the linker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -66,9 +66,11 @@ async fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let functions = functions(&program).await?;
     let (mut script, mut written) = (HEAD.to_owned(), BTreeSet::new());
     for address in trace(&program).await? {
-        let pattern = name_at(&functions, address).map(pattern);
-        if let Some(pattern) = pattern.filter(|pattern| written.insert(pattern.clone())) {
-            writeln!(script, "    *(.text.{pattern})").map_err(Failure::run)?;
+        for pattern in names_at(&functions, address).iter().map(|name| pattern(name)) {
+            if written.insert(pattern.clone()) {
+                // The compiler puts functions that it takes for rarely called into the second kind of section.
+                writeln!(script, "    *(.text.{pattern} .text.unlikely.{pattern})").map_err(Failure::run)?;
+            }
         }
     }
     if written.is_empty() {
@@ -83,41 +85,49 @@ async fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A function of the program: its first address, the one after its last, and its name as the linker knows it.
-type Function = (u64, u64, String);
+/// The program's functions by their first addresses: for each the address after its last one, and its names as the
+/// linker knows them. Functions with the same code may be one function with several names.
+type Functions = BTreeMap<u64, (u64, Vec<String>)>;
 
-/// Returns the program's functions in the order of their addresses.
-async fn functions(program: &Path) -> Result<Vec<Function>, Failure> {
+async fn functions(program: &Path) -> Result<Functions, Failure> {
     let mut nm = Command::new("nm");
-    nm.args(["--defined-only", "--print-size", "--numeric-sort"])
-        .arg(program);
+    nm.args(["--defined-only", "--print-size"]).arg(program);
     let listed = nm
         .output()
         .await
         .map_err(|error| Failure::Run(format!("nm: {error}")))?;
-    let functions: Vec<_> = String::from_utf8_lossy(&listed.stdout)
-        .lines()
-        .filter_map(function)
-        .collect();
+    let functions = listed_functions(&String::from_utf8_lossy(&listed.stdout));
     if functions.is_empty() {
         return Err(Failure::Usage(format!("{} has no symbols", program.display())));
     }
     Ok(functions)
 }
 
+fn listed_functions(listed: &str) -> Functions {
+    let mut functions = Functions::new();
+    for (from, until, name) in listed.lines().filter_map(function) {
+        let (end, names) = functions.entry(from).or_default();
+        *end = until.max(*end);
+        names.push(name.to_owned());
+    }
+    functions
+}
+
 /// Reads a line of nm: the address, the size, the kind and the name of a symbol.
-fn function(line: &str) -> Option<Function> {
+fn function(line: &str) -> Option<(u64, u64, &str)> {
     let mut fields = line.split(' ');
     let mut number = || u64::from_str_radix(fields.next()?, 16).ok();
     let (from, size) = (number()?, number()?);
     let is_code = matches!(fields.next()?, "t" | "T" | "w" | "W");
-    is_code.then_some((from, from + size, fields.next()?.to_owned()))
+    is_code.then_some((from, from + size, fields.next()?))
 }
 
-fn name_at(functions: &[Function], address: u64) -> Option<&str> {
-    let before = functions.partition_point(|(from, ..)| *from <= address);
-    let (_, until, name) = &functions[before.checked_sub(1)?];
-    (address < *until).then_some(name)
+/// Returns the names of the function at this address.
+fn names_at(functions: &Functions, address: u64) -> &[String] {
+    match functions.range(..=address).next_back() {
+        Some((_, (end, names))) if address < *end => names,
+        _ => &[],
+    }
 }
 
 /// Starts the program in valgrind, and sends it what visitors send. Returns the addresses of what the requests ran and
@@ -238,7 +248,7 @@ fn pattern(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::pattern;
+    use super::{listed_functions, names_at, pattern};
 
     #[test]
     fn what_differs_from_build_to_build_is_not_in_a_pattern() {
@@ -261,6 +271,22 @@ mod tests {
             ("mi_malloc", "mi_malloc"),
         ] {
             assert_eq!(pattern(name), expected);
+        }
+    }
+    #[test]
+    fn a_function_is_found_under_all_of_its_names() {
+        let listed = "0000000000000010 0000000000000008 T realloc\n0000000000000010 0000000000000008 T mi_realloc\n\
+                      0000000000000020 0000000000000004 t free\n0000000000000012 0000000000000001 D data\n";
+        let functions = listed_functions(listed);
+        for (address, names) in [
+            (0x0f, &[][..]),
+            (0x10, &["realloc", "mi_realloc"]),
+            (0x17, &["realloc", "mi_realloc"]),
+            (0x18, &[]),
+            (0x20, &["free"]),
+            (0x24, &[]),
+        ] {
+            assert_eq!(names_at(&functions, address), names, "{address:#x}");
         }
     }
 }
