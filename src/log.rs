@@ -208,7 +208,7 @@ impl Line {
             request_id: self.request_id.as_deref(),
             cold: cold.then_some(true),
         };
-        // Longer than nearly all lines.
+        // Nearly all lines are shorter than this.
         let mut json = Vec::with_capacity(256);
         serde_json::to_writer(&mut json, &line).expect("text and numbers have a form in JSON");
         json.push(b'\n');

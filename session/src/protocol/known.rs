@@ -35,7 +35,7 @@ pub(crate) struct Listed {
     /// The sessions in the list, without those that were struck since.
     pub(crate) sessions: OwnerList,
     /// The number of sessions when the list was read.
-    pub(crate) count: usize,
+    pub(crate) length_when_read: usize,
     /// The sessions that were known to have ended when the list was read. The list is recent enough to name the
     /// sessions that renewed them.
     ended_before: BTreeSet<RecordKey>,
@@ -113,7 +113,7 @@ impl Known {
         let ended = self.places.iter().filter(|(_, place)| ended(place));
         self.list = Some(Box::new(Listed {
             owner,
-            count: sessions.len(),
+            length_when_read: sessions.len(),
             sessions,
             ended_before: ended.map(|(key, _)| key.clone()).collect(),
         }));

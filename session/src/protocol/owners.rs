@@ -126,7 +126,7 @@ pub(super) fn enter(
     let reaches = |most: usize| entries().nth(most.saturating_sub(1)).is_some();
     let crowded = full || count > MOST || login.most.is_some_and(reaches);
     // A login that has swept knows some entries or has struck some.
-    let is_unswept = || count == list.count && entries().all(|(_, entry)| entry == Entry::Unread);
+    let is_unswept = || count == list.length_when_read && entries().all(|(_, entry)| entry == Entry::Unread);
     let sweeps = count.is_multiple_of(SWEEP_EVERY) && is_unswept();
     if !known.hurried {
         let looks = crowded || sweeps;
@@ -144,7 +144,7 @@ pub(super) fn enter(
     let standing = entries().filter(|(_, entry)| matches!(entry, Entry::Standing(_)));
     // With a lower maximum, `make_room` ends the oldest sessions later.
     let most = login.most.filter(|most| *most < MOST);
-    let no_room = full && count == list.count;
+    let no_room = full && count == list.length_when_read;
     if no_room || count > MOST_ENTRIES || count > MOST && most.is_none() && !known.hurried && standing.count() >= MOST {
         let refused = "there are too many sessions of this owner; nobody was logged in";
         return Err(SessionError::new(SessionErrorKind::TooManySessions, refused));
@@ -155,8 +155,8 @@ pub(super) fn enter(
 /// Ends the owner's oldest sessions beyond the maximum, after the new record was created.
 pub(super) fn make_room(known: &Known, login: Login<'_>, at: &Moment) -> Option<Call> {
     let most = login.most?;
-    let list = known.list.as_ref().filter(|_| !known.hurried)?;
-    let Listed { owner, sessions, .. } = &**list;
+    let list = known.list.as_deref().filter(|_| !known.hurried)?;
+    let Listed { owner, sessions, .. } = list;
     let mut standing: Vec<_> = others(known, sessions, login, at)
         .filter_map(|(key, entry)| match entry {
             Entry::Standing(since) => Some((since, key)),

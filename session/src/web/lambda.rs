@@ -174,10 +174,7 @@ where
     U: Fn(&str) -> Response<Body> + Clone + Send + 'static,
 {
     start_log();
-    in_a_task(boxed(|| {
-        lambda_runtime::run_concurrent(self::service(service, unreadable))
-    }))
-    .await
+    in_a_task(|| lambda_runtime::run_concurrent(self::service(service, unreadable))).await
 }
 
 /// Serves events as [`run`] does, and sends each answer as its body comes: for server-sent events, and for up to 200 MB
@@ -220,7 +217,7 @@ where
         });
         StreamAdapter::from(answer).call(LambdaEvent::new(nothing, context))
     });
-    in_a_task(boxed(|| lambda_runtime::run_concurrent(events))).await
+    in_a_task(|| lambda_runtime::run_concurrent(events)).await
 }
 
 /// A service's answer, which begins in the same form for all doors when it is streamed.
@@ -236,9 +233,13 @@ where
 
 /// Runs a loop over events in a task of its own, because waking the future that `main` waits for takes a system call,
 /// and each view would need two. Dropping the `JoinSet` ends the task.
-async fn in_a_task(events: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
+async fn in_a_task<F>(events: impl FnOnce() -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
     let mut serving = JoinSet::new();
-    serving.spawn(events);
+    // `spawn` alone would move the loop's 5 KB several times, each time to another place of the stack.
+    serving.spawn(boxed(events));
     match serving.join_next().await {
         Some(served) => served?,
         None => Ok(()),

@@ -152,7 +152,7 @@ impl Authorizer {
                 authorizer.answer(event).await
             }
         });
-        in_a_task(lambda_runtime::run_concurrent(events)).await
+        in_a_task(|| lambda_runtime::run_concurrent(events)).await
     }
 
     async fn answer(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {
