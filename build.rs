@@ -1,5 +1,5 @@
 //! Has the linker put the functions that a request runs side by side, in the order of `src/layout.ld`. Otherwise they
-//! are strewn over the whole program, and a request touches a third more pages of code (`docs/speed.md`).
+//! are strewn over the whole program, and a request touches more pages of code (`docs/speed.md`).
 
 use std::env;
 

@@ -15,8 +15,6 @@ use crate::{Failure, say};
 pub(crate) const ROUNDS: usize = 15;
 /// The starts of each program in a round, for each kind of first request.
 const STARTS: usize = 5;
-/// The requests that a process has served before its later one is measured.
-const SERVED: usize = 200;
 /// How often each program has its turn in a round, with warm and with cold caches.
 const BLOCKS: usize = 10;
 const COLD: usize = 20;
@@ -124,29 +122,18 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     Ok(())
 }
 
-/// Starts each program several times, in turns, for each kind of first request. After each start, a process of the same
-/// program that has served requests before serves one more. The medians are the round's values.
+/// Starts each program several times, in turns, for each kind of first request. The medians are the round's values.
 async fn starts(contestants: &[Contestant<'_>], figures: &mut Figures) -> Result<(), Failure> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    let mut served = BTreeMap::new();
-    for contestant in contestants {
-        let sandbox = Sandbox::start(contestant.program, &contestant.environment).await?;
-        for (_, event) in contestant.requests.iter().cycle().take(SERVED) {
-            sandbox.invoke(event).await?;
-        }
-        served.insert(contestant.name, sandbox);
-    }
     for _ in 0..STARTS {
         for contestant in contestants {
             for (request, event) in &contestant.requests {
                 let sandbox = Sandbox::start(contestant.program, &contestant.environment).await?;
                 let (_, first) = sandbox.invoke(event).await?;
                 let name = contestant.name;
-                let (_, later) = served[name].invoke(event).await?;
                 for (figure, value) in [
                     (format!("{name}: start"), ms(sandbox.first_poll)),
                     (format!("{name}: first {request}"), ms(first)),
-                    (format!("{name}: later {request}"), ms(later)),
                 ] {
                     samples.entry(figure).or_default().push(value);
                 }

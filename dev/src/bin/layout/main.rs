@@ -35,7 +35,8 @@ const LAYOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/layout.ld");
 const HEAD: &str = "\
 /* The functions that a request runs, and then those that only a start runs, each in the order in which they first run.
    `*` stands for the parts of a name that change with each compiler, so a line names all instances of a generic
-   function. A name that the program no longer has is ignored. `cargo run -p dev --features tls --bin layout` writes
+   function. A name that the program no longer has is ignored. The compiler puts functions that it takes for rarely
+   called into sections whose names begin with `.text.unlikely`. `cargo run -p dev --features tls --bin layout` writes
    this file, and `build.rs` gives it to the linker. */
 SECTIONS
 {
@@ -68,7 +69,6 @@ async fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     for address in trace(&program).await? {
         for pattern in names_at(&functions, address).iter().map(|name| pattern(name)) {
             if written.insert(pattern.clone()) {
-                // The compiler puts functions that it takes for rarely called into the second kind of section.
                 writeln!(script, "    *(.text.{pattern} .text.unlikely.{pattern})").map_err(Failure::run)?;
             }
         }
@@ -273,6 +273,7 @@ mod tests {
             assert_eq!(pattern(name), expected);
         }
     }
+
     #[test]
     fn a_function_is_found_under_all_of_its_names() {
         let listed = "0000000000000010 0000000000000008 T realloc\n0000000000000010 0000000000000008 T mi_realloc\n\
