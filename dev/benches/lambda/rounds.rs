@@ -131,11 +131,11 @@ async fn starts(contestants: &[Contestant<'_>], figures: &mut Figures) -> Result
                 let sandbox = Sandbox::start(contestant.program, &contestant.environment).await?;
                 let (_, first) = sandbox.invoke(event).await?;
                 let name = contestant.name;
-                for (figure, value) in [
-                    (format!("{name}: start"), ms(sandbox.first_poll)),
-                    (format!("{name}: first {request}"), ms(first)),
+                for (figure, duration) in [
+                    (format!("{name}: start"), sandbox.first_poll),
+                    (format!("{name}: first {request}"), first),
                 ] {
-                    samples.entry(figure).or_default().push(value);
+                    samples.entry(figure).or_default().push(ms(duration));
                 }
             }
         }
