@@ -125,7 +125,7 @@ pub(crate) fn cannot_start(message: &str, json: bool) {
 
 /// The present time in UTC, as `tracing` writes it.
 fn timestamp() -> String {
-    let mut timestamp = String::new();
+    let mut timestamp = String::with_capacity("2026-01-01T00:00:00.123456Z".len());
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
     timestamp
 }

@@ -70,15 +70,16 @@ pub(crate) fn username(headers: &HeaderMap, body: &[u8]) -> Result<String, FormE
 /// Whether the body is `application/x-www-form-urlencoded` (WHATWG URL Standard, section 5), in UTF-8 and not
 /// compressed.
 fn is_form(headers: &HeaderMap) -> bool {
-    let one = |name| match headers.get_all(name).iter().collect::<Vec<_>>()[..] {
-        [value] => value.to_str().ok(),
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let content_type = match (types.next(), types.next()) {
+        (Some(one), None) => one.to_str().ok(),
         _ => None,
     };
     let encoded = match headers.get(header::CONTENT_ENCODING) {
         None => false,
         Some(encoding) => !encoding.as_bytes().eq_ignore_ascii_case(b"identity"),
     };
-    let Some(content_type) = one(header::CONTENT_TYPE) else {
+    let Some(content_type) = content_type else {
         return false;
     };
     let mut parts = content_type.split(';').map(str::trim);
@@ -121,7 +122,7 @@ fn has_broken_escape(body: &[u8]) -> bool {
 
 fn check(name: &str) -> Result<(), &'static str> {
     let length = name.chars().count();
-    if seen(name) != name {
+    if name.contains(is_invisible) && seen(name) != name {
         Err("The username had characters that cannot be seen. They are left out now: please check it and try again.")
     } else if length == 0 {
         Err("Please enter a username.")

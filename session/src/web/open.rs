@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::header::GetAll;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 
 use crate::protocol::error::SessionError;
@@ -157,25 +158,32 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
 /// section 12.5.5).
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
-    let values = headers.get_all(header::VARY).iter().map(HeaderValue::as_bytes);
-    let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
-    let mut vary = values.join(&b", "[..]);
-    let names = |name: &[u8]| {
-        let mut names = vary.split(|&byte| byte == b',');
-        names.any(|named| named.trim_ascii().eq_ignore_ascii_case(name))
-    };
-    if names(b"*") {
-        vary = b"*".to_vec();
-    } else if vary.is_empty() {
-        vary = b"Cookie".to_vec();
-    } else if !names(b"Cookie") {
-        vary.extend(b", Cookie");
-    }
-    if let Ok(vary) = HeaderValue::from_bytes(&vary) {
-        headers.insert(header::VARY, vary);
-    }
+    let vary = with_cookie(headers.get_all(header::VARY));
+    headers.insert(header::VARY, vary);
     let no_store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+}
+
+/// All values of `Vary` as one, which names the cookie.
+fn with_cookie(vary: GetAll<'_, HeaderValue>) -> HeaderValue {
+    let values: Vec<_> = vary
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .filter(|value| !value.is_empty())
+        .collect();
+    let names = |name: &[u8]| {
+        let mut names = values.iter().flat_map(|value| value.split(|&byte| byte == b','));
+        names.any(|named| named.trim_ascii().eq_ignore_ascii_case(name))
+    };
+    if values.is_empty() {
+        return HeaderValue::from_static("Cookie");
+    }
+    if names(b"*") {
+        return HeaderValue::from_static("*");
+    }
+    let cookie = (!names(b"Cookie")).then_some(&b"Cookie"[..]);
+    let all: Vec<_> = values.iter().copied().chain(cookie).collect();
+    HeaderValue::from_bytes(&all.join(&b", "[..])).expect("each part is from a header")
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
 use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
-    BeforeTransmitInterceptorContextMut, InterceptorContext,
+    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef, InterceptorContext,
 };
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -31,8 +30,6 @@ pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(400);
-
-const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
     let mut config = Builder::from(sdk)
@@ -70,7 +67,7 @@ pub(super) fn new(sdk: &SdkConfig, endpoint: Option<&str>) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Changes the requests that the SDK sends, and rejects empty answers.
+/// Leaves headers out of the requests that the SDK sends, and rejects empty answers.
 #[derive(Debug)]
 struct Exchange;
 
@@ -81,7 +78,8 @@ impl Intercept for Exchange {
     }
 
     /// Switches off what DynamoDB does not need: the SDK's own `User-Agent`, which is two headers that describe the
-    /// machine and the client, and a header with the number of the attempt.
+    /// machine and the client, and a header with the number of the attempt. The HTTP client sends a shorter
+    /// `User-Agent`.
     fn read_before_execution(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
@@ -91,16 +89,6 @@ impl Intercept for Exchange {
         let state = config.interceptor_state();
         state.store_put(disable_interceptor::<UserAgentInterceptor>(CAUSE));
         state.store_put(disable_interceptor::<RequestInfoInterceptor>(CAUSE));
-        Ok(())
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        context.request_mut().headers_mut().insert("user-agent", USER_AGENT);
         Ok(())
     }
 

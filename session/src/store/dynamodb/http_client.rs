@@ -17,8 +17,8 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_types::body::SdkBody;
-use http::Uri;
 use http::uri::Scheme;
+use http::{HeaderValue, Uri, header};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -29,6 +29,9 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 use tower::{Service, service_fn};
+
+/// Tells AWS who calls. The SDK does not sign it, so it can be added after the signature.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
 
@@ -123,6 +126,8 @@ impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for 
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
+        let name = HeaderValue::from_static(USER_AGENT);
+        request.headers_mut().insert(header::USER_AGENT, name);
         let connection = capture_connection(&mut request);
         if let Some(sdk) = request.extensions().get::<CaptureSmithyConnection>() {
             sdk.set_connection_retriever(move || {

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tower::Service;
 
 use super::asked::Asked;
 use crate::core::refusal::Refusal;
 use crate::web::body::ResponseBody;
 use crate::web::{Layered, is_prefetch, passed};
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses requests from another site's page that would change something, which prevents CSRF without tokens.
 ///
@@ -149,9 +151,9 @@ impl SameOriginLayer {
         if is_prefetch(headers) {
             return Err(Refusal::Prefetch);
         }
-        let ours = match single(headers, "sec-fetch-site")? {
+        let ours = match single(headers, &SEC_FETCH_SITE)? {
             Some(site) => site == "same-origin" || site == "none",
-            None => match single(headers, "origin")? {
+            None => match single(headers, &header::ORIGIN)? {
                 Some(origin) => host(request)?.is_some_and(|host| self.is_own(origin, host)),
                 None => true,
             },
@@ -192,7 +194,7 @@ fn checked(path: String) -> String {
 }
 
 /// The header's value, if there is one. A repeated header, or one that is not text, cannot be trusted and is refused.
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refusal> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next().map(HeaderValue::to_str), values.next()) {
         (None, _) => Ok(None),
@@ -204,7 +206,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a s
 /// The host and port to which the request was sent. With HTTP/2 they are in the URI, mostly without a `Host` header.
 fn host<B>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
     let authority = || request.uri().authority().map(http::uri::Authority::as_str);
-    Ok(single(request.headers(), "host")?.or_else(authority))
+    Ok(single(request.headers(), &header::HOST)?.or_else(authority))
 }
 
 layer!(SameOriginLayer);

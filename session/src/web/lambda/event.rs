@@ -5,13 +5,14 @@
 //! an HTTP API has decoded. So this module converts events itself. If an event cannot be converted, [`Read::request`]
 //! is `None`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::FromStr as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{COOKIE, HOST};
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
@@ -134,6 +135,8 @@ pub(super) fn clean(cookies: &str) -> String {
     pairs.collect::<Vec<_>>().join(";")
 }
 
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// What a request is made of.
 struct Parts {
     method: Method,
@@ -155,8 +158,9 @@ fn v2(event: ApiGatewayV2httpRequest, ignores_stage: bool) -> Option<Request<Bod
     let query = event.raw_query_string.unwrap_or_default();
     let mut headers = event.headers;
     if let Some(cookies) = event.cookies {
-        let cookies: Vec<_> = cookies.iter().map(|cookies| clean(cookies)).collect();
-        headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; ")).ok()?);
+        let cookies = cookies.join("; ");
+        let cookies = HeaderValue::from_str(&cookies).or_else(|_| HeaderValue::from_str(&clean(&cookies)));
+        headers.insert(COOKIE, cookies.ok()?);
     }
     let stage = event.request_context.stage.as_deref().filter(|_| !ignores_stage);
     Parts {
@@ -297,10 +301,14 @@ impl Parts {
     /// The URI, with dot segments resolved as `lambda_http` resolves them.
     fn uri(&self) -> Option<Uri> {
         // A path that begins otherwise, such as `*`, must not become a part of the host.
-        let slash = if self.path.starts_with('/') { "" } else { "/" };
-        let header = |name| self.headers.get(name).map(HeaderValue::to_str).transpose();
-        let host = header(HOST.as_str()).ok()?.or(self.domain.as_deref());
-        let scheme = if matches!(header("x-forwarded-proto"), Ok(Some("http"))) {
+        let path = if self.path.starts_with('/') {
+            Cow::Borrowed(&*self.path)
+        } else {
+            Cow::Owned(format!("/{}", self.path))
+        };
+        let header = |name: &HeaderName| self.headers.get(name).map(HeaderValue::to_str).transpose();
+        let host = header(&HOST).ok()?.or(self.domain.as_deref());
+        let scheme = if matches!(header(&X_FORWARDED_PROTO), Ok(Some("http"))) {
             "http"
         } else {
             "https"
@@ -314,7 +322,6 @@ impl Parts {
         if self.query.contains('#') {
             return None;
         }
-        let path = format!("{slash}{}", self.path);
         let url = format!("{scheme}://{}{path}", host.unwrap_or("localhost"));
         let mut uri = match host {
             Some(host) if is_canonical(host, &path) => url,
