@@ -122,6 +122,7 @@ fn has_broken_escape(body: &[u8]) -> bool {
 
 fn check(name: &str) -> Result<(), &'static str> {
     let length = name.chars().count();
+    // `seen` copies the name, and most names have nothing to leave out.
     if name.contains(is_invisible) && seen(name) != name {
         Err("The username had characters that cannot be seen. They are left out now: please check it and try again.")
     } else if length == 0 {

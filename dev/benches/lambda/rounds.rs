@@ -129,10 +129,12 @@ async fn starts(contestants: &[Contestant<'_>], figures: &mut Figures) -> Result
         for contestant in contestants {
             for (request, event) in &contestant.requests {
                 let sandbox = Sandbox::start(contestant.program, &contestant.environment).await?;
+                let cpu = sandbox.cpu()?;
                 let (_, first) = sandbox.invoke(event).await?;
                 let name = contestant.name;
                 for (figure, duration) in [
                     (format!("{name}: start"), sandbox.first_poll),
+                    (format!("{name}: start, CPU"), cpu),
                     (format!("{name}: first {request}"), first),
                 ] {
                     samples.entry(figure).or_default().push(ms(duration));

@@ -45,6 +45,8 @@ pub(crate) fn rows() -> Vec<Row> {
         ("parts: login, CPU", "us", "parts: login, CPU", "getitem: login, CPU", "getitem", None),
         ("parts: page, CPU", "us", "parts, pages: page, CPU", "hello: page, CPU", "hello", None),
         ("parts: start", "ms", "parts: start", "hello: start", "hello", None),
+        ("start, CPU, no store", "ms", "product alone: start, CPU", "hello: start, CPU", "hello", None),
+        ("parts: start, CPU", "ms", "parts: start, CPU", "hello: start, CPU", "hello", None),
         ("by hand: view, CPU", "us", "hand: view, CPU", "getitem: view, CPU", "getitem", None),
         ("by hand: view, CPU", "us", "hand: view, CPU", "parts: view, CPU", "parts", None),
         ("by hand: view, CPU, cold caches", "us", "hand: view, cold", "getitem: view, cold", "getitem", None),

@@ -123,8 +123,8 @@ impl DynamoDbStore {
 
     /// Makes a store in `table` for a program that runs elsewhere, with the SDK's configuration as
     /// `aws_config::load_defaults(BehaviorVersion::latest())` makes it. The store uses all of it except for timeouts,
-    /// retries, stalled-stream protection and user agent, which are its own. It sends no header `amz-sdk-request`.
-    /// `endpoint` takes precedence over the configuration's.
+    /// retries, stalled-stream protection and user agent, which are its own. It sends no header `amz-sdk-request`, and
+    /// with an HTTP client of the configuration no `User-Agent`. `endpoint` takes precedence over the configuration's.
     ///
     /// # Errors
     ///

@@ -153,9 +153,7 @@ fn set_cookie<B>(response: &mut Response<B>, value: HeaderValue) {
 }
 
 /// Keeps caches from giving another visitor an answer that was made with a session (RFC 9111, section 4.1; RFC
-/// 6265bis, section 8.8). A `Cache-Control` that the handler has set stays. All `Vary` values go into one header,
-/// because payload format 2.0 keeps only one header of a name. `*` says more than any name, and stands alone (RFC 9110,
-/// section 12.5.5).
+/// 6265bis, section 8.8). A `Cache-Control` that the handler has set stays.
 fn mark_private<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
     let vary = with_cookie(headers.get_all(header::VARY));
@@ -164,7 +162,8 @@ fn mark_private<B>(response: &mut Response<B>) {
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }
 
-/// All values of `Vary` as one, which names the cookie.
+/// All values of `Vary` and the cookie's name as one value, because payload format 2.0 keeps only one header of a name.
+/// `*` says more than any name, and stands alone (RFC 9110, section 12.5.5).
 fn with_cookie(vary: GetAll<'_, HeaderValue>) -> HeaderValue {
     let values: Vec<_> = vary
         .iter()
@@ -183,7 +182,7 @@ fn with_cookie(vary: GetAll<'_, HeaderValue>) -> HeaderValue {
     }
     let cookie = (!names(b"Cookie")).then_some(&b"Cookie"[..]);
     let all: Vec<_> = values.iter().copied().chain(cookie).collect();
-    HeaderValue::from_bytes(&all.join(&b", "[..])).expect("each part is from a header")
+    HeaderValue::from_bytes(&all.join(&b", "[..])).expect("values with commas between them are a value")
 }
 
 #[cfg(test)]

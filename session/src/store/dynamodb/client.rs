@@ -78,7 +78,7 @@ impl Intercept for Exchange {
     }
 
     /// Switches off what DynamoDB does not need: the SDK's own `User-Agent`, which is two headers that describe the
-    /// machine and the client, and a header with the number of the attempt. The HTTP client sends a shorter
+    /// machine and the client, and a header with the number of the attempt. Our own HTTP client sends a shorter
     /// `User-Agent`.
     fn read_before_execution(
         &self,

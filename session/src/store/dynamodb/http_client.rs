@@ -126,8 +126,8 @@ impl<C: Connect + Clone + fmt::Debug + Send + Sync + 'static> HttpConnector for 
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        let name = HeaderValue::from_static(USER_AGENT);
-        request.headers_mut().insert(header::USER_AGENT, name);
+        let agent = request.headers_mut().entry(header::USER_AGENT);
+        agent.or_insert(HeaderValue::from_static(USER_AGENT));
         let connection = capture_connection(&mut request);
         if let Some(sdk) = request.extensions().get::<CaptureSmithyConnection>() {
             sdk.set_connection_retriever(move || {
@@ -183,6 +183,33 @@ mod tests {
         )
         .await;
         assert!(to_nobody.unwrap_err().is_io());
+    }
+
+    #[tokio::test]
+    async fn a_call_has_one_user_agent_its_own_or_the_librarys() {
+        for (own, sent) in [(None, USER_AGENT), (Some("site/1"), "site/1")] {
+            let (dynamodb, address) = listener().await;
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = dynamodb.accept().await.unwrap();
+                let mut head = [0; 1024];
+                let length = stream.read(&mut head).await.unwrap();
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+                String::from_utf8(head[..length].to_vec()).unwrap()
+            });
+            let request = http::Request::get(format!("http://{address}")).body(SdkBody::empty());
+            let mut request = request.unwrap();
+            request
+                .headers_mut()
+                .extend(own.map(|own| (header::USER_AGENT, HeaderValue::from_static(own))));
+            let connector = connector(RootCertStore::empty(), Matcher::builder().build(), CONNECT_TIMEOUT);
+            connector.call(request.try_into().unwrap()).await.unwrap();
+            let head = server.await.unwrap();
+            let agents: Vec<_> = head
+                .lines()
+                .filter_map(|line| line.strip_prefix("user-agent: "))
+                .collect();
+            assert_eq!(agents, [sent]);
+        }
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ impl Serialize for Answer {
         answer.serialize_entry("statusCode", &status.as_u16())?;
         match self.door {
             Door::V2 => {
-                // `fit` has joined the values of each, so that each name comes once.
+                // `fit` has joined the values of repeated headers, so each name comes once.
                 let others = || headers.iter().filter(|(name, _)| **name != SET_COOKIE);
                 let others = Entries(|| others().map(|(name, value)| (name.as_str(), text(value))));
                 answer.serialize_entry("headers", &others)?;

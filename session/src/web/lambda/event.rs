@@ -28,6 +28,8 @@ use super::path::{self, encoded};
 /// If this is set, `lambda_http` leaves the stage out of a request's path.
 pub(super) const IGNORE_STAGE: &str = "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH";
 
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// A length in bytes. A header map panics if it gets more entries than it can hold. A shorter event cannot have that
 /// many headers, so they are not counted.
 const SHORT: usize = 100_000;
@@ -135,8 +137,6 @@ pub(super) fn clean(cookies: &str) -> String {
     pairs.collect::<Vec<_>>().join(";")
 }
 
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
 /// What a request is made of.
 struct Parts {
     method: Method,
@@ -158,9 +158,10 @@ fn v2(event: ApiGatewayV2httpRequest, ignores_stage: bool) -> Option<Request<Bod
     let query = event.raw_query_string.unwrap_or_default();
     let mut headers = event.headers;
     if let Some(cookies) = event.cookies {
-        let cookies = cookies.join("; ");
-        let cookies = HeaderValue::from_str(&cookies).or_else(|_| HeaderValue::from_str(&clean(&cookies)));
-        headers.insert(COOKIE, cookies.ok()?);
+        let line = cookies.join("; ");
+        // Nearly all cookies are clean.
+        let value = HeaderValue::from_str(&line).or_else(|_| HeaderValue::from_str(clean(&line).trim_start()));
+        headers.insert(COOKIE, value.ok()?);
     }
     let stage = event.request_context.stage.as_deref().filter(|_| !ignores_stage);
     Parts {
