@@ -1,5 +1,7 @@
 //! The values that a store keeps: a session's record, or the tombstone that an ended session leaves.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::bound::Binding;
@@ -31,13 +33,13 @@ pub enum Stored {
 /// Identifies one write, so that a request whose reply was lost finds out whether the write was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct WriteToken(String);
+pub struct WriteToken(Arc<str>);
 
 impl WriteToken {
     /// Makes a token of random bytes. Six distinguish the few writes of one session.
     pub(crate) fn new(random: [u8; 6]) -> Self {
         use base64::Engine as _;
-        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
+        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random).into())
     }
 
     /// Makes a token of the text that a store has kept.
@@ -47,7 +49,7 @@ impl WriteToken {
     /// assert_eq!(WriteToken::from_stored("bm9uY2Uh").as_str(), "bm9uY2Uh");
     /// ```
     #[must_use]
-    pub fn from_stored(text: impl Into<String>) -> Self {
+    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 

@@ -35,19 +35,27 @@ pub(crate) struct Run<'a> {
 /// result.
 pub(crate) async fn without_ids(budget: &Budget, task: &Task, at: &Moment) -> Result<(Known, Told), SessionError> {
     let mut known = Known::default();
-    let told = Run { budget, ids: &[], at }.task(&mut known, task).await?;
+    let run = Run { budget, ids: &[], at };
+    let first = run.next(&mut known, task)?;
+    let told = run.task(&mut known, task, first).await?;
     Ok((known, told))
 }
 
 impl Run<'_> {
-    /// Runs a task to its end, and retries after conflicts with other requests.
-    pub(crate) async fn task(&self, known: &mut Known, task: &Task) -> Result<Told, SessionError> {
+    /// Decides what the task does next.
+    pub(crate) fn next(&self, known: &mut Known, task: &Task) -> Result<Next, SessionError> {
+        // A view is not hurried, because moving the expiry is all that it does.
+        known.hurried |= self.budget.is_short() && !matches!(task, Task::View(_));
+        next(known, task, self.at)
+    }
+
+    /// Runs a task from what it does first to its end, and retries after conflicts with other requests.
+    pub(crate) async fn task(&self, known: &mut Known, task: &Task, first: Next) -> Result<Told, SessionError> {
         let told = async {
             let (mut conflicts, mut waited) = (0, 0);
+            let mut decided = first;
             loop {
-                // A view is not hurried, because moving the expiry is all that it does.
-                known.hurried |= self.budget.is_short() && !matches!(task, Task::View(_));
-                match next(known, task, self.at)? {
+                match decided {
                     Next::Over(told) => return Ok(told),
                     Next::Aside(call) => {
                         if let Err(error) = self.make(known, call, ASIDE).await {
@@ -56,6 +64,7 @@ impl Run<'_> {
                         }
                     }
                     Next::Call(call) => {
+                        let mut is_stale = false;
                         if conflicts > waited
                             && let Call::Swap {
                                 key,
@@ -64,16 +73,19 @@ impl Run<'_> {
                             } = &call
                         {
                             waited = conflicts;
-                            if self.budget.back_off(conflicts).await? {
+                            is_stale = self.budget.back_off(conflicts).await?;
+                            if is_stale {
                                 // Other requests may have written meanwhile, and a load costs less than a write that is
                                 // refused.
                                 known.forget(key);
-                                continue;
                             }
                         }
-                        conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?);
+                        if !is_stale {
+                            conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?);
+                        }
                     }
                 }
+                decided = self.next(known, task)?;
             }
         }
         .await;

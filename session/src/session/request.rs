@@ -13,7 +13,7 @@ use crate::protocol::budget::{Budget, Deadline};
 use crate::protocol::call::Next;
 use crate::protocol::error::{SessionError, SessionErrorKind};
 use crate::protocol::known::Known;
-use crate::protocol::next::{Task, next};
+use crate::protocol::next::Task;
 use crate::protocol::run::Run;
 use crate::protocol::save::Wanted;
 use crate::protocol::settings::{Settings, system_clock};
@@ -245,16 +245,15 @@ async fn save(
         return Ok((found, CookieAction::Keep));
     };
     let mut known = std::mem::take(&mut found.known);
-    let told = if let Next::Over(told) = next(&known, &task, at)? {
-        told
-    } else {
-        let mut ids = found.ids.clone();
-        if let Task::Save(save) = &task {
-            ids.push(save.fresh.id.clone());
-        }
-        let run = Run { budget, ids: &ids, at };
+    let mut ids = found.ids.clone();
+    if let Task::Save(save) = &task {
+        ids.push(save.fresh.id.clone());
+    }
+    let run = Run { budget, ids: &ids, at };
+    let told = match run.next(&mut known, &task)? {
+        Next::Over(told) => told,
         // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
-        spans::within(spans::save(), boxed(|| run.task(&mut known, &task))).await?
+        first => spans::within(spans::save(), boxed(|| run.task(&mut known, &task, first))).await?,
     };
     Ok(found.saved(known, &task, told, at))
 }
