@@ -33,11 +33,11 @@ It runs in valgrind, which must be installed, as must nm.";
 const LAYOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/layout.ld");
 
 const HEAD: &str = "\
-/* The functions that a request runs, and then those that only a start runs, each in the order in which they first run.
-   `*` stands for the parts of a name that change with each compiler, so a line names all instances of a generic
-   function. A name that the program no longer has is ignored. The compiler puts functions that it takes for rarely
-   called into sections whose names begin with `.text.unlikely`. `cargo run -p dev --features tls --bin layout` writes
-   this file, and `build.rs` gives it to the linker. */
+/* The functions that a request runs, then those that only a sealed session needs, and then those that only a start runs,
+   each in the order in which they first run. `*` stands for the parts of a name that change with each compiler, so a
+   line names all instances of a generic function. A name that the program no longer has is ignored. The compiler puts
+   functions that it takes for rarely called into sections whose names begin with `.text.unlikely`. `cargo run -p dev
+   --features tls --bin layout` writes this file, and `build.rs` gives it to the linker. */
 SECTIONS
 {
   .text.hot :
@@ -65,8 +65,10 @@ async fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let program =
         fs::canonicalize(program).map_err(|error| Failure::Usage(format!("{}: {error}", program.display())))?;
     let functions = functions(&program).await?;
+    let (requests, start) = trace(&program, "false").await?;
+    let (sealed, _) = trace(&program, "true").await?;
     let (mut script, mut written) = (HEAD.to_owned(), BTreeSet::new());
-    for address in trace(&program).await? {
+    for address in [requests, sealed, start].concat() {
         for pattern in names_at(&functions, address).iter().map(|name| pattern(name)) {
             if written.insert(pattern.clone()) {
                 writeln!(script, "    *(.text.{pattern} .text.unlikely.{pattern})").map_err(Failure::run)?;
@@ -130,9 +132,9 @@ fn names_at(functions: &Functions, address: u64) -> &[String] {
     }
 }
 
-/// Starts the program in valgrind, and sends it what visitors send. Returns the addresses of what the requests ran and
-/// then of what the start ran, each as an offset from the program's first byte.
-async fn trace(program: &Path) -> Result<Vec<u64>, Failure> {
+/// Starts the program in valgrind, with or without sealed sessions, and sends it what visitors send. Returns the
+/// addresses of what the requests ran and of what the start ran, each as an offset from the program's first byte.
+async fn trace(program: &Path, sealed: &str) -> Result<(Vec<u64>, Vec<u64>), Failure> {
     let directory = tempfile::tempdir().map_err(Failure::run)?;
     let file = directory.path().join("trace");
     let mut valgrind = Command::new("valgrind");
@@ -158,6 +160,7 @@ async fn trace(program: &Path) -> Result<Vec<u64>, Failure> {
         ("DYNAMODB_ENDPOINT", endpoint),
         ("SSL_CERT_FILE", authority.display().to_string()),
         ("SECRET_KEY", "a key that is longer than thirty-two bytes".to_owned()),
+        ("SESSION_SEALED", sealed.to_owned()),
     ];
     let lambda = Lambda::with_output(valgrind, environment, Stdio::null(), Stdio::inherit());
     let mut lambda = lambda
@@ -192,8 +195,8 @@ async fn trace(program: &Path) -> Result<Vec<u64>, Failure> {
     let trace = fs::read(&file).map_err(Failure::run)?;
     let start = usize::try_from(start).map_err(Failure::run)?;
     let (start, requests) = trace.split_at(start.min(trace.len()));
-    let ran = [requests, start].map(|trace| blocks(&String::from_utf8_lossy(trace), first_byte));
-    Ok(ran.concat())
+    let ran = |trace| blocks(&String::from_utf8_lossy(trace), first_byte);
+    Ok((ran(requests), ran(start)))
 }
 
 /// Returns the address of the program's first byte in the memory of its process.
