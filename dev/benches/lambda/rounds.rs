@@ -116,6 +116,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     let mut caches = Caches::new();
     for round in 1..=rounds() {
         say(&format!("programs: round {round} of {}", rounds()));
+        programs.renew()?;
         starts(&contestants, figures).await?;
         requests(&contestants, figures, &mut caches).await?;
     }
