@@ -56,9 +56,9 @@ impl Programs {
         })
     }
 
-    /// Replaces each program's file by a copy. Where in memory the kernel holds a file makes page faults faster or
-    /// slower, and a start with them by a tenth, so each round measures another copy.
-    pub(crate) fn renew(&self) -> Result<(), Failure> {
+    /// Replaces each program's file by a copy, which lies elsewhere in the kernel's memory. By where it lies, page faults
+    /// take longer or shorter, and a start, which has many, differs by a tenth.
+    pub(crate) fn copy(&self) -> Result<(), Failure> {
         let Self {
             product,
             hello,
@@ -71,6 +71,8 @@ impl Programs {
         for program in [product, hello, getitem, parts, hand, ours, rival] {
             let copy = program.with_extension("copy");
             fs::copy(program, &copy)?;
+            // Otherwise the disk would be busy during the measurements.
+            File::open(&copy)?.sync_all()?;
             fs::rename(copy, program)?;
         }
         Ok(())

@@ -116,7 +116,7 @@ pub(crate) async fn run(programs: &Programs, world: &World, figures: &mut Figure
     let mut caches = Caches::new();
     for round in 1..=rounds() {
         say(&format!("programs: round {round} of {}", rounds()));
-        programs.renew()?;
+        programs.copy()?;
         starts(&contestants, figures).await?;
         requests(&contestants, figures, &mut caches).await?;
     }
@@ -159,7 +159,7 @@ async fn requests(contestants: &[Contestant<'_>], figures: &mut Figures, caches:
         }
         sandboxes.push((contestant.name, sandbox));
     }
-    round(&mut turns, BLOCKS, figures).await?;
+    round(&mut turns, figures).await?;
     // In the same processes, so that only the caches differ.
     let mut cold: BTreeMap<String, Sample> = BTreeMap::new();
     for _ in 0..COLD {
@@ -179,10 +179,10 @@ async fn requests(contestants: &[Contestant<'_>], figures: &mut Figures, caches:
     Ok(())
 }
 
-/// Lets each have its turn this many times, and adds what a request has taken.
-pub(crate) async fn round(turns: &mut [Turn], blocks: usize, figures: &mut Figures) -> Result<(), Failure> {
+/// Lets each have its turn several times, and adds what a request has taken.
+pub(crate) async fn round(turns: &mut [Turn], figures: &mut Figures) -> Result<(), Failure> {
     let mut samples: BTreeMap<String, Sample> = BTreeMap::new();
-    for block in 0..=blocks {
+    for block in 0..=BLOCKS {
         for turn in &*turns {
             turn.take(LEAD).await?;
             let sample = turn.take(REQUESTS).await?;

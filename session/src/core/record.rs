@@ -49,8 +49,8 @@ impl WriteToken {
     /// assert_eq!(WriteToken::from_stored("bm9uY2Uh").as_str(), "bm9uY2Uh");
     /// ```
     #[must_use]
-    pub fn from_stored(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+    pub fn from_stored(text: impl AsRef<str>) -> Self {
+        Self(text.as_ref().into())
     }
 
     /// The token as text without blanks, for a store to keep.

@@ -36,8 +36,8 @@ pub(crate) struct Run<'a> {
 pub(crate) async fn without_ids(budget: &Budget, task: &Task, at: &Moment) -> Result<(Known, Told), SessionError> {
     let mut known = Known::default();
     let run = Run { budget, ids: &[], at };
-    let first = run.next(&mut known, task)?;
-    let told = run.task(&mut known, task, first).await?;
+    let next = run.next(&mut known, task)?;
+    let told = run.task(&mut known, task, next).await?;
     Ok((known, told))
 }
 
@@ -45,17 +45,16 @@ impl Run<'_> {
     /// Decides what the task does next.
     pub(crate) fn next(&self, known: &mut Known, task: &Task) -> Result<Next, SessionError> {
         // A view is not hurried, because moving the expiry is all that it does.
-        known.hurried |= self.budget.is_short() && !matches!(task, Task::View(_));
+        known.hurried |= !matches!(task, Task::View(_)) && self.budget.is_short();
         next(known, task, self.at)
     }
 
-    /// Runs a task from what it does first to its end, and retries after conflicts with other requests.
-    pub(crate) async fn task(&self, known: &mut Known, task: &Task, first: Next) -> Result<Told, SessionError> {
+    /// Runs a task to its end, beginning with `next`, and retries after conflicts with other requests.
+    pub(crate) async fn task(&self, known: &mut Known, task: &Task, mut next: Next) -> Result<Told, SessionError> {
         let told = async {
             let (mut conflicts, mut waited) = (0, 0);
-            let mut decided = first;
             loop {
-                match decided {
+                match next {
                     Next::Over(told) => return Ok(told),
                     Next::Aside(call) => {
                         if let Err(error) = self.make(known, call, ASIDE).await {
@@ -64,28 +63,26 @@ impl Run<'_> {
                         }
                     }
                     Next::Call(call) => {
-                        let mut is_stale = false;
-                        if conflicts > waited
-                            && let Call::Swap {
+                        let stale = match &call {
+                            Call::Swap {
                                 key,
                                 write: Write::Change | Write::Replace,
                                 ..
-                            } = &call
-                        {
-                            waited = conflicts;
-                            is_stale = self.budget.back_off(conflicts).await?;
-                            if is_stale {
-                                // Other requests may have written meanwhile, and a load costs less than a write that is
-                                // refused.
-                                known.forget(key);
+                            } if conflicts > waited => {
+                                waited = conflicts;
+                                self.budget.back_off(conflicts).await?.then_some(key)
                             }
-                        }
-                        if !is_stale {
-                            conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?);
+                            _ => None,
+                        };
+                        match stale {
+                            // Other requests may have written meanwhile, and a load costs less than a write that is
+                            // refused.
+                            Some(key) => known.forget(key),
+                            None => conflicts += u32::from(!self.make(known, call, ALL_CALLS).await?),
                         }
                     }
                 }
-                decided = self.next(known, task)?;
+                next = self.next(known, task)?;
             }
         }
         .await;

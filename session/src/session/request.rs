@@ -253,7 +253,7 @@ async fn save(
     let told = match run.next(&mut known, &task)? {
         Next::Over(told) => told,
         // Boxed, because a save takes three quarters of a request's future, and most requests save nothing.
-        first => spans::within(spans::save(), boxed(|| run.task(&mut known, &task, first))).await?,
+        next => spans::within(spans::save(), boxed(|| run.task(&mut known, &task, next))).await?,
     };
     Ok(found.saved(known, &task, told, at))
 }

@@ -65,8 +65,8 @@ async fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let program =
         fs::canonicalize(program).map_err(|error| Failure::Usage(format!("{}: {error}", program.display())))?;
     let functions = functions(&program).await?;
-    let (requests, start) = trace(&program, "false").await?;
-    let (sealed, _) = trace(&program, "true").await?;
+    let (requests, start) = trace(&program, false).await?;
+    let (sealed, _) = trace(&program, true).await?;
     let (mut script, mut written) = (HEAD.to_owned(), BTreeSet::new());
     for address in [requests, sealed, start].concat() {
         for pattern in names_at(&functions, address).iter().map(|name| pattern(name)) {
@@ -134,7 +134,7 @@ fn names_at(functions: &Functions, address: u64) -> &[String] {
 
 /// Starts the program in valgrind, with or without sealed sessions, and sends it what visitors send. Returns the
 /// addresses of what the requests ran and of what the start ran, each as an offset from the program's first byte.
-async fn trace(program: &Path, sealed: &str) -> Result<(Vec<u64>, Vec<u64>), Failure> {
+async fn trace(program: &Path, sealed: bool) -> Result<(Vec<u64>, Vec<u64>), Failure> {
     let directory = tempfile::tempdir().map_err(Failure::run)?;
     let file = directory.path().join("trace");
     let mut valgrind = Command::new("valgrind");
@@ -160,7 +160,7 @@ async fn trace(program: &Path, sealed: &str) -> Result<(Vec<u64>, Vec<u64>), Fai
         ("DYNAMODB_ENDPOINT", endpoint),
         ("SSL_CERT_FILE", authority.display().to_string()),
         ("SECRET_KEY", "a key that is longer than thirty-two bytes".to_owned()),
-        ("SESSION_SEALED", sealed.to_owned()),
+        ("SESSION_SEALED", sealed.to_string()),
     ];
     let lambda = Lambda::with_output(valgrind, environment, Stdio::null(), Stdio::inherit());
     let mut lambda = lambda
