@@ -58,16 +58,16 @@ impl Seal {
     /// The operating system gives no random numbers.
     pub(crate) fn seal(&self, record: &Record, read: Option<&Opened>) -> Result<Record, SessionError> {
         let read = read.filter(|read| read.stored.sealed);
-        let data = record.data.iter().map(|(name, value)| {
-            let kept = read.filter(|read| read.record.data.get(name) == Some(value));
-            let sealed = match kept.and_then(|read| read.stored.data.get(name)) {
-                Some(sealed) => sealed.clone(),
-                None => self.value(&variable(name), value, random::bytes()?),
-            };
-            Ok::<_, SessionError>((name.clone(), sealed))
-        });
+        let mut data = read.map_or_else(Data::new, |read| read.stored.data.clone());
+        data.retain(|name, _| record.data.contains_key(name));
+        for (name, value) in &record.data {
+            if read.and_then(|read| read.record.data.get(name)) != Some(value) {
+                let sealed = self.value(&variable(name), value, random::bytes()?);
+                data.insert(name.clone(), sealed);
+            }
+        }
         Ok(Record {
-            data: data.collect::<Result<_, _>>()?,
+            data,
             owner: match (&record.owner, read.and_then(|read| read.stored.owner.clone())) {
                 (None, _) => None,
                 (Some(_), Some(sealed)) => Some(sealed),
@@ -83,16 +83,17 @@ impl Seal {
 
     /// Opens a sealed record. The error is the name of the attribute that does not open.
     pub(crate) fn open(&self, sealed: &Record) -> Result<Record, &'static str> {
-        let data = sealed.data.iter().map(|(name, value)| {
-            let opened = self.opened(&variable(name), value)?;
-            Some((name.clone(), opened))
-        });
+        let mut data = Data::new();
+        for (name, value) in &sealed.data {
+            let opened = self.opened(&variable(name), value).ok_or("data")?;
+            data.insert(name.clone(), opened);
+        }
         let owner = sealed
             .owner
             .as_ref()
             .map(|owner| self.opened(OWNER, owner).ok_or("owner"));
         Ok(Record {
-            data: data.collect::<Option<Data>>().ok_or("data")?,
+            data,
             owner: owner.transpose()?,
             writes: sealed.writes.clone(),
             label: sealed.label.clone(),
