@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::core::id::{OwnerKey, RecordKey};
 use crate::core::record::{Record, Stored, Tombstone};
 
-/// A session's record as it is stored, and with its seal opened. Both are the same record if it is not sealed, or if
-/// the request may not open it.
+/// A session's record as it is stored, and with its seal opened. Both have the same variables. They are the same record
+/// if it is not sealed, or if the request may not open it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Opened {
     pub(crate) stored: Arc<Record>,

@@ -91,6 +91,28 @@ fn what_was_moved_changed_or_cut_does_not_open() {
 }
 
 #[test]
+fn one_write_keeps_replaces_adds_and_removes_variables() {
+    let seal = Seal::of(&ID);
+    let mut before = record();
+    before.data.insert("theme".to_owned(), Value::encode("dark").unwrap());
+    let stored = seal.seal(&before, None).unwrap();
+    let read = Opened {
+        record: seal.open(&stored).unwrap().into(),
+        stored: stored.into(),
+    };
+
+    let mut next = Record::clone(&read.record);
+    next.data.remove("theme");
+    next.data.insert("visits".to_owned(), Value::encode(4).unwrap());
+    next.data.insert("basket".to_owned(), Value::encode(["tea"]).unwrap());
+    let sealed = seal.seal(&next, Some(&read)).unwrap();
+    assert_eq!(seal.open(&sealed).unwrap(), next);
+    let kept = |name: &str| sealed.data[name] == read.stored.data[name];
+    assert!(kept("username") && !kept("visits"));
+    assert_eq!(sealed.owner, read.stored.owner);
+}
+
+#[test]
 fn every_value_is_counted_as_it_is_stored() {
     let record = record();
     for (name, value) in &sealed().data {
