@@ -56,8 +56,8 @@ impl Programs {
         })
     }
 
-    /// Replaces each program's file by a copy, which lies elsewhere in the kernel's memory. Where it lies decides how long
-    /// page faults take, so the starts of two copies, which are mostly page faults, differ by a tenth.
+    /// Replaces each program's file by a copy, which lies elsewhere in the kernel's memory. Where it lies decides how
+    /// long page faults take, so the starts of two copies, which are mostly page faults, differ by a tenth.
     pub(crate) fn copy(&self) -> Result<(), Failure> {
         let Self {
             product,
