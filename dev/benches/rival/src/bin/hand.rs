@@ -1,7 +1,7 @@
-//! A session written by hand, on the parts that the app uses: the cookie with its MAC, a record as the app's, a form, and
-//! nothing that a second request at the same time, a renewal, a retry or another site would need. It does not warm up,
-//! and its page, its headers and its line of the log are the app's, but ready-made. What the app takes beyond this is the
-//! library, the app's own checks, and making those.
+//! A session written by hand, on the parts that the app uses: the cookie with its MAC, a record as the app's, a form,
+//! and nothing that a second request at the same time, a renewal, a retry or another site would need. It does not warm
+//! up, and its page, its headers and its line of the log are the app's, but ready-made. What the app takes beyond this
+//! is the library, the app's own checks, and making those.
 
 // The futures of the SDK are nested deeper than rustc expects.
 #![recursion_limit = "256"]
