@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::PATIENCE;
-use crate::runtime::RuntimeApi;
+use crate::runtime::{RuntimeApi, json};
 
 mod answer;
 
@@ -154,6 +154,7 @@ impl Lambda {
     pub async fn invoke_raw(&self, event: Vec<u8>) -> Result<Answer, InvocationError> {
         match timeout(PATIENCE, self.api.invoke(event)).await {
             Ok(Ok(outcome)) => outcome
+                .and_then(|answer| json(&answer))
                 .map(|value| Answer::new(&value))
                 .map_err(InvocationError::Reported),
             _ => Err(InvocationError::NoAnswer),

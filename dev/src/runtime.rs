@@ -37,8 +37,8 @@ pub struct RuntimeApi {
     server: JoinHandle<()>,
 }
 
-/// The function's answer, or the error that it reported.
-pub type Outcome = Result<Value, Value>;
+/// The function's answer, as it sent it, or the error that it reported.
+pub type Outcome = Result<Bytes, Value>;
 
 impl RuntimeApi {
     /// Listens on a port of its own.
@@ -199,7 +199,7 @@ impl Shared {
         let body = body.to_bytes();
         match (parts.method, &path[..]) {
             (Method::GET, ["invocation", "next"]) => self.next().await,
-            (Method::POST, ["invocation", id, "response"]) => self.finish(id, json(&body)),
+            (Method::POST, ["invocation", id, "response"]) => self.finish(id, Ok(body)),
             (Method::POST, ["invocation", id, "error"]) => self.finish(id, Err(text_or_json(&body))),
             (Method::POST, ["init", "error"]) => {
                 let report = text_or_json(&body);
@@ -275,9 +275,13 @@ impl Shared {
     }
 }
 
-/// Reads an answer. If it is not JSON, the invocation has failed.
-fn json(body: &[u8]) -> Outcome {
-    serde_json::from_slice(body).map_err(|error| Value::String(format!("the answer is not JSON: {error}")))
+/// Reads an answer.
+///
+/// # Errors
+///
+/// It is not JSON, so the invocation has failed.
+pub fn json(answer: &[u8]) -> Result<Value, Value> {
+    serde_json::from_slice(answer).map_err(|error| Value::String(format!("the answer is not JSON: {error}")))
 }
 
 fn text_or_json(body: &[u8]) -> Value {

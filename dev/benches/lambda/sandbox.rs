@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dev::PATIENCE;
 use dev::lambda::Lambda;
-use dev::runtime::RuntimeApi;
+use dev::runtime::{Outcome, RuntimeApi, json};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -50,10 +50,11 @@ impl Sandbox {
         let api = self.lambda.api();
         let polls = api.polls();
         let start = Instant::now();
-        let answer = answer(api, event.to_vec()).await?;
+        let answer = timeout(PATIENCE, api.invoke(event.to_vec())).await??;
+        // Nobody waits for the bench, which reads the answer.
         let duration = start.elapsed();
         timeout(PATIENCE, api.polled(polls + 1)).await?;
-        Ok((answer, duration))
+        Ok((read(answer)?, duration))
     }
 
     /// Returns the Runtime API, for callers that invoke the function at once.
@@ -80,7 +81,11 @@ impl Sandbox {
 
 /// Returns a function's answer to an event.
 pub(crate) async fn answer(api: &RuntimeApi, event: Vec<u8>) -> Result<Value, Failure> {
-    match timeout(PATIENCE, api.invoke(event)).await?? {
+    read(timeout(PATIENCE, api.invoke(event)).await??)
+}
+
+fn read(outcome: Outcome) -> Result<Value, Failure> {
+    match outcome.and_then(|answer| json(&answer)) {
         Ok(answer) if matches!(answer["statusCode"].as_u64(), Some(200 | 303)) => Ok(answer),
         Ok(answer) | Err(answer) => Err(format!("an answer {answer}").into()),
     }

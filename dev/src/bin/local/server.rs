@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dev::event::{self, Event};
 use dev::http1;
-use dev::runtime::{RuntimeApi, TIMEOUT};
+use dev::runtime::{RuntimeApi, TIMEOUT, json};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -51,12 +51,11 @@ async fn answer(api: Arc<RuntimeApi>, host: Arc<str>, request: Request<Incoming>
     };
     let event = event.into_value().to_string().into_bytes();
     // As on Lambda, every failure of the function is a 502 to the client.
-    match timeout(TIMEOUT, api.invoke(event)).await {
-        Ok(Ok(Ok(answer))) => {
-            event::response(&answer).map_or_else(|| refuse(StatusCode::BAD_GATEWAY), |response| response.map(Full::new))
-        }
-        _ => refuse(StatusCode::BAD_GATEWAY),
-    }
+    let Ok(Ok(Ok(answer))) = timeout(TIMEOUT, api.invoke(event)).await else {
+        return refuse(StatusCode::BAD_GATEWAY);
+    };
+    let response = json(&answer).ok().and_then(|answer| event::response(&answer));
+    response.map_or_else(|| refuse(StatusCode::BAD_GATEWAY), |response| response.map(Full::new))
 }
 
 fn refuse(status: StatusCode) -> Response<Full<Bytes>> {
