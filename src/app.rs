@@ -76,7 +76,7 @@ fn route(method: &Method, path: &str) -> (&'static str, Routed) {
 /// The application. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct App {
-    sessions: SessionLayer,
+    pub(crate) sessions: SessionLayer,
     /// Guards the login and the logout. It is not used as a layer, because each of the two shows a page of its own when
     /// it refuses a request.
     same_origin: SameOriginLayer,

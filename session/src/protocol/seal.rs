@@ -18,7 +18,7 @@ use super::error::SessionError;
 use super::random;
 use crate::core::id::SessionId;
 use crate::core::record::Record;
-use crate::core::value::{Data, Value};
+use crate::core::value::Value;
 
 /// The first part of HKDF's context, so that the derived key has no other purpose. The record's key, which is the ID's
 /// hash, is the second part.
@@ -29,12 +29,14 @@ const TAG_BYTES: usize = 16;
 /// The bytes that sealing adds to a value.
 const ADDED_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
-/// The associated data of the owner, so that its encrypted value cannot be opened in another place of the record.
-const OWNER: &[u8] = b"owner";
+/// The place of a value in its record, in two parts. It is the associated data, so that an encrypted value cannot be
+/// opened in another place.
+type Place<'a> = [&'a [u8]; 2];
 
-/// Returns the associated data of a variable.
-fn variable(name: &str) -> Vec<u8> {
-    [b"variable\0", name.as_bytes()].concat()
+const OWNER: Place<'_> = [b"owner", b""];
+
+fn variable(name: &str) -> Place<'_> {
+    [b"variable\0", name.as_bytes()]
 }
 
 /// Seals and opens one session's record, with this key.
@@ -59,14 +61,15 @@ impl Seal {
     /// The operating system gives no random numbers.
     pub(crate) fn seal(&self, record: &Record, read: Option<&Opened>) -> Result<Record, SessionError> {
         let read = read.filter(|read| read.stored.sealed);
-        let mut data = read.map_or_else(Data::new, |read| read.stored.data.clone());
-        data.retain(|name, _| record.data.contains_key(name));
-        for (name, value) in &record.data {
-            if read.and_then(|read| read.record.data.get(name)) != Some(value) {
-                let sealed = self.value(&variable(name), value, random::bytes()?);
-                data.insert(name.clone(), sealed);
-            }
-        }
+        let seal = |(name, value): (&String, &Value)| {
+            let same = read.filter(|read| read.record.data.get(name) == Some(value));
+            let sealed = match same.and_then(|read| read.stored.data.get(name)) {
+                Some(sealed) => sealed.clone(),
+                None => self.value(variable(name), value, random::bytes()?),
+            };
+            Ok((name.clone(), sealed))
+        };
+        let data = record.data.iter().map(seal).collect::<Result<_, SessionError>>()?;
         Ok(Record {
             data,
             owner: match (&record.owner, read.and_then(|read| read.stored.owner.clone())) {
@@ -84,15 +87,14 @@ impl Seal {
 
     /// Opens a sealed record. The error is the name of the attribute that does not open.
     pub(crate) fn open(&self, sealed: &Record) -> Result<Record, &'static str> {
-        let mut data = Data::new();
-        for (name, value) in &sealed.data {
-            let opened = self.opened(&variable(name), value).ok_or("data")?;
-            data.insert(name.clone(), opened);
-        }
-        let owner = sealed
-            .owner
-            .as_ref()
-            .map(|owner| self.opened(OWNER, owner).ok_or("owner"));
+        let mut buffer = Vec::new();
+        let mut open = |place, value| self.opened(place, value, &mut buffer);
+        let variables = sealed.data.iter().map(|(name, value)| {
+            let opened = open(variable(name), value).ok_or("data")?;
+            Ok((name.clone(), opened))
+        });
+        let data = variables.collect::<Result<_, &str>>()?;
+        let owner = sealed.owner.as_ref().map(|owner| open(OWNER, owner).ok_or("owner"));
         Ok(Record {
             data,
             owner: owner.transpose()?,
@@ -104,25 +106,31 @@ impl Seal {
     }
 
     /// Encrypts the value's DynamoDB JSON, and puts the nonce before it. A nonce is random, and is used once.
-    fn value(&self, place: &[u8], value: &Value, nonce: [u8; NONCE_BYTES]) -> Value {
+    fn value(&self, place: Place<'_>, value: &Value, nonce: [u8; NONCE_BYTES]) -> Value {
         let (key, short) = self.cipher(&nonce);
         let mut bytes = [&nonce[..], &plain(value)].concat();
         let tag = key
-            .seal_in_place_separate_tag(short, Aad::from(place), &mut bytes[NONCE_BYTES..])
+            .seal_in_place_separate_tag(short, Aad::from(place.concat()), &mut bytes[NONCE_BYTES..])
             .expect("a value is shorter than the 256 GiB that the cipher takes");
         bytes.extend_from_slice(tag.as_ref());
         Value(AttributeValue::B(bytes))
     }
 
-    fn opened(&self, place: &[u8], value: &Value) -> Option<Value> {
+    /// Opens a value. The values of a record share the buffer, so that each needs no allocation for its place and its
+    /// text.
+    fn opened(&self, place: Place<'_>, value: &Value, buffer: &mut Vec<u8>) -> Option<Value> {
         let AttributeValue::B(bytes) = &value.0 else {
             return None;
         };
         let (nonce, encrypted) = bytes.split_first_chunk()?;
+        buffer.clear();
+        place.iter().for_each(|part| buffer.extend_from_slice(part));
+        let place_bytes = buffer.len();
+        buffer.extend_from_slice(encrypted);
+        let (place, text) = buffer.split_at_mut(place_bytes);
         let (key, short) = self.cipher(nonce);
-        let mut text = encrypted.to_vec();
-        let text = key.open_in_place(short, Aad::from(place), &mut text).ok()?;
-        serde_json::from_slice(text).ok()
+        let text = key.open_in_place(short, Aad::from(place), text).ok()?;
+        parsed(text)
     }
 
     /// Returns the key and the nonce with which ChaCha20-Poly1305 does what XChaCha20-Poly1305 does with this nonce
@@ -139,6 +147,21 @@ impl Seal {
 
 fn plain(value: &Value) -> Vec<u8> {
     serde_json::to_vec(value).expect("every value has a form in JSON")
+}
+
+/// Reads what [`plain`] wrote, as `serde_json` does. Most values are texts without escapes, which need no parser.
+fn parsed(json: &[u8]) -> Option<Value> {
+    let text = json
+        .strip_prefix(br#"{"S":""#)
+        .and_then(|rest| rest.strip_suffix(br#""}"#));
+    let needs_parser = |byte: &u8| matches!(byte, 0..b' ' | b'"' | b'\\');
+    match text {
+        Some(text) if !text.iter().any(needs_parser) => {
+            let text = String::from_utf8(text.to_vec()).ok()?;
+            Some(Value(AttributeValue::S(text)))
+        }
+        _ => serde_json::from_slice(json).ok(),
+    }
 }
 
 /// Returns the bytes that a sealed variable takes.

@@ -9,6 +9,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use ring::hkdf;
 
 use super::*;
+use crate::core::value::Data;
 
 static ID: LazyLock<SessionId> = LazyLock::new(|| SessionId::new([7; 32]));
 
@@ -157,14 +158,49 @@ fn the_form_is_frozen_and_another_implementation_opens_it() {
     for length in (0..=600).chain([10_000, 300_000]) {
         let text = "a".repeat(length);
         let sealed = Seal::of(&ID).value(OWNER, &Value::encode(&text).unwrap(), [1; NONCE_BYTES]);
-        let opened = opened_by_others([7; 32], OWNER, &bytes(&sealed));
+        let opened = opened_by_others([7; 32], b"owner", &bytes(&sealed));
         assert_eq!(opened, format!(r#"{{"S":"{text}"}}"#).as_bytes(), "{length} bytes");
         assert_eq!(
-            Seal::of(&ID).opened(OWNER, &sealed),
+            Seal::of(&ID).opened(OWNER, &sealed, &mut Vec::new()),
             Some(Value::encode(&text).unwrap())
         );
     }
-    let fixed = Seal::of(&ID).value(&variable("username"), &record().data["username"], [1; NONCE_BYTES]);
+    let fixed = Seal::of(&ID).value(variable("username"), &record().data["username"], [1; NONCE_BYTES]);
     let frozen = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBpqMU0BqjlsXTt6v6bL2zJObUPKklUG2K-2FUs5I";
     assert_eq!(URL_SAFE_NO_PAD.encode(bytes(&fixed)), frozen);
+}
+
+#[test]
+fn a_value_is_read_as_serde_json_reads_it() {
+    let texts = (0..=u8::MAX).map(|byte| String::from(char::from(byte)));
+    let texts = texts.chain(["", "{", "\u{1f375}", "tea and milk", r#"","S":""#, r"\u0041"].map(str::to_owned));
+    for text in texts {
+        let value = Value::encode(&text).unwrap();
+        assert_eq!(parsed(&plain(&value)), Some(value), "{text:?}");
+    }
+    for value in [
+        Value::encode(-2.5),
+        Value::encode(["tea", "milk"]),
+        Value::encode(None::<u8>),
+    ] {
+        let value = value.unwrap();
+        assert_eq!(parsed(&plain(&value)), Some(value));
+    }
+    let bytes = (0..=u8::MAX).map(|byte| [br#"{"S":"a"#, &[byte][..], br#"z"}"#].concat());
+    let others = [
+        r#"{"S":"a","S":"b"}"#,
+        r#"{"S":"\u0041"}"#,
+        r#"{"S":""#,
+        r#"{"S":"}"#,
+        r#"{"S":"a"} "#,
+        "",
+    ];
+    for json in bytes.chain(others.map(|other| other.as_bytes().to_vec())) {
+        assert_eq!(
+            parsed(&json),
+            serde_json::from_slice(&json).ok(),
+            "{:?}",
+            json.escape_ascii().to_string()
+        );
+    }
 }
