@@ -124,7 +124,9 @@ impl Seal {
         };
         let (nonce, encrypted) = bytes.split_first_chunk()?;
         buffer.clear();
-        place.iter().for_each(|part| buffer.extend_from_slice(part));
+        for part in place {
+            buffer.extend_from_slice(part);
+        }
         let place_bytes = buffer.len();
         buffer.extend_from_slice(encrypted);
         let (place, text) = buffer.split_at_mut(place_bytes);
