@@ -7,6 +7,7 @@ use dev::dynamodb::table;
 use dev::lambda::Lambda;
 use dev::program::{Program, SECRET_KEY, Table};
 use dev::proxy::Fault;
+use dev::runtime;
 use dev::visitor::{Visitor, assert_redirect};
 use futures_util::future::join_all;
 use lambda_session::DynamoDbStore;
@@ -38,7 +39,8 @@ impl Authorizer {
     /// Returns the answer to an event, or the error of the invocation.
     async fn ask(&self, event: Value) -> Result<Value, Value> {
         let outcome = self.0.api().invoke(event.to_string().into_bytes());
-        outcome.await.expect("an outcome")
+        let answer = outcome.await.expect("an outcome")?;
+        runtime::json(&answer)
     }
 
     /// Returns what the functions behind an HTTP API learn of a visitor with these cookies, if the visitor passes.

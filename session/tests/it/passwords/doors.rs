@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dev::lambda::Lambda;
 use dev::program::Program;
+use dev::runtime;
 use dev::visitor::assert_redirect;
 use serde_json::{Value, json};
 
@@ -36,7 +37,8 @@ fn login(multiple: bool) -> Value {
 
 async fn answer(lambda: &Lambda, event: Value) -> Value {
     let outcome = lambda.api().invoke(event.to_string().into_bytes());
-    outcome.await.expect("an outcome").expect("an answer")
+    let answer = outcome.await.expect("an outcome").expect("an answer");
+    runtime::json(&answer).expect("JSON")
 }
 
 /// The same as VPC Lattice's event.
