@@ -50,8 +50,9 @@ pub(crate) async fn run(app: App, traced: bool) -> Result<(), Error> {
     lambda_session::lambda::run_with(service(app, true, traced), unreadable).await
 }
 
-/// Answers an event that no visitor sent, `GET /` with a forged cookie, which makes no store call. The code and data that
-/// the first visitor's request needs are then in memory already. This is not logged, because it is not a request.
+/// Answers an event that no visitor sent: `GET /` with a forged cookie, for which no store call is made. The code and
+/// data that the first visitor's request needs are then in memory already. This is not logged, because it is not a
+/// request.
 pub(crate) async fn warm_up(app: &App) {
     // As long as a session ID and its MAC, so that the MAC is computed.
     let forged = format!("{}={:A<43}.{:A<43}", app.sessions.cookie_name(), "", "");

@@ -4,8 +4,8 @@
 //! The cipher is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), and HKDF-SHA256 (RFC 5869) derives its key. The nonce is
 //! long enough to be random, so no counter has to be kept. The cipher is fast and safe on processors without AES
 //! instructions. It is put together as the draft defines it: `chacha20` derives a key for each nonce, and `ring`, which
-//! encrypts the store's calls, too, encrypts with that key (RFC 8439). The crate `chacha20poly1305` takes longer for a
-//! short value; the tests check that it opens what is sealed here.
+//! encrypts the calls of `DynamoDbStore`, too, encrypts with that key (RFC 8439). The crate `chacha20poly1305` takes
+//! longer for a short value; the tests check that it opens what is sealed here.
 
 use chacha20::{R20, hchacha};
 use hkdf::Hkdf;
@@ -108,7 +108,7 @@ impl Seal {
     /// Encrypts the value's DynamoDB JSON, and puts the nonce before it. A nonce is random, and is used once.
     fn value(&self, place: Place<'_>, value: &Value, nonce: [u8; NONCE_BYTES]) -> Value {
         let (key, short) = self.cipher(&nonce);
-        let mut bytes = [&nonce[..], &plain(value)].concat();
+        let mut bytes = plain(value, nonce.to_vec());
         let tag = key
             .seal_in_place_separate_tag(short, Aad::from(place.concat()), &mut bytes[NONCE_BYTES..])
             .expect("a value is shorter than the 256 GiB that the cipher takes");
@@ -116,8 +116,7 @@ impl Seal {
         Value(AttributeValue::B(bytes))
     }
 
-    /// Opens a value. The values of a record share the buffer, so that each needs no allocation for its place and its
-    /// text.
+    /// Opens a value. The values of a record share the buffer for their places and texts, which saves allocations.
     fn opened(&self, place: Place<'_>, value: &Value, buffer: &mut Vec<u8>) -> Option<Value> {
         let AttributeValue::B(bytes) = &value.0 else {
             return None;
@@ -147,8 +146,10 @@ impl Seal {
     }
 }
 
-fn plain(value: &Value) -> Vec<u8> {
-    serde_json::to_vec(value).expect("every value has a form in JSON")
+/// Appends the value's DynamoDB JSON.
+fn plain(value: &Value, mut bytes: Vec<u8>) -> Vec<u8> {
+    serde_json::to_writer(&mut bytes, value).expect("every value has a form in JSON");
+    bytes
 }
 
 /// Reads what [`plain`] wrote, as `serde_json` does. Most values are texts without escapes, which need no parser.
@@ -168,7 +169,7 @@ fn parsed(json: &[u8]) -> Option<Value> {
 
 /// Returns the bytes that a sealed variable takes.
 pub(crate) fn sealed_size(name: &str, value: &Value) -> usize {
-    name.len() + 1 + plain(value).len() + ADDED_BYTES
+    name.len() + 1 + plain(value, Vec::new()).len() + ADDED_BYTES
 }
 
 #[cfg(test)]

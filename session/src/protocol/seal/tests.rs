@@ -1,5 +1,6 @@
 //! Only a value that was sealed for its place opens, and the sealed form never changes.
 
+use std::array::from_fn;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -124,7 +125,8 @@ fn every_value_is_counted_as_it_is_stored() {
     }
 }
 
-/// Opens a value with other implementations: HKDF by `ring`, and the whole XChaCha20-Poly1305 by `RustCrypto`.
+/// Opens a value with other implementations: HKDF by `ring`, and the whole XChaCha20-Poly1305 by `RustCrypto`, whose
+/// function for the key of a nonce is the one that is used here.
 fn opened_by_others(id: [u8; 32], place: &[u8], sealed: &[u8]) -> Vec<u8> {
     let record_key = SessionId::new(id).record_key().clone();
     let info = [b"lambda-session/sealed/v1\0", record_key.as_str().as_bytes()];
@@ -154,14 +156,20 @@ fn the_form_is_frozen_and_another_implementation_opens_it() {
     );
     let owner = bytes(sealed.owner.as_ref().unwrap());
     assert_eq!(opened_by_others([7; 32], b"owner", &owner), br#"{"S":"user-4711"}"#);
-    // The cipher has other code for other lengths.
-    for length in (0..=600).chain([10_000, 300_000]) {
-        let text = "a".repeat(length);
-        let sealed = Seal::of(&ID).value(OWNER, &Value::encode(&text).unwrap(), [1; NONCE_BYTES]);
-        let opened = opened_by_others([7; 32], b"owner", &bytes(&sealed));
-        assert_eq!(opened, format!(r#"{{"S":"{text}"}}"#).as_bytes(), "{length} bytes");
+    // The cipher has other code for other lengths of the text and of the name.
+    let nonce: [u8; NONCE_BYTES] = from_fn(|n| u8::try_from(n).unwrap());
+    let texts = (0..=1_100).chain([10_000, 300_000]).map(|length| (length, 1));
+    for (length, name) in texts.chain((0..=40).map(|name| (0, name))) {
+        let (text, name) = ("a".repeat(length), "n".repeat(name));
+        let sealed = Seal::of(&ID).value(variable(&name), &Value::encode(&text).unwrap(), nonce);
+        let opened = opened_by_others([7; 32], &variable(&name).concat(), &bytes(&sealed));
         assert_eq!(
-            Seal::of(&ID).opened(OWNER, &sealed, &mut Vec::new()),
+            opened,
+            format!(r#"{{"S":"{text}"}}"#).as_bytes(),
+            "{length} bytes of {name}"
+        );
+        assert_eq!(
+            Seal::of(&ID).opened(variable(&name), &sealed, &mut Vec::new()),
             Some(Value::encode(&text).unwrap())
         );
     }
@@ -176,7 +184,7 @@ fn a_value_is_read_as_serde_json_reads_it() {
     let texts = texts.chain(["", "{", "\u{1f375}", "tea and milk", r#"","S":""#, r"\u0041"].map(str::to_owned));
     for text in texts {
         let value = Value::encode(&text).unwrap();
-        assert_eq!(parsed(&plain(&value)), Some(value), "{text:?}");
+        assert_eq!(parsed(&plain(&value, Vec::new())), Some(value), "{text:?}");
     }
     for value in [
         Value::encode(-2.5),
@@ -184,7 +192,7 @@ fn a_value_is_read_as_serde_json_reads_it() {
         Value::encode(None::<u8>),
     ] {
         let value = value.unwrap();
-        assert_eq!(parsed(&plain(&value)), Some(value));
+        assert_eq!(parsed(&plain(&value, Vec::new())), Some(value));
     }
     let bytes = (0..=u8::MAX).map(|byte| [br#"{"S":"a"#, &[byte][..], br#"z"}"#].concat());
     let others = [
@@ -203,4 +211,16 @@ fn a_value_is_read_as_serde_json_reads_it() {
             json.escape_ascii().to_string()
         );
     }
+}
+
+/// The example of draft-irtf-cfrg-xchacha-03, section 2.2.1.
+#[test]
+fn a_nonce_gives_the_key_that_the_draft_computes() {
+    let key: [u8; 32] = from_fn(|n| u8::try_from(n).unwrap());
+    let nonce = [0, 0, 0, 9, 0, 0, 0, 0x4a, 0, 0, 0, 0, 0x31, 0x41, 0x59, 0x27];
+    let expected = [
+        0x82, 0x41, 0x3b, 0x42, 0x27, 0xb2, 0x7b, 0xfe, 0xd3, 0x0e, 0x42, 0x50, 0x8a, 0x87, 0x7d, 0x73, //
+        0xa0, 0xf9, 0xe4, 0xd5, 0x8a, 0x74, 0xa8, 0x53, 0xc1, 0x2e, 0xc4, 0x13, 0x26, 0xd3, 0xec, 0xdc,
+    ];
+    assert_eq!(hchacha::<R20>(&key.into(), &nonce.into())[..], expected);
 }
